@@ -1,0 +1,54 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+BACKEND ?= jax
+WORKERS ?= 2
+# Installed ahead of the extras, which then find it satisfied.
+TORCH ?= torch==2.13.0
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BACKENDS := jax tensorflow torch
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PYTHONUNBUFFERED = 1
+
+.PHONY: demo test test-slow lint format $(BACKENDS:%=test-%) clean
+
+demo: $(VENV)/.demo-$(BACKEND)
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/digits.py
+
+test: lint $(BACKENDS:%=test-%)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BACKENDS:%=test-%): test-%: $(VENV)/.test
+	@echo "== $* =="
+	KERAS_BACKEND=$* $(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.test
+	for backend in $(BACKENDS); do \
+		KERAS_BACKEND=$$backend $(PYTEST) -m slow || exit 1; done
+
+$(VENV):
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo-$(BACKEND): pyproject.toml | $(VENV)
+	$(if $(filter torch,$(BACKEND)),$(PIP) "$(TORCH)")
+	$(PIP) -e ".[$(BACKEND),examples]"
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)
+	$(PIP) "$(TORCH)"
+	$(PIP) -e ".[jax,tensorflow,torch,test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) outputs .pytest_cache .ruff_cache

@@ -1,0 +1,98 @@
+"""Argument checks: what was expected, what came, what to do.
+
+They look only at what Python knows (types, ranks, sizes, host values), so that
+they run before anything is compiled and cost nothing inside compiled code.
+"""
+
+import difflib
+import math
+import numbers
+
+import numpy as np
+
+
+def positive_number(name, value, meaning="must be a positive number"):
+    """Returns `value`, a finite number above zero."""
+    _number(name, value, meaning)
+    if not value > 0 or not math.isfinite(value):
+        raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    return value
+
+
+def non_negative_number(
+    name, value, meaning="must be a number that is zero or positive"
+):
+    """Returns `value`, a finite number that is zero or above."""
+    _number(name, value, meaning)
+    if not value >= 0 or not math.isfinite(value):
+        raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    return value
+
+
+def positive_integer(
+    name, value, meaning="must be a whole number, at least one"
+):
+    """Returns `value` as an `int`, at least one."""
+    if isinstance(value, bool) or not isinstance(
+        value, (numbers.Integral, np.integer)
+    ):
+        raise TypeError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    if value < 1:
+        raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    return int(value)
+
+
+def choice(name, value, options):
+    """Returns `value`, which must be one of the strings in `options`."""
+    if value not in options:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, options))}."
+            f"{did_you_mean(value, options)} Received: {name}={value!r}"
+        )
+    return value
+
+
+def did_you_mean(value, options):
+    """A suggestion for a mistyped name, or nothing."""
+    close = difflib.get_close_matches(str(value).lower(), options, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def lookup(identifier, classes, base, kind):
+    """Resolves a name, a config or an object to an instance of `base`.
+
+    Args:
+        identifier: an instance of `base`, the snake case name of one of the
+            `classes`, or the config that `keras.saving` writes.
+        classes: dict from name to class.
+        base: the class that the result must be an instance of.
+        kind: str, what the user calls such an object, for the messages.
+
+    Returns:
+        An instance of `base`.
+    """
+    import keras
+
+    if isinstance(identifier, base):
+        return identifier
+    if isinstance(identifier, str):
+        if identifier not in classes:
+            raise ValueError(
+                f"Unknown {kind} {identifier!r}."
+                f"{did_you_mean(identifier, classes)} "
+                f"Known {kind}s: {', '.join(sorted(classes))}."
+            )
+        return classes[identifier]()
+    if isinstance(identifier, dict):
+        restored = keras.saving.deserialize_keras_object(identifier)
+        if isinstance(restored, base):
+            return restored
+    raise TypeError(
+        f"A {kind} is a `{base.__name__}`, its name or its config. "
+        f"Received: {kind}={identifier!r}"
+    )
+
+
+def _number(name, value, meaning):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` {meaning}. Received: {name}={value!r}")

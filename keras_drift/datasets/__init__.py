@@ -1,0 +1,23 @@
+"""Data to train on: toys with known densities, digits, grouped batches."""
+
+from keras_drift.datasets.digits import digits
+from keras_drift.datasets.gaussian_mixture import GaussianMixture
+from keras_drift.datasets.grouped_dataset import GroupedDataset
+from keras_drift.datasets.toys import TOYS
+from keras_drift.datasets.toys import checkerboard
+from keras_drift.datasets.toys import eight_gaussians
+from keras_drift.datasets.toys import spirals
+from keras_drift.datasets.toys import swiss_roll
+from keras_drift.datasets.toys import two_moons
+
+__all__ = [
+    "TOYS",
+    "GaussianMixture",
+    "GroupedDataset",
+    "checkerboard",
+    "digits",
+    "eight_gaussians",
+    "spirals",
+    "swiss_roll",
+    "two_moons",
+]

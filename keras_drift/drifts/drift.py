@@ -1,0 +1,270 @@
+"""The base class of all drifts."""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_drift import checks
+from keras_drift.ops import Cloud
+from keras_drift.ops import join
+
+SELF_INTERACTIONS = ("excluded", "included", "independent")
+
+# A field this many times weaker than its unit of length is rounding noise,
+# which must not be blown up to unit size.
+_NOISE = 1e-6
+
+
+class Field(NamedTuple):
+    """What a drift says about a set of samples.
+
+    Attributes:
+        velocity: float32 tensor shaped like the samples, in their units.
+        unit: float32 scalar, the length in which the regression loss measures
+            the samples; 1 unless the drift works with relative distances.
+        norm: float32 tensor `(bandwidths,)`, the root mean square length of the
+            raw velocities, in the units of the samples, before any
+            normalisation. It falls as the samples approach the data.
+    """
+
+    velocity: Any
+    unit: Any
+    norm: Any
+
+
+class Drift(keras.layers.Layer):
+    """Operator that says in which direction every sample should move.
+
+    A drift compares samples with positives (data) and negatives (samples of the
+    model) and returns a velocity for each sample: 0 everywhere once the two
+    distributions agree. In the limit of a large bandwidth the velocity is one
+    full step, the mean of the positives minus the mean of the negatives.
+
+    Subclasses write `velocities`, and `unit` if they work with relative
+    distances. This class checks shapes, casts to float32, joins the negatives,
+    normalises and adds up the fields of several bandwidths.
+
+    Args:
+        self_interaction: who repels a sample if no negatives are given:
+            `"excluded"`, all samples but itself; `"included"`, all samples;
+            `"independent"`, an independent batch of samples that must be given
+            as negatives (`DriftModel` generates one). Excluding removes most of
+            the inward bias of a small batch, independent negatives all of it,
+            for one more forward pass. Defaults to `"excluded"`.
+        unit_rms: bool, whether the field of each bandwidth is scaled to a root
+            mean square of 1 per coordinate, in its unit of length, and the
+            fields are then added. Otherwise they are averaged. Defaults to
+            `False`.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
+        positives: float tensor `(m, d)` or `(groups, m, d)`, the data.
+        negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
+            of the model. Defaults to `x` itself, see `self_interaction`.
+        unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
+            of all conditions that repels as well, for guidance.
+        positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
+            An integer weight `c` counts a point `c` times, zero as absent.
+        negative_weights: the same for the negatives.
+        unconditional_weights: the same for the unconditional points.
+
+    Returns:
+        The velocity of each sample, shaped like `x`, float32.
+
+    Raises:
+        ValueError: if ranks, dimensions or numbers of groups do not fit.
+    """
+
+    def __init__(self, self_interaction="excluded", unit_rms=False, **kwargs):
+        # Half precision cannot tell neighbours apart.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.self_interaction = checks.choice(
+            "self_interaction", self_interaction, SELF_INTERACTIONS
+        )
+        self.unit_rms = bool(unit_rms)
+        self.built = True
+
+    def velocities(self, x, positives, negatives, unit):
+        """The raw velocity of each sample, for each bandwidth.
+
+        Args:
+            x: float32 tensor `(groups, n, d)`.
+            positives: `keras_drift.ops.Cloud`.
+            negatives: `keras_drift.ops.Cloud`.
+            unit: what `unit` returned.
+
+        Returns:
+            float32 tensor `(bandwidths, groups, n, d)`, in the units of `x`.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must write `velocities(x, positives, "
+            "negatives, unit)`, the raw velocity for each bandwidth."
+        )
+
+    @property
+    def bandwidth(self):
+        """The variable that a schedule may change, or `None`."""
+        return None
+
+    @property
+    def initial_bandwidth(self):
+        """The value the variable was made with: a NumPy array, or `None`."""
+        return None
+
+    def anneal(self, bandwidth):
+        """Sets the bandwidth; several keep their ratios, the largest is set.
+
+        Args:
+            bandwidth: float or scalar tensor > 0, also inside compiled code.
+        """
+        ratios = self.initial_bandwidth / self.initial_bandwidth.max()
+        self.bandwidth.assign(ops.cast(bandwidth, "float32") * ratios)
+
+    def unit(self, x, positives, negatives):
+        """The unit of length per coordinate. Defaults to 1."""
+        del x, positives, negatives  # absolute distances
+        return ops.ones(())
+
+    def call(self, x, positives, negatives=None, **options):
+        return self.field(x, positives, negatives, **options).velocity
+
+    def field(
+        self,
+        x,
+        positives,
+        negatives=None,
+        unconditional=None,
+        positive_weights=None,
+        negative_weights=None,
+        unconditional_weights=None,
+    ):
+        """The velocity with its unit and its raw norm.
+
+        Takes what the layer's call takes.
+
+        Returns:
+            A `Field`.
+        """
+        given = {
+            "x": x,
+            "positives": positives,
+            "negatives": negatives,
+            "unconditional": unconditional,
+        }
+        weights = {
+            "positives": positive_weights,
+            "negatives": negative_weights,
+            "unconditional": unconditional_weights,
+        }
+        given = {
+            k: ops.convert_to_tensor(v, "float32")
+            for k, v in given.items()
+            if v is not None
+        }
+        weights = {
+            k: ops.convert_to_tensor(v, "float32")
+            for k, v in weights.items()
+            if v is not None
+        }
+        self._check(given, weights)
+        x = given["x"]
+        if len(x.shape) == 2:
+            given = {name: value[None] for name, value in given.items()}
+            weights = {name: value[None] for name, value in weights.items()}
+        field = self._field(given, weights)
+        velocity = ops.reshape(field.velocity, ops.shape(x))
+        return field._replace(velocity=velocity)
+
+    def _field(self, given, weights):
+        # No drift depends on the origin: near it, float32 is most exact.
+        origin = ops.mean(given["positives"], axis=-2, keepdims=True)
+        given = {name: value - origin for name, value in given.items()}
+        x = given["x"]
+        positives = Cloud(given["positives"], weights.get("positives"))
+        negatives = Cloud(
+            given.get("negatives", x),
+            weights.get("negatives"),
+            contains_samples="negatives" not in given
+            and self.self_interaction == "excluded",
+        )
+        if "unconditional" in given:
+            extra = Cloud(given["unconditional"], weights.get("unconditional"))
+            negatives = join(negatives, extra)
+        unit = self.unit(x, positives, negatives)
+        fields = self.velocities(x, positives, negatives, unit)
+        mean_squares = ops.mean(ops.square(fields), axis=(1, 2, 3))
+        norm = ops.sqrt(mean_squares * x.shape[-1])
+        if self.unit_rms:
+            sizes = self._sizes(mean_squares, unit)[:, None, None, None]
+            velocity = ops.sum(fields / sizes, axis=0) * unit
+        else:
+            velocity = ops.mean(fields, axis=0)
+        return Field(velocity, unit, norm)
+
+    def _sizes(self, mean_squares, unit):
+        """Root mean squares of the fields, in `unit`."""
+        return ops.sqrt(ops.maximum(mean_squares / unit**2, _NOISE**2)) * unit
+
+    def _check(self, given, weights):
+        shapes = {name: tuple(value.shape) for name, value in given.items()}
+        received = ", ".join(f"{k}.shape={v}" for k, v in shapes.items())
+        ranks = {len(shape) for shape in shapes.values()}
+        if len(ranks) != 1 or ranks - {2, 3}:
+            raise ValueError(
+                "Samples are `(n, d)`, or `(groups, n, d)`, all alike. Flatten "
+                "images first, or use `DriftModel`, which does. "
+                f"Received: {received}"
+            )
+        if len({shape[-1] for shape in shapes.values()}) != 1:
+            raise ValueError(
+                "Samples are compared coordinate by coordinate, so their last "
+                "axes must match. Pass all of them through the same encoder. "
+                f"Received: {received}"
+            )
+        if ranks == {3} and len({s[0] for s in shapes.values()} - {None}) > 1:
+            raise ValueError(
+                "The first axis is the group; every set of samples needs the "
+                f"same number of groups. Received: {received}"
+            )
+        for name in ("x", "positives", "negatives"):
+            if 0 in shapes.get(name, ()):
+                raise ValueError(
+                    f"`{name}` is empty; every group needs at least one sample."
+                    f" Received: {received}"
+                )
+        if self.self_interaction == "independent" and "negatives" not in given:
+            raise ValueError(
+                "With `self_interaction='independent'` the negatives are an "
+                "independent batch of generated samples and must be given. "
+                f"Received: negatives=None, {received}"
+            )
+        self._check_weights(shapes, weights)
+
+    def _check_weights(self, shapes, weights):
+        shapes = {"negatives": shapes["x"], **shapes}
+        for name, value in weights.items():
+            expected = shapes.get(name, (None,))[:-1]
+            if tuple(value.shape) != expected:
+                raise ValueError(
+                    f"The weights of the {name} need one number for each of "
+                    f"them: shape {expected}. Received: shape "
+                    f"{tuple(value.shape)}"
+                )
+
+    def compute_output_shape(self, x_shape, *args, **kwargs):
+        """The shape of the samples."""
+        return tuple(x_shape)
+
+    def compute_output_spec(self, x, *args, **kwargs):
+        """A float32 tensor shaped like the samples."""
+        return keras.KerasTensor(x.shape, "float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "self_interaction": self.self_interaction,
+            "unit_rms": self.unit_rms,
+        }

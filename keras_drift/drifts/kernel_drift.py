@@ -1,0 +1,179 @@
+"""The kernel drift."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_drift import checks
+from keras_drift import kernels
+from keras_drift.drifts.drift import Drift
+from keras_drift.ops import dual_field
+from keras_drift.ops import mean_distance
+from keras_drift.ops import released_dual_field
+from keras_drift.ops import released_mean_distance
+from keras_drift.ops import row_field
+
+_RELEASED_UNIT_FLOOR = 1e-3
+_RELEASED_MEAN_SQUARE_FLOOR = 1e-8
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class KernelDrift(Drift):
+    """Moves samples towards nearby positives and away from nearby negatives.
+
+    The drift to start with. What counts as near is the kernel's to say; both
+    pulls balance when positives and negatives have one distribution, and there
+    training comes to rest.
+
+    Args:
+        kernel: a `Kernel`, its name or its config. Defaults to `"laplacian"`.
+        normalization: `"row"`: the mean of the positives around a sample minus
+            the mean of the negatives around it. With a Gaussian kernel this is
+            `bandwidth**2` times the difference of the scores of the smoothed
+            densities; choose it for low dimensions and for theory. `"dual"`:
+            the recipe for images (Algorithm 2 of the paper), where a point also
+            shares its pull among the samples around it. Defaults to `"row"`.
+        relative: bool, whether bandwidths are in units of the mean distance
+            between samples and points, rather than in the units of the data.
+            Defaults to `None`: for `"dual"` only.
+        unit_rms: bool, whether the field of each bandwidth is scaled to a root
+            mean square of 1 per coordinate, and the fields are then added,
+            rather than averaged. The loss is flat then by construction: watch
+            the drift norm. Defaults to `None`: for `"dual"` only.
+        self_interaction: who repels a sample if no negatives are given:
+            `"excluded"`, all samples but itself; `"included"`, all samples;
+            `"independent"`, an independent batch that must be given as
+            negatives. Defaults to `"excluded"`.
+        released_parity: bool, whether to compute bit for bit what the release
+            of the paper does, to continue from its checkpoints: floored
+            affinities, a mean distance that counts self-pairs, weights outside
+            of the softmaxes. Needs `"dual"`, relative distances, unit fields
+            and excluded self-interaction. Defaults to `False`.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
+        positives: float tensor `(m, d)` or `(groups, m, d)`, the data.
+        negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
+            of the model. Defaults to `x` itself, see `self_interaction`.
+        unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
+            of all conditions that repels as well, for guidance.
+        positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
+            An integer weight `c` counts a point `c` times, zero as absent.
+        negative_weights: the same for the negatives.
+        unconditional_weights: the same for the unconditional points.
+
+    Returns:
+        The velocity of each sample, shaped like `x`, float32. A lone sample
+        without negatives feels the positives only (`"row"`) or nothing at all
+        (`"dual"`, where the pull is weighed by the mass of the negatives).
+
+    Example:
+
+    >>> from keras_drift import drifts, kernels
+    >>> drift = drifts.KernelDrift(kernels.Gaussian(bandwidth=1.0))
+    >>> x, data = np.array([[0.0], [1.0]]), np.array([[3.0], [3.0]])
+    >>> velocity = drift(x, data)  # to 3, away from the other sample
+    >>> keras.ops.convert_to_numpy(velocity).tolist()
+    [[2.0], [3.0]]
+
+    Reference:
+
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
+    - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
+    """
+
+    def __init__(
+        self,
+        kernel="laplacian",
+        normalization="row",
+        relative=None,
+        unit_rms=None,
+        self_interaction="excluded",
+        released_parity=False,
+        **kwargs,
+    ):
+        dual = checks.choice("normalization", normalization, ("row", "dual"))
+        dual = dual == "dual"
+        super().__init__(
+            self_interaction,
+            unit_rms=dual if unit_rms is None else unit_rms,
+            **kwargs,
+        )
+        self.kernel = kernels.get(kernel)
+        self.normalization = normalization
+        self.relative = dual if relative is None else bool(relative)
+        self.released_parity = bool(released_parity)
+        if self.released_parity and not (
+            dual
+            and self.relative
+            and self.unit_rms
+            and self_interaction == "excluded"
+        ):
+            raise ValueError(
+                "`released_parity=True` stands for the whole recipe of the "
+                "release: normalization='dual', relative=True, unit_rms=True "
+                "and self_interaction='excluded'. Received: "
+                f"normalization={normalization!r}, relative={self.relative}, "
+                f"unit_rms={self.unit_rms}, "
+                f"self_interaction={self_interaction!r}"
+            )
+
+    @property
+    def bandwidth(self):
+        return self.kernel.bandwidth
+
+    @property
+    def initial_bandwidth(self):
+        return self.kernel.initial_bandwidth
+
+    def unit(self, x, positives, negatives):
+        if not self.relative:
+            return ops.ones(())
+        # So that the mean distance over all coordinates is one.
+        root_dim = math.sqrt(x.shape[-1])
+        if self.released_parity:
+            mean = released_mean_distance(x, positives, negatives)
+            return ops.maximum(mean / root_dim, _RELEASED_UNIT_FLOOR)
+        mean = mean_distance(x, positives, negatives)
+        # Where all points coincide, any unit will do.
+        return ops.where(mean > 0, mean, 1.0) / root_dim
+
+    def velocities(self, x, positives, negatives, unit):
+        if self.released_parity:
+            mean = released_mean_distance(x, positives, negatives)
+            return released_dual_field(
+                self.kernel.log_similarity,
+                x,
+                positives,
+                negatives,
+                unit=ops.maximum(mean, _RELEASED_UNIT_FLOOR),
+            )
+        field = row_field if self.normalization == "row" else dual_field
+        return field(
+            self._log_similarity_in(unit, x.shape[-1]), x, positives, negatives
+        )
+
+    def _log_similarity_in(self, unit, dim):
+        if not self.relative:
+            return self.kernel.log_similarity
+        mean_distance = unit * math.sqrt(dim)
+        return lambda r: self.kernel.log_similarity(r / mean_distance)
+
+    def _sizes(self, mean_squares, unit):
+        if not self.released_parity:
+            return super()._sizes(mean_squares, unit)
+        floored = ops.maximum(
+            mean_squares / unit**2, _RELEASED_MEAN_SQUARE_FLOOR
+        )
+        return ops.sqrt(floored) * unit
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kernel": keras.saving.serialize_keras_object(self.kernel),
+            "normalization": self.normalization,
+            "relative": self.relative,
+            "released_parity": self.released_parity,
+        }

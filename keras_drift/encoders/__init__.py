@@ -1,0 +1,31 @@
+"""Frozen maps from samples to the features that a drift compares."""
+
+import keras
+
+from keras_drift.encoders.encoder import Encoder
+from keras_drift.encoders.identity import Identity
+from keras_drift.encoders.pretrained import Pretrained
+
+__all__ = ["Encoder", "Identity", "Pretrained", "get"]
+
+
+def get(identifier):
+    """Returns the encoder that an encoder, a model or nothing stands for.
+
+    Args:
+        identifier: an `Encoder`; any other Keras model or layer, which is
+            wrapped into `Pretrained`; or `None`, for `Identity`.
+
+    Returns:
+        An `Encoder`.
+    """
+    if identifier is None:
+        return Identity()
+    if isinstance(identifier, Encoder):
+        return identifier
+    if isinstance(identifier, keras.layers.Layer):
+        return Pretrained(identifier)
+    raise TypeError(
+        "An encoder is an `Encoder` or a Keras model from samples to features. "
+        f"Received: encoder={identifier!r}"
+    )

@@ -1,0 +1,24 @@
+"""The base class of all encoders."""
+
+import keras
+
+
+class Encoder(keras.layers.Layer):
+    """Frozen map from samples to the features that a drift compares.
+
+    Subclasses write `call`.
+
+    Args:
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        samples: float tensor `(batch, *sample_shape)`.
+
+    Returns:
+        A dict from feature names to float tensors `(batch, tokens, dim)`. Each
+        token of a feature is compared with the same token of other samples.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.trainable = False

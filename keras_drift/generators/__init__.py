@@ -1,0 +1,7 @@
+"""Networks that turn noise, and a condition, into a sample."""
+
+from keras_drift.generators.dit import DiT
+from keras_drift.generators.generator import Generator
+from keras_drift.generators.mlp import MLP
+
+__all__ = ["MLP", "DiT", "Generator"]

@@ -1,0 +1,341 @@
+"""The generator for images."""
+
+import keras
+import numpy as np
+from keras import layers
+from keras import ops
+
+from keras_drift import checks
+from keras_drift.generators.condition_embedding import ConditionEmbedding
+from keras_drift.generators.dit_block import DiTBlock
+from keras_drift.generators.generator import Generator
+from keras_drift.generators.generator import as_float32
+from keras_drift.generators.generator import condition_inputs
+from keras_drift.generators.modulation import Modulation
+from keras_drift.generators.modulation import token_norm
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class DiT(Generator):
+    """Generator of images: a transformer over patches of noise.
+
+    The network of the published image models, at any size. The noise has the
+    shape of the image; it is cut into patches, and class, guidance scale and
+    style codes steer every block. A fresh one draws grey images, because its
+    last layer starts at zero.
+
+    Args:
+        image_shape: `(height, width, channels)` of an image or latent; height
+            and width are multiples of `patch_size`.
+        num_classes: int or `None`. With classes, samples are drawn for a label
+            and a guidance scale. Defaults to `None`.
+        patch_size: int, the side of a patch. Defaults to `2`.
+        hidden_dim: int, the width of a token. Defaults to `256`.
+        depth: int, the number of blocks. Defaults to `6`.
+        num_heads: int, the number of attention heads; it must divide
+            `hidden_dim` into heads of even size. Defaults to `4`.
+        mlp_ratio: float, the hidden width of the feed-forward over
+            `hidden_dim`. Defaults to `4.0`.
+        cond_dim: int, the size of the condition vector. Defaults to `None`:
+            `hidden_dim`.
+        num_context_tokens: int, how many tokens made from the condition go
+            ahead of the image's. Defaults to `0`.
+        num_style_tokens: int, how many random codes a sample is given beside
+            its noise. Defaults to `0`.
+        style_codebook_size: int, how many values each code has. Defaults to
+            `64`.
+        noise_channels: int, the channels of the noise. Defaults to `None`:
+            those of the image.
+        use_rmsnorm: bool, RMS norms with a learned scale in place of layer
+            norms without one. Defaults to `True`.
+        use_qknorm: bool, whether queries and keys are normalised. Defaults to
+            `True`.
+        use_swiglu: bool, whether the feed-forward is gated. Defaults to `True`.
+        use_rope: bool, whether attention rotates by position. Defaults to
+            `True`.
+        **kwargs: passed to `keras.Model`.
+
+    Example:
+
+    >>> from keras_drift import generators
+    >>> generator = generators.DiT(
+    ...     image_shape=(8, 8, 1), num_classes=10, hidden_dim=32, depth=1
+    ... )
+    >>> inputs = generator.sample_inputs(2, labels=[3, 1], seed=0)
+    >>> generator(inputs).shape == (2, 8, 8, 1)
+    True
+
+    Reference:
+
+    - [Peebles and Xie, 2022](https://arxiv.org/abs/2212.09748)
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        num_classes=None,
+        patch_size=2,
+        hidden_dim=256,
+        depth=6,
+        num_heads=4,
+        mlp_ratio=4.0,
+        cond_dim=None,
+        num_context_tokens=0,
+        num_style_tokens=0,
+        style_codebook_size=64,
+        noise_channels=None,
+        use_rmsnorm=True,
+        use_qknorm=True,
+        use_swiglu=True,
+        use_rope=True,
+        **kwargs,
+    ):
+        height, width, channels = _checked_image_shape(image_shape, patch_size)
+        _check_sizes(hidden_dim, depth, num_heads)
+        conditional = num_classes is not None or num_style_tokens > 0
+        if num_context_tokens and not conditional:
+            raise ValueError(
+                "Context tokens are made from the condition: give the "
+                "generator `num_classes` or `num_style_tokens`. Received: "
+                f"num_context_tokens={num_context_tokens}"
+            )
+
+        # === Layers ===
+        embed_condition = ConditionEmbedding(
+            cond_dim or hidden_dim,
+            num_classes,
+            num_style_tokens,
+            style_codebook_size,
+            name="condition",
+        )
+        embed_patches = layers.Dense(hidden_dim, name="patches")
+        positions = _Positions(
+            height // patch_size, width // patch_size, name="positions"
+        )
+        blocks = [
+            DiTBlock(
+                hidden_dim,
+                num_heads,
+                mlp_ratio,
+                use_rmsnorm,
+                use_qknorm,
+                use_swiglu,
+                use_rope,
+                name=f"block_{i}",
+            )
+            for i in range(depth)
+        ]
+        last_modulation = Modulation(2, hidden_dim, name="last_modulation")
+        last_norm = token_norm(use_rmsnorm, "last_norm", None)
+        to_pixels = layers.Dense(
+            patch_size**2 * channels,
+            kernel_initializer="zeros",
+            name="to_pixels",
+            dtype="float32",
+        )
+
+        # === Functional graph ===
+        noise_shape = (height, width, noise_channels or channels)
+        inputs = {
+            "noise": keras.Input(noise_shape, name="noise"),
+            **condition_inputs(num_classes, num_style_tokens),
+        }
+        tokens = positions(
+            embed_patches(_to_patches(inputs["noise"], patch_size))
+        )
+        if conditional:
+            condition = embed_condition(
+                {k: v for k, v in inputs.items() if k != "noise"}
+            )
+        else:
+            condition = _NoCondition(cond_dim or hidden_dim)(inputs["noise"])
+        if num_context_tokens:
+            context = _ContextTokens(
+                num_context_tokens, hidden_dim, name="context"
+            )(condition)
+            tokens = ops.concatenate([context, tokens], axis=1)
+        for block in blocks:
+            tokens = block(tokens, condition)
+        shift, scale = last_modulation(condition)
+        tokens = last_norm(tokens) * (1 + scale) + shift
+        pixels = to_pixels(tokens)[:, num_context_tokens:]
+        image = _to_image(pixels, (height, width, channels), patch_size)
+        super().__init__(
+            inputs,
+            as_float32(image),
+            num_classes,
+            style_codebook_size,
+            **kwargs,
+        )
+
+        # === Config ===
+        self._config = {
+            "image_shape": [height, width, channels],
+            "num_classes": num_classes,
+            "patch_size": patch_size,
+            "hidden_dim": hidden_dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "mlp_ratio": mlp_ratio,
+            "cond_dim": cond_dim,
+            "num_context_tokens": num_context_tokens,
+            "num_style_tokens": num_style_tokens,
+            "style_codebook_size": style_codebook_size,
+            "noise_channels": noise_channels,
+            "use_rmsnorm": use_rmsnorm,
+            "use_qknorm": use_qknorm,
+            "use_swiglu": use_swiglu,
+            "use_rope": use_rope,
+        }
+
+    def get_config(self):
+        return {**self._config, "name": self.name, "trainable": self.trainable}
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class _Positions(layers.Layer):
+    """Adds a learned position to every token; sines of the grid at first."""
+
+    def __init__(self, rows, columns, **kwargs):
+        super().__init__(**kwargs)
+        self.rows = rows
+        self.columns = columns
+
+    def build(self, input_shape):
+        table = _grid_positions(self.rows, self.columns, input_shape[-1])
+        self.table = self.add_weight(
+            name="table",
+            shape=table.shape,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
+                table, dtype
+            ),
+        )
+
+    def call(self, tokens):
+        return tokens + self.table
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        sizes = {"rows": self.rows, "columns": self.columns}
+        return {**super().get_config(), **sizes}
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class _ContextTokens(layers.Layer):
+    """Tokens made from the condition, each with an embedding of its own."""
+
+    def __init__(self, num_tokens, dim, **kwargs):
+        super().__init__(**kwargs)
+        self.num_tokens = num_tokens
+        self.dim = dim
+        self.dense = layers.Dense(dim, name="dense", dtype=self.dtype_policy)
+
+    def build(self, condition_shape):
+        self.dense.build(condition_shape)
+        self.embedding = self.add_weight(
+            name="embedding",
+            shape=(1, self.num_tokens, self.dim),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+        )
+
+    def call(self, condition):
+        return self.dense(condition)[:, None, :] + self.embedding
+
+    def compute_output_shape(self, condition_shape):
+        return (condition_shape[0], self.num_tokens, self.dim)
+
+    def get_config(self):
+        sizes = {"num_tokens": self.num_tokens, "dim": self.dim}
+        return {**super().get_config(), **sizes}
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class _NoCondition(layers.Layer):
+    """A learned vector in place of the condition."""
+
+    def __init__(self, dim, **kwargs):
+        super().__init__(**kwargs)
+        self.dim = dim
+
+    def build(self, input_shape):
+        del input_shape  # any batch will do
+        self.vector = self.add_weight(
+            name="vector",
+            shape=(1, self.dim),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+        )
+
+    def call(self, inputs):
+        return ops.broadcast_to(self.vector, (ops.shape(inputs)[0], self.dim))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.dim)
+
+    def get_config(self):
+        return {**super().get_config(), "dim": self.dim}
+
+
+def _grid_positions(rows, columns, dim):
+    """Sines and cosines of the column, then of the row: `(1, tokens, dim)`."""
+    quarter = dim // 4
+    frequencies = 10000.0 ** -(np.arange(quarter) / quarter)
+
+    def encode(places):
+        angles = np.outer(places, frequencies)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    table = np.concatenate([encode(column), encode(row)], axis=1)
+    return np.pad(table, [(0, 0), (0, dim - 4 * quarter)])[None]
+
+
+def _to_patches(images, size):
+    """`(batch, height, width, c)` to `(batch, tokens, size * size * c)`."""
+    _, height, width, channels = images.shape
+    rows, columns = height // size, width // size
+    grid = ops.reshape(images, (-1, rows, size, columns, size, channels))
+    grid = ops.transpose(grid, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(grid, (-1, rows * columns, size * size * channels))
+
+
+def _to_image(patches, image_shape, size):
+    """The inverse of `_to_patches`."""
+    height, width, channels = image_shape
+    rows, columns = height // size, width // size
+    grid = ops.reshape(patches, (-1, rows, columns, size, size, channels))
+    grid = ops.transpose(grid, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(grid, (-1, height, width, channels))
+
+
+def _checked_image_shape(image_shape, patch_size):
+    checks.positive_integer("patch_size", patch_size)
+    shape = tuple(image_shape)
+    if len(shape) != 3:
+        raise ValueError(
+            "`image_shape` is (height, width, channels), without a batch. "
+            f"Received: image_shape={image_shape!r}"
+        )
+    for size in shape:
+        checks.positive_integer("image_shape", size)
+    if shape[0] % patch_size or shape[1] % patch_size:
+        raise ValueError(
+            "Images are cut into square patches, so height and width must be "
+            "multiples of `patch_size`. Received: "
+            f"image_shape={shape}, patch_size={patch_size}"
+        )
+    return shape
+
+
+def _check_sizes(hidden_dim, depth, num_heads):
+    checks.positive_integer("hidden_dim", hidden_dim)
+    checks.positive_integer("depth", depth)
+    checks.positive_integer("num_heads", num_heads)
+    if hidden_dim % (2 * num_heads):
+        raise ValueError(
+            "`num_heads` must divide `hidden_dim` into heads of even size, "
+            "since positions rotate pairs of coordinates. Received: "
+            f"hidden_dim={hidden_dim}, num_heads={num_heads}"
+        )

@@ -1,0 +1,165 @@
+"""The base class of all generators."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_drift import checks
+
+
+class Generator(keras.Model):
+    """Network that turns noise, and a condition, into a sample in one pass.
+
+    Its input is a dict of batches: `"noise"`, Gaussian, `(batch, *noise_shape)`;
+    with style tokens `"styles"`, int32 codes `(batch, num_style_tokens)`; with
+    classes `"labels"`, int32 `(batch,)`, and `"guidance"`, float32 `(batch,)`,
+    the strength of the condition (1 is plain). `sample_inputs` makes one.
+
+    Subclasses build a functional graph from `condition_inputs` and hand it to
+    this class; they write `get_config` and nothing else.
+
+    Args:
+        inputs: dict of symbolic inputs.
+        outputs: symbolic samples, `(batch, *sample_shape)`.
+        num_classes: int or `None`, without classes.
+        style_codebook_size: int, how many values a style code has.
+        **kwargs: passed to `keras.Model`.
+    """
+
+    def __init__(
+        self, inputs, outputs, num_classes, style_codebook_size=0, **kwargs
+    ):
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.num_classes = num_classes
+        self.style_codebook_size = style_codebook_size
+        self.noise_shape = tuple(inputs["noise"].shape[1:])
+        self.sample_shape = tuple(outputs.shape[1:])
+        self.input_keys = tuple(sorted(inputs))
+
+    def sample_noise(self, batch_size, seed=None):
+        """Draws the random inputs.
+
+        Args:
+            batch_size: int >= 1.
+            seed: an int: drawn on the host, so the same on every backend, and
+                the first samples do not depend on how many follow. A
+                `keras.random.SeedGenerator`: drawn on the device, also inside
+                compiled code, and different at each call. `None`: an int picked
+                at random. Defaults to `None`.
+
+        Returns:
+            A dict: `"noise"`, and `"styles"` where the generator has them.
+        """
+        if not isinstance(seed, keras.random.SeedGenerator):
+            checks.positive_integer("batch_size", batch_size)
+            return self._host_noise(batch_size, seed)
+        shape = (batch_size, *self.noise_shape)
+        noise = {
+            "noise": keras.random.normal(shape, dtype="float32", seed=seed)
+        }
+        if "styles" in self.input_keys:
+            noise["styles"] = keras.random.randint(
+                (batch_size, self._num_styles),
+                0,
+                self.style_codebook_size,
+                seed=seed,
+            )
+        return noise
+
+    def sample_inputs(self, batch_size, labels=None, guidance=1.0, seed=None):
+        """Draws noise and puts the condition beside it.
+
+        Args:
+            batch_size: int >= 1.
+            labels: ints `(batch_size,)` in `[0, num_classes)`. Defaults to
+                `None`: the classes in turn.
+            guidance: float, or floats `(batch_size,)`, the strength of the
+                condition. Defaults to `1.0`.
+            seed: as in `sample_noise`.
+
+        Returns:
+            The dict that the generator takes.
+        """
+        inputs = self.sample_noise(batch_size, seed)
+        if self.num_classes is None:
+            if labels is not None:
+                raise ValueError(
+                    "This generator has no classes: give it `num_classes`, or "
+                    f"leave `labels` away. Received: labels={labels!r}"
+                )
+            return inputs
+        if labels is None:
+            labels = np.arange(batch_size) % self.num_classes
+        labels = self.check_labels(labels)
+        inputs["labels"] = np.broadcast_to(labels, (batch_size,))
+        guidance = np.asarray(guidance, "float32")
+        inputs["guidance"] = np.broadcast_to(guidance, (batch_size,))
+        return inputs
+
+    def check_labels(self, labels):
+        """Returns `labels` as int32, which must name classes."""
+        array = np.asarray(labels)
+        if array.dtype.kind not in "iu":
+            raise ValueError(
+                "`labels` are class numbers, whole numbers from 0 to "
+                f"{self.num_classes - 1}. Received: labels of type "
+                f"{array.dtype}, {_excerpt(array)}"
+            )
+        wrong = (array < 0) | (array >= self.num_classes)
+        if np.any(wrong):
+            raise ValueError(
+                f"`labels` are class numbers from 0 to {self.num_classes - 1}. "
+                f"Received: {_excerpt(array[wrong])}"
+            )
+        return array.astype("int32")
+
+    @property
+    def _num_styles(self):
+        return self.input["styles"].shape[1]
+
+    def _host_noise(self, batch_size, seed):
+        if seed is None:
+            seed = np.random.SeedSequence().entropy
+        # A stream each, so that no array's size shifts the other's values.
+        noise_seed, style_seed = np.random.SeedSequence(seed).spawn(2)
+        noise = np.random.default_rng(noise_seed).standard_normal(
+            (batch_size, *self.noise_shape), "float32"
+        )
+        inputs = {"noise": noise}
+        if "styles" in self.input_keys:
+            inputs["styles"] = np.random.default_rng(style_seed).integers(
+                self.style_codebook_size,
+                size=(batch_size, self._num_styles),
+                dtype="int32",
+            )
+        return inputs
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes the generator that `get_config` describes."""
+        del custom_objects  # the arguments of generators are plain data
+        return cls(**config)
+
+
+def condition_inputs(num_classes=None, num_style_tokens=0):
+    """Symbolic inputs of all that a generator may be conditioned on."""
+    inputs = {}
+    if num_classes is not None:
+        checks.positive_integer("num_classes", num_classes)
+        inputs["labels"] = keras.Input((), dtype="int32", name="labels")
+        inputs["guidance"] = keras.Input((), dtype="float32", name="guidance")
+    if num_style_tokens:
+        inputs["styles"] = keras.Input(
+            (num_style_tokens,), dtype="int32", name="styles"
+        )
+    return inputs
+
+
+def as_float32(outputs):
+    """Samples are float32 whatever the network computed in."""
+    return ops.cast(outputs, "float32")
+
+
+def _excerpt(array):
+    shown = ", ".join(map(str, array.ravel()[:5].tolist()))
+    return f"labels={shown}{', ...' if array.size > 5 else ''}"

@@ -1,0 +1,91 @@
+"""The generator for vectors."""
+
+import keras
+from keras import layers
+
+from keras_drift import checks
+from keras_drift.generators.condition_embedding import ConditionEmbedding
+from keras_drift.generators.generator import Generator
+from keras_drift.generators.generator import as_float32
+from keras_drift.generators.generator import condition_inputs
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class MLP(Generator):
+    """Generator of vectors: a stack of dense layers.
+
+    For points in a few dimensions, tables and features. For images, use `DiT`.
+
+    Args:
+        output_dim: int >= 1, the dimension of a sample.
+        noise_dim: int >= 1, the dimension of the Gaussian noise. Defaults to
+            `None`: that of a sample, but at least 8, because a map from few
+            noise dimensions has to fold them.
+        hidden_dims: ints >= 1, the width of each hidden layer. Defaults to
+            `(256, 256, 256)`.
+        activation: what Keras takes as one. Defaults to `"silu"`.
+        num_classes: int or `None`. With classes, samples are drawn for a label
+            and a guidance scale. Defaults to `None`.
+        **kwargs: passed to `keras.Model`.
+
+    Example:
+
+    >>> from keras_drift import generators
+    >>> generator = generators.MLP(output_dim=2)
+    >>> generator(generator.sample_noise(5, seed=0)).shape == (5, 2)
+    True
+    """
+
+    def __init__(
+        self,
+        output_dim,
+        noise_dim=None,
+        hidden_dims=(256, 256, 256),
+        activation="silu",
+        num_classes=None,
+        **kwargs,
+    ):
+        checks.positive_integer("output_dim", output_dim)
+        noise_dim = max(8, output_dim) if noise_dim is None else noise_dim
+        checks.positive_integer("noise_dim", noise_dim)
+        if not hidden_dims:
+            raise ValueError(
+                "`hidden_dims` needs the width of at least one hidden layer. "
+                f"Received: hidden_dims={hidden_dims!r}"
+            )
+        for width in hidden_dims:
+            checks.positive_integer("hidden_dims", width)
+
+        # === Functional graph ===
+        inputs = {
+            "noise": keras.Input((noise_dim,), name="noise"),
+            **condition_inputs(num_classes),
+        }
+        x = inputs["noise"]
+        if num_classes is not None:
+            embed = ConditionEmbedding(hidden_dims[0], num_classes)
+            condition = {k: inputs[k] for k in ("labels", "guidance")}
+            x = layers.Concatenate()([x, embed(condition)])
+        for width in hidden_dims:
+            x = layers.Dense(width, activation)(x)
+        outputs = as_float32(layers.Dense(output_dim, dtype="float32")(x))
+        super().__init__(inputs, outputs, num_classes, **kwargs)
+
+        # === Config ===
+        self.output_dim = output_dim
+        self.noise_dim = noise_dim
+        self.hidden_dims = tuple(hidden_dims)
+        self.activation = activation
+
+    def get_config(self):
+        return {
+            "output_dim": self.output_dim,
+            "noise_dim": self.noise_dim,
+            "hidden_dims": list(self.hidden_dims),
+            "activation": keras.activations.serialize(
+                keras.activations.get(self.activation)
+            ),
+            "num_classes": self.num_classes,
+            "name": self.name,
+            "trainable": self.trainable,
+        }

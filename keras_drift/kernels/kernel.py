@@ -1,0 +1,160 @@
+"""The base class of all kernels."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_drift.ops import pairwise_distances
+
+
+class Kernel(keras.layers.Layer):
+    """Radial similarity of two points, with one or several bandwidths.
+
+    A kernel is a function `k(r)` of the distance `r` between two points, equal
+    to 1 where they coincide. It is computed as a logarithm, so that points many
+    bandwidths apart stay comparable where `k` itself would be zero in float32.
+
+    Subclasses write `log_value`, and for the theory `log_companion`, `spectrum`
+    and `companion_spectrum`, all for a bandwidth of one; this class owns the
+    bandwidth, the distances, the dtype and the config.
+
+    Args:
+        bandwidth: float > 0, or a sequence of them, in the units of the inputs:
+            the length over which the similarity falls. Several bandwidths are
+            evaluated side by side, on a new first axis. It is kept as a
+            non-trainable weight, so that a schedule may change it between steps
+            of compiled code, and a saved model remembers it. Defaults to `1.0`.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(..., n, d)`.
+        y: float tensor `(..., m, d)`.
+
+    Returns:
+        Log-similarities, float32: `(..., n, m)` for a single bandwidth,
+        `(b, ..., n, m)` for `b` bandwidths.
+    """
+
+    def __init__(self, bandwidth=1.0, **kwargs):
+        # Half precision cannot tell neighbours apart.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self._config_bandwidth = _checked(bandwidth)
+        value = np.asarray(self._config_bandwidth, "float32")
+        self.bandwidth = self.add_weight(
+            name="bandwidth",
+            shape=value.shape,
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
+                value, dtype
+            ),
+            trainable=False,
+        )
+        self.built = True
+
+    @property
+    def initial_bandwidth(self):
+        """The bandwidths it was made with: a NumPy array of rank 0 or 1."""
+        return np.asarray(self._config_bandwidth, "float32")
+
+    @property
+    def num_bandwidths(self):
+        """How many bandwidths are evaluated side by side."""
+        return int(self.initial_bandwidth.size)
+
+    def call(self, x, y):
+        log_values = self.log_similarity(pairwise_distances(x, y))
+        return log_values if self.bandwidth.shape else log_values[0]
+
+    def log_similarity(self, distance):
+        """Log-similarities at distances `(...)`: `(b, ...)`, always stacked.
+
+        Args:
+            distance: float tensor, in the units of the bandwidth.
+
+        Returns:
+            float32 tensor with one more, leading axis: the bandwidths.
+        """
+        bandwidth = ops.reshape(
+            self.bandwidth, (self.num_bandwidths,) + (1,) * len(distance.shape)
+        )
+        return self.log_value(distance[None] / bandwidth)
+
+    def log_value(self, radius):
+        """`log k` at a distance of `radius` bandwidths."""
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must say its `log_value(radius)`: the "
+            "logarithm of the kernel at `radius` bandwidths."
+        )
+
+    def log_companion(self, radius):
+        """Log of the companion kernel, at a distance of `radius` bandwidths.
+
+        The companion is `psi(r) = integral from r to infinity of s k(s) ds`,
+        whose gradient is the kernel's pull: `-grad psi(z) = z k(z)`. In units
+        of length it is `bandwidth**2 * exp(log_companion(r / bandwidth))`.
+        Also known as the sharp kernel
+        ([Franz et al., 2026](https://arxiv.org/abs/2604.06333)).
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` has no closed form for its companion: "
+            "override `log_companion(radius)`."
+        )
+
+    def spectrum(self, frequency, dim):
+        """Fourier transform of the kernel, for a bandwidth of one.
+
+        Args:
+            frequency: array, the length of the angular frequency `xi`, in
+                radians per bandwidth, >= 0.
+            dim: int >= 1, the dimension of space.
+
+        Returns:
+            float64 NumPy array shaped like `frequency`: the integral over space
+            of `k(|z|) exp(-i xi.z)`. For a bandwidth `s` it is
+            `s**dim * spectrum(s * xi, dim)`.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` has no closed form for its spectrum: "
+            "override `spectrum(frequency, dim)`."
+        )
+
+    def companion_spectrum(self, frequency, dim):
+        """Fourier transform of the companion, for a bandwidth of one.
+
+        Takes and returns what `spectrum` does.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` has no closed form for the spectrum of "
+            "its companion: override `companion_spectrum(frequency, dim)`."
+        )
+
+    def compute_output_shape(self, x_shape, y_shape):
+        """The shape of the log-similarities."""
+        pairs = (*x_shape[:-1], y_shape[-2])
+        return (*self.bandwidth.shape, *pairs)
+
+    def get_config(self):
+        """The arguments it was made with; a schedule does not change them."""
+        return {**super().get_config(), "bandwidth": self._config_bandwidth}
+
+
+def _checked(bandwidth):
+    """Floats or a list of floats that JSON can hold."""
+    values = np.asarray(bandwidth, dtype=object)
+    try:
+        values = values.astype("float64")
+    except (TypeError, ValueError):
+        raise TypeError(
+            "`bandwidth` is a distance: a number, or a sequence of numbers for "
+            f"several at once. Received: bandwidth={bandwidth!r}"
+        ) from None
+    if values.ndim > 1 or values.size == 0:
+        raise ValueError(
+            "`bandwidth` is one number or a flat sequence of at least one. "
+            f"Received: bandwidth={bandwidth!r}"
+        )
+    if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+        raise ValueError(
+            "`bandwidth` is a distance and must be positive and finite. "
+            f"Received: bandwidth={bandwidth!r}"
+        )
+    return values.tolist()

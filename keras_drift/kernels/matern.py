@@ -1,0 +1,106 @@
+"""The Matern kernels."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_drift.kernels.kernel import Kernel
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class Matern(Kernel):
+    """Similarity between the Laplacian and the Gaussian in smoothness.
+
+    A polynomial times `exp(-r)`: the larger `nu`, the rounder its top and the
+    faster its spectrum falls. Choose it to trade the Laplacian's grip on fine
+    detail for a smoother field.
+
+    The argument is `r = distance / bandwidth`. Gaussian-process libraries
+    write `sqrt(2 nu) * distance / length_scale`: to get theirs, give
+    `bandwidth = length_scale / sqrt(2 nu)`.
+
+    Args:
+        nu: smoothness, a half-integer: `0.5` (the Laplacian), `1.5`, `2.5`, ...
+            Defaults to `1.5`.
+        bandwidth: float > 0, or a sequence of them, in the units of the inputs.
+            Defaults to `1.0`.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(..., n, d)`.
+        y: float tensor `(..., m, d)`.
+
+    Returns:
+        Log-similarities, float32: `(..., n, m)` for a single bandwidth,
+        `(b, ..., n, m)` for `b` bandwidths.
+
+    Example:
+
+    >>> from keras_drift import kernels
+    >>> kernel = kernels.Matern(nu=1.5, bandwidth=5.0)
+    >>> x, y = np.zeros((1, 2)), np.array([[3.0, 4.0]])  # 5 apart
+    >>> round(float(kernel(x, y)[0, 0]), 4)  # log(2) - 1
+    -0.3069
+
+    Reference:
+
+    - [Lee and Chun, 2026](https://arxiv.org/abs/2604.24196)
+    """
+
+    def __init__(self, nu=1.5, bandwidth=1.0, **kwargs):
+        super().__init__(bandwidth, **kwargs)
+        if isinstance(nu, bool) or nu not in (0.5, 1.5, 2.5, 3.5, 4.5):
+            raise ValueError(
+                "`nu` must be a half-integer from 0.5 to 4.5: there the kernel "
+                f"is a polynomial times an exponential. Received: nu={nu!r}"
+            )
+        self.nu = float(nu)
+
+    def log_value(self, radius):
+        return _log_matern(self.nu, radius)
+
+    def log_companion(self, radius):
+        return math.log(2 * self.nu) + _log_matern(self.nu + 1, radius)
+
+    def spectrum(self, frequency, dim):
+        return _matern_spectrum(self.nu, frequency, dim)
+
+    def companion_spectrum(self, frequency, dim):
+        return 2 * self.nu * _matern_spectrum(self.nu + 1, frequency, dim)
+
+    def get_config(self):
+        return {**super().get_config(), "nu": self.nu}
+
+
+def _log_matern(nu, radius):
+    """`log(polynomial(r)) - r`, the polynomial of degree `nu - 1/2`."""
+    degree = int(nu - 0.5)
+    if degree == 0:
+        return -radius
+    # Horner's rule, from the highest power down.
+    value = ops.zeros_like(radius)
+    for power in range(degree, -1, -1):
+        value = value * radius + _coefficient(degree, power)
+    return ops.log(value) - radius
+
+
+def _coefficient(degree, power):
+    """Of `r**power` in the polynomial of the given degree; 1 for power 0."""
+    i = degree - power
+    factorial = math.factorial
+    return (
+        factorial(degree)
+        / factorial(2 * degree)
+        * factorial(degree + i)
+        / (factorial(i) * factorial(degree - i))
+        * 2**power
+    )
+
+
+def _matern_spectrum(nu, frequency, dim):
+    squared = np.square(np.asarray(frequency, "float64"))
+    constant = math.exp(math.lgamma(nu + dim / 2) - math.lgamma(nu))
+    constant *= 2**dim * math.pi ** (dim / 2)
+    return constant * (1 + squared) ** -(nu + dim / 2)

@@ -1,0 +1,92 @@
+"""The base class of the metrics that compare sets of samples."""
+
+import keras
+from keras import ops
+
+from keras_drift.metrics import samples
+
+
+class Distance(keras.metrics.Metric):
+    """A distance between generated and real samples, together with its floor.
+
+    Two finite sets are never at distance zero, not even two sets of real
+    samples, so a distance alone does not say how good a generator is. This
+    metric reports both: in every batch it splits the real samples into two
+    halves, measures how far the generated samples are from one half, and how
+    far the other half is from it, which is all that a perfect generator could
+    reach. All sets have the same size, because a distance between few samples
+    is larger. Training is done when the two numbers meet. Both fall as batches
+    grow, so compare only numbers taken with the same batch size.
+
+    Subclasses write `distance(x, y)`, and `get_config` for their arguments.
+
+    Args:
+        name: str, the name in the logs. The floor is logged as `{name}_floor`.
+
+    Call arguments:
+        y_true: float tensor `(n, ...)`, real samples. At least two.
+        y_pred: float tensor `(m, ...)`, generated samples. Where there are more
+            than `n // 2`, an evenly spaced subset is taken; where there are
+            fewer, the real halves are cut to their number.
+        sample_weight: not supported, must be `None`.
+
+    Returns:
+        dict from `name` and `{name}_floor` to float32 scalars: means over the
+        batches, weighted by their size. Zeros before the first batch.
+
+    Raises:
+        ValueError: if `y_true` has fewer than two samples, or if there is a
+            `sample_weight`.
+
+    Example:
+
+    >>> from keras_drift import metrics
+    >>> class MeanGap(metrics.Distance):
+    ...     def distance(self, x, y):
+    ...         means = keras.ops.mean(x, axis=0) - keras.ops.mean(y, axis=0)
+    ...         return keras.ops.norm(means)
+    >>> real = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> logs = MeanGap(name="gap")(real, real + 5)
+    >>> {name: round(float(value), 3) for name, value in logs.items()}
+    {'gap': 5.0, 'gap_floor': 1.0}
+    """
+
+    def __init__(self, name):
+        super().__init__(name=name, dtype="float32")
+        self.total = self.add_variable((2,), "zeros", name="total")
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def distance(self, x, y):
+        """Distance of two sets of samples of one size: a scalar tensor.
+
+        Args:
+            x: float32 tensor `(k, ...)`.
+            y: float32 tensor `(k, ...)`.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must say its `distance(x, y)`: a scalar "
+            "for two sets of samples."
+        )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch: real samples, then generated samples."""
+        generated, reference, real, size = samples.split(
+            y_true, y_pred, sample_weight
+        )
+        pair = ops.stack(
+            [self.distance(generated, real), self.distance(reference, real)]
+        )
+        size = ops.cast(size, "float32")
+        # A last batch of one sample, met only when the code runs, has no
+        # halves and no distance.
+        self.total.assign_add(ops.where(size > 0, size * pair, 0.0))
+        self.count.assign_add(size)
+
+    def result(self):
+        """The distance and its floor, by their names in the logs."""
+        mean = ops.divide_no_nan(self.total, self.count)
+        return {self.name: mean[0], f"{self.name}_floor": mean[1]}
+
+    def get_config(self):
+        """The arguments it was made with."""
+        return {"name": self.name}

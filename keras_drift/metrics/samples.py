@@ -1,0 +1,132 @@
+"""Sets of samples: flattened, checked, and cut into sets of equal size."""
+
+import math
+
+from keras import ops
+
+
+def flatten_pair(x, y):
+    """Two sets of samples as float32 matrices `(n, d)` and `(m, d)`.
+
+    Args:
+        x: array or tensor `(n, ...)`.
+        y: array or tensor `(m, ...)`, with as many numbers per sample.
+
+    Returns:
+        A pair of float32 tensors of rank 2.
+
+    Raises:
+        ValueError: if a set is empty or has no feature axis, or if the samples
+            differ in length.
+    """
+    x, y = flatten(x, "x"), flatten(y, "y")
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            "`x` and `y` are compared feature by feature, so their samples "
+            "must have the same number of features. Received (flattened): "
+            f"x.shape={tuple(x.shape)}, y.shape={tuple(y.shape)}"
+        )
+    return x, y
+
+
+def flatten(x, name):
+    """A set of samples `(n, ...)` as a float32 matrix `(n, d)`."""
+    # Half precision cannot tell neighbours apart.
+    x = ops.cast(ops.convert_to_tensor(x), "float32")
+    shape = tuple(x.shape)
+    if len(shape) < 2 or 0 in shape:
+        raise ValueError(
+            f"`{name}` must be a set of samples, shaped (n, d) or (n, ...), "
+            "with at least one sample. Give samples that are single numbers an "
+            f"axis of their own: `{name}[:, None]`. "
+            f"Received: {name}.shape={shape}"
+        )
+    if len(shape) == 2:
+        return x
+    return ops.reshape(x, (-1, math.prod(shape[1:])))
+
+
+def split(y_true, y_pred, sample_weight=None):
+    """Cuts a batch into three sets of one size.
+
+    The real samples are split into two halves, one to measure against and one
+    that plays a perfect generator. They are taken in turns, because batches
+    often hold one class after the other.
+
+    Args:
+        y_true: array or tensor `(n, ...)`, real samples, n >= 2.
+        y_pred: array or tensor `(m, ...)`, generated samples.
+        sample_weight: must be `None`.
+
+    Returns:
+        A tuple `(generated, reference, real, size)`: three float32 tensors with
+        `size = min(n // 2, m)` samples each. `size` is an integer, or a tensor
+        where the compiled code does not know the size of its batches.
+
+    Raises:
+        ValueError: if `sample_weight` is given, or `n < 2`.
+    """
+    _refuse_weights(sample_weight)
+    y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
+    # Nobody trains on a metric: spare the backend the tape.
+    y_pred = ops.stop_gradient(
+        ops.cast(ops.convert_to_tensor(y_pred), "float32")
+    )
+    _check_sizes(y_true, y_pred)
+    size = _smaller(ops.shape(y_true)[0] // 2, ops.shape(y_pred)[0])
+    generated, reference, real = (
+        _thin(samples, size) for samples in (y_pred, y_true[1::2], y_true[0::2])
+    )
+    return generated, reference, real, size
+
+
+def root(squared):
+    """Square root of a scalar, clamped at zero, with gradient zero there."""
+    # Rounding can leave a distance of zero slightly negative, and `sqrt` is
+    # infinitely steep at 0.
+    positive = squared > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, squared, 1.0)), 0.0)
+
+
+def _refuse_weights(sample_weight):
+    if sample_weight is not None:
+        raise ValueError(
+            "A distance between two sets has no term per sample that "
+            "`sample_weight` could weigh, and its floor holds for plain "
+            "samples only. Pass the metric as `compile(metrics=[...])`, not as "
+            "`weighted_metrics`. Received: "
+            f"sample_weight of shape {tuple(ops.shape(sample_weight))}"
+        )
+
+
+def _check_sizes(y_true, y_pred):
+    shapes = (
+        f"Received: y_true.shape={tuple(y_true.shape)}, "
+        f"y_pred.shape={tuple(y_pred.shape)}"
+    )
+    if len(y_true.shape) < 2 or len(y_pred.shape) < 2:
+        raise ValueError(
+            "`y_true` and `y_pred` must be sets of samples, shaped (n, d) or "
+            f"(n, ...). {shapes}"
+        )
+    if y_true.shape[0] in (0, 1) or y_pred.shape[0] == 0:
+        raise ValueError(
+            "A distance with its floor needs at least two real samples, one "
+            "for each half, and one generated sample. Use larger batches, and "
+            f"drop the last one if it is short. {shapes}"
+        )
+
+
+def _smaller(first, second):
+    # Sizes must stay Python integers wherever they can: slices are static.
+    if isinstance(first, int) and isinstance(second, int):
+        return min(first, second)
+    return ops.minimum(first, second)
+
+
+def _thin(samples, size):
+    """`size` samples, evenly spaced, so that no class is cut off."""
+    # A size that is only known when the code runs may turn out to be zero.
+    divisor = size if isinstance(size, int) else ops.maximum(size, 1)
+    stride = ops.shape(samples)[0] // divisor
+    return ops.take(samples, ops.arange(size) * stride, axis=0)

@@ -1,0 +1,84 @@
+"""Which guidance scales a model is trained for."""
+
+import keras
+from keras import ops
+
+from keras_drift import checks
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class PowerLawGuidance:
+    """Draws the guidance scale of each group from a power law.
+
+    The density is proportional to `scale**-power` between the bounds. A scale
+    of 1 is the plain condition; larger ones push samples of a class away from
+    what all classes share, and the network learns all of them at once, so that
+    `generate(guidance=...)` stays one forward pass.
+
+    Args:
+        low: float >= 1, the smallest scale. Defaults to `1.0`.
+        high: float > `low`, the largest scale. Defaults to `4.0`.
+        power: float >= 0, how strongly small scales are preferred; 0 is
+            uniform. Defaults to `3.0`.
+        plain_fraction: float in `[0, 1]`, the share of groups that are trained
+            at scale 1 whatever the law says. Defaults to `0.0`.
+
+    Reference:
+
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770), appendix A.7
+    """
+
+    def __init__(self, low=1.0, high=4.0, power=3.0, plain_fraction=0.0):
+        self.low = checks.positive_number("low", low)
+        self.high = checks.positive_number("high", high)
+        self.power = checks.non_negative_number("power", power)
+        self.plain_fraction = checks.non_negative_number(
+            "plain_fraction", plain_fraction
+        )
+        if low < 1 or high <= low:
+            raise ValueError(
+                "Guidance scales start at 1, the plain condition, and need "
+                f"`high` above `low`. Received: low={low}, high={high}"
+            )
+        if plain_fraction > 1:
+            raise ValueError(
+                "`plain_fraction` is a share, from 0 to 1. Received: "
+                f"plain_fraction={plain_fraction}"
+            )
+
+    def sample(self, shape, seed):
+        """Draws scales, also inside compiled code.
+
+        Args:
+            shape: tuple of ints.
+            seed: int or `keras.random.SeedGenerator`.
+
+        Returns:
+            float32 tensor.
+        """
+        share = keras.random.uniform(shape, dtype="float32", seed=seed)
+        plain = keras.random.uniform(shape, dtype="float32", seed=seed)
+        scales = self.quantile(share)
+        return ops.where(plain < self.plain_fraction, 1.0, scales)
+
+    def quantile(self, share):
+        """The scale below which this share of the power law lies."""
+        if self.power == 1:
+            return self.low * (self.high / self.low) ** share
+        rest = 1 - self.power
+        low, high = self.low**rest, self.high**rest
+        return (low + share * (high - low)) ** (1 / rest)
+
+    def get_config(self):
+        """The arguments it was made with."""
+        return {
+            "low": self.low,
+            "high": self.high,
+            "power": self.power,
+            "plain_fraction": self.plain_fraction,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the law that `get_config` describes."""
+        return cls(**config)

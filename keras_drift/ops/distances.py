@@ -1,0 +1,59 @@
+"""Distances between all pairs of two sets of points."""
+
+from keras import ops
+
+# Up to here coordinates are subtracted one by one, which loses no digits;
+# beyond, one matrix product is faster and the digits it loses matter less,
+# since distances in many dimensions differ little from each other.
+_FEW_COORDINATES = 8
+
+
+def pairwise_distances(x, y):
+    """Euclidean distance of every point of `x` to every point of `y`.
+
+    Args:
+        x: float tensor `(..., n, d)`.
+        y: float tensor `(..., m, d)`.
+
+    Returns:
+        float32 tensor `(..., n, m)`. Coincident points are at distance 0, with
+        gradient 0.
+
+    Example:
+
+    >>> from keras_drift import ops
+    >>> x, y = np.zeros((1, 2)), np.array([[3.0, 4.0], [0.0, 0.0]])
+    >>> keras.ops.convert_to_numpy(ops.pairwise_distances(x, y)).tolist()
+    [[5.0, 0.0]]
+    """
+    squared = squared_distances(x, y)
+    # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
+    apart = squared > 0
+    roots = ops.sqrt(ops.where(apart, squared, 1.0))
+    return ops.where(apart, roots, 0.0)
+
+
+def squared_distances(x, y):
+    """Squared Euclidean distances, `(..., n, m)`; takes what its sister does."""
+    x = ops.cast(x, "float32")
+    y = ops.cast(y, "float32")
+    if x.shape[-1] <= _FEW_COORDINATES:
+        return _sum_of_squared_differences(x, y)
+    return _squares_minus_products(x, y)
+
+
+def _sum_of_squared_differences(x, y):
+    return sum(
+        ops.square(x[..., :, None, i] - y[..., None, :, i])
+        for i in range(x.shape[-1])
+    )
+
+
+def _squares_minus_products(x, y):
+    # About a common centre, so that an offset of both clouds costs no digits.
+    centre = ops.mean(y, axis=-2, keepdims=True)
+    x, y = x - centre, y - centre
+    x_squares = ops.sum(ops.square(x), axis=-1)[..., :, None]
+    y_squares = ops.sum(ops.square(y), axis=-1)[..., None, :]
+    products = ops.matmul(x, ops.swapaxes(y, -1, -2))
+    return ops.maximum(x_squares + y_squares - 2 * products, 0.0)

@@ -1,0 +1,336 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import pytest
+
+from keras_drift.datasets import GroupedDataset
+
+COUNTS = [40, 3, 25, 60, 12]
+LABELS = np.random.default_rng(0).permutation(
+    np.repeat([0, 2, 3, 7, 9], COUNTS)
+)
+# A sample says its own index, so that a batch shows what was drawn.
+SAMPLES = np.stack([np.arange(140), LABELS], axis=1).astype("float32")
+
+
+def make(**kwargs):
+    arguments = {"groups_per_batch": 4, "positives": 8, "steps_per_epoch": 10}
+    return GroupedDataset(SAMPLES, LABELS, **{**arguments, **kwargs})
+
+
+def drawn(dataset):
+    """Everything an epoch gives, flat: labels, then positives."""
+    items = [dataset[i] for i in range(len(dataset))]
+    return np.concatenate([np.r_[y, x.ravel()] for x, y in items])
+
+
+def test_batch_is_groups_of_samples_with_one_label_each():
+    x, y = make()[0]
+    assert x.shape == (4, 8, 2)
+    assert x.dtype == np.float32
+    assert y.shape == (4,)
+    assert y.dtype == np.int32
+
+
+def test_images_keep_their_shape():
+    images = np.zeros((20, 4, 5, 3))
+    dataset = GroupedDataset(images, np.arange(20) % 2, positives=6)
+    assert dataset.sample_shape == (4, 5, 3)
+    assert dataset[0][0].shape == (2, 6, 4, 5, 3)
+
+
+def test_knows_its_classes():
+    dataset = make()
+    assert dataset.labels_present.tolist() == [0, 2, 3, 7, 9]
+    assert dataset.labels_present.dtype == np.int32
+    assert dataset.num_classes == 10
+    assert dataset.num_samples == 140
+
+
+def test_samples_of_a_group_belong_to_its_label():
+    for x, y in make():
+        np.testing.assert_array_equal(x[:, :, 1], np.tile(y[:, None], 8))
+        np.testing.assert_array_equal(
+            LABELS[x[:, :, 0].astype(int)], x[:, :, 1]
+        )
+
+
+def test_classes_of_a_batch_are_different():
+    for _, y in make():
+        assert len(set(y.tolist())) == 4
+
+
+def test_samples_repeat_only_where_a_class_has_too_few():
+    for x, y in make():
+        for group, label in zip(x, y, strict=True):
+            if label != 2:  # has 3 samples
+                assert len(set(group[:, 0].tolist())) == 8
+
+
+def test_all_samples_are_reached_alike():
+    dataset = make(groups_per_batch=5, steps_per_epoch=2000)
+    indices = np.concatenate([x[..., 0].ravel() for x, _ in dataset])
+    expected = (
+        2000 * 8 / np.array(COUNTS)[np.searchsorted([0, 2, 3, 7, 9], LABELS)]
+    )
+    counts = np.bincount(indices.astype(int), minlength=140)
+    # Five standard deviations of independent draws.
+    assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("steps", [1, 5, 7, 10])
+def test_classes_are_visited_equally_often_up_to_once(groups, steps):
+    dataset = make(groups_per_batch=groups, steps_per_epoch=steps)
+    labels = np.concatenate([y for _, y in dataset])
+    counts = (labels[:, None] == dataset.labels_present).sum(axis=0)
+    assert np.ptp(counts) <= 1
+
+
+def test_classes_are_shuffled_anew_once_all_were_visited():
+    dataset = make(groups_per_batch=5, steps_per_epoch=20)
+    assert len({tuple(y.tolist()) for _, y in dataset}) > 15
+
+
+def test_item_does_not_depend_on_the_items_before():
+    fresh, used = make()[3], make()
+    for i in (0, 9, 3):
+        x, y = used[i]
+    np.testing.assert_array_equal(x, fresh[0])
+    np.testing.assert_array_equal(y, fresh[1])
+
+
+def test_threads_change_nothing():
+    dataset = make()
+    with ThreadPoolExecutor(4) as pool:
+        items = list(pool.map(dataset.__getitem__, reversed(range(10))))
+    together = np.concatenate([np.r_[y, x.ravel()] for x, y in items[::-1]])
+    np.testing.assert_array_equal(together, drawn(dataset))
+
+
+def test_same_seed_same_data_and_other_seed_other_data():
+    np.testing.assert_array_equal(drawn(make(seed=3)), drawn(make(seed=3)))
+    assert np.any(drawn(make(seed=3)) != drawn(make(seed=4)))
+
+
+def test_epoch_changes_the_draw_and_can_be_set():
+    dataset = make()
+    first = drawn(dataset)
+    dataset.on_epoch_end()
+    assert dataset.epoch == 1
+    assert np.any(drawn(dataset) != first)
+    dataset.epoch = 0
+    np.testing.assert_array_equal(drawn(dataset), first)
+
+
+@pytest.mark.parametrize("attribute", ["seed", "epoch"])
+def test_seed_and_epoch_change_both_the_samples_and_the_classes(attribute):
+    unlabelled = GroupedDataset(SAMPLES, positives=8)
+    labelled = make(groups_per_batch=5)
+    (samples,), (_, classes) = unlabelled[0], labelled[0]
+    setattr(unlabelled, attribute, 7)
+    setattr(labelled, attribute, 7)
+    assert np.any(unlabelled[0][0] != samples)
+    assert np.any(labelled[0][1] != classes)
+
+
+def test_batches_of_an_epoch_differ():
+    batches = [x.tobytes() for x, _ in make(groups_per_batch=5)]
+    assert len(set(batches)) == 10
+
+
+def test_unconditional_samples_come_from_everywhere():
+    dataset = make(unconditional=100)
+    x, y = dataset[0]
+    assert x["positives"].shape == (4, 8, 2)
+    assert x["unconditional"].shape == (4, 100, 2)
+    assert x["unconditional"].dtype == np.float32
+    assert y.shape == (4,)
+    for group in x["unconditional"]:
+        assert len(set(group[:, 0].tolist())) == 100
+        assert set(group[:, 1].tolist()) == {0, 2, 3, 7, 9}
+
+
+def test_unconditional_samples_leave_the_positives_as_they_are():
+    alone, _ = make()[2]
+    both, _ = make(unconditional=6)[2]
+    np.testing.assert_array_equal(both["positives"], alone)
+
+
+def test_without_labels_all_samples_are_one_group():
+    dataset = GroupedDataset(SAMPLES, positives=140)
+    assert dataset.labels_present is None
+    assert dataset.num_classes is None
+    assert len(dataset) == 1
+    (x,) = dataset[0]
+    assert sorted(x[0, :, 0].tolist()) == list(range(140))
+
+
+def test_without_labels_unconditional_samples_are_possible():
+    (x,) = GroupedDataset(SAMPLES, positives=8, unconditional=3)[0]
+    assert x["positives"].shape == (1, 8, 2)
+    assert x["unconditional"].shape == (1, 3, 2)
+
+
+def test_default_is_all_classes_and_as_many_samples_as_there_are():
+    dataset = GroupedDataset(SAMPLES, LABELS)
+    x, y = dataset[0]
+    assert sorted(y.tolist()) == [0, 2, 3, 7, 9]
+    assert x.shape == (5, 32, 2)
+    assert len(dataset) == 1
+    assert len(make(steps_per_epoch=None)) == 5  # 140 / (4 * 8) rounded up
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+def test_any_float_becomes_single_precision(dtype):
+    if dtype == "bfloat16":
+        dtype = pytest.importorskip("ml_dtypes").bfloat16
+    dataset = GroupedDataset(SAMPLES.astype(dtype), positives=140)
+    (x,) = dataset[0]
+    assert x.dtype == np.float32
+    assert sorted(x[0, :, 0].tolist()) == list(range(140))
+
+
+def test_reads_from_disk_only_what_is_drawn(tmp_path):
+    shape = (50_000, 2)
+    file = np.memmap(tmp_path / "data", "float32", "w+", shape=shape)
+    file[:] = np.arange(50_000)[:, None]
+    file[40_000] = np.nan  # Beyond what is checked.
+    (x,) = GroupedDataset(file, positives=16)[0]
+    assert type(x) is np.ndarray
+    np.testing.assert_array_equal(x[..., 0], np.rint(x[..., 1]))
+
+
+def test_drawing_does_not_hand_out_the_data_itself():
+    samples = SAMPLES.copy()
+    (x,) = GroupedDataset(samples, positives=8)[0]
+    x[:] = 0
+    np.testing.assert_array_equal(samples, SAMPLES)
+
+
+def test_a_thousand_classes_take_milliseconds():
+    labels = np.repeat(np.arange(1000), 1280)
+    samples = np.zeros((len(labels), 1), "float32")
+    dataset = GroupedDataset(
+        samples, labels, groups_per_batch=64, positives=64, unconditional=16
+    )
+    durations = []
+    for i in range(10):
+        start = time.perf_counter()
+        dataset[i]
+        durations.append(time.perf_counter() - start)
+    # About 3 ms; a loop over the samples would take a second.
+    assert min(durations) < 0.05
+
+
+def classifier(unconditional=0):
+    positives = keras.Input((8, 2), name="positives")
+    inputs = positives
+    if unconditional:
+        others = keras.Input((unconditional, 2), name="unconditional")
+        inputs = {"positives": positives, "unconditional": others}
+    hidden = keras.layers.Flatten()(positives)
+    model = keras.Model(inputs, keras.layers.Dense(10)(hidden))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    return model
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("unconditional", [0, 3])
+def test_trains_a_model(workers, unconditional):
+    dataset = make(unconditional=unconditional, workers=workers)
+    history = classifier(unconditional).fit(dataset, epochs=2, verbose=0)
+    assert np.all(np.isfinite(history.history["loss"]))
+
+
+def test_resumed_training_sees_what_uninterrupted_training_sees():
+    class Recorder(GroupedDataset):
+        def __getitem__(self, index):
+            seen.append(self.epoch)
+            return super().__getitem__(index)
+
+    seen = []
+    dataset = Recorder(SAMPLES, LABELS, positives=8)
+    model = classifier()
+    model.fit(dataset, epochs=3, verbose=0)
+    uninterrupted = seen[-1]
+    dataset.epoch = 2
+    model.fit(dataset, initial_epoch=2, epochs=3, verbose=0)
+    assert seen[-1] == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((3, 2), "uint8"), r"Scale images to \[-1, 1\].*dtype=uint8"),
+        (np.zeros((3, 2), int), r"must be floats.*dtype=int64"),
+        (np.array([["a"]]), r"must be floats.*dtype=<U1"),
+        (np.zeros(3), r"samples\[:, None\].*shape=\(3,\)"),
+        (np.zeros((0, 2)), r"non-empty.*shape=\(0, 2\)"),
+        (
+            np.array([[0.0], [1.0], [np.nan]]),
+            r"finite.*1 of the 3.*samples\[2\]",
+        ),
+        (np.array([[0.0], [np.inf], [np.nan]]), r"2 of the 3.*samples\[1\]"),
+    ],
+)
+def test_names_samples_that_cannot_be_used(samples, message):
+    with pytest.raises(ValueError, match=message):
+        GroupedDataset(samples)
+
+
+def test_names_the_start_of_a_file_that_is_broken(tmp_path):
+    file = np.memmap(tmp_path / "data", "float32", "w+", shape=(2000, 1))
+    file[999] = np.nan
+    with pytest.raises(ValueError, match=r"1 of the 1000.*samples\[999\]"):
+        GroupedDataset(file)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (LABELS[:-1], ValueError, r"len\(samples\)=140, len\(labels\)=139"),
+        (LABELS[:, None], ValueError, r"squeeze.*labels\.shape=\(140, 1\)"),
+        (np.eye(140), ValueError, r"argmax.*labels\.shape=\(140, 140\)"),
+        (LABELS * 1.0, TypeError, r"whole numbers.*dtype=float64"),
+        (LABELS == 2, TypeError, r"whole numbers.*dtype=bool"),
+        (np.arange(140) - 1, ValueError, r"zero or positive.*labels\[0\]=-1"),
+    ],
+)
+def test_names_labels_that_cannot_be_used(labels, error, message):
+    with pytest.raises(error, match=message):
+        GroupedDataset(SAMPLES, labels)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"groups_per_batch": 6}, ValueError, r"only 5 classes.*batch=6"),
+        ({"groups_per_batch": 0}, ValueError, r"groups_per_batch=0"),
+        ({"positives": 0}, ValueError, r"at least one.*positives=0"),
+        ({"positives": 2.0}, TypeError, r"whole number.*positives=2\.0"),
+        ({"unconditional": -1}, ValueError, r"zero or.*unconditional=-1"),
+        ({"unconditional": 0.5}, TypeError, r"whole.*unconditional=0\.5"),
+        ({"seed": -1}, ValueError, r"zero or positive.*seed=-1"),
+        ({"seed": None}, TypeError, r"whole number.*seed=None"),
+        ({"steps_per_epoch": 0}, ValueError, r"steps_per_epoch=0"),
+    ],
+)
+def test_names_a_number_that_cannot_be(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        make(**kwargs)
+
+
+def test_names_several_groups_without_labels():
+    with pytest.raises(ValueError, match=r"one group.*groups_per_batch=2"):
+        GroupedDataset(SAMPLES, groups_per_batch=2)
+    assert len(GroupedDataset(SAMPLES, groups_per_batch=1)) == 5
+
+
+@pytest.mark.parametrize("index", [-1, 10])
+def test_names_an_index_outside_the_epoch(index):
+    with pytest.raises(IndexError, match=rf"10 batches.*index={index}"):
+        make()[index]

@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_drift.metrics import samples
+
+
+def split(y_true, y_pred):
+    *sets, size = samples.split(y_true, y_pred)
+    sets = [ops.convert_to_numpy(each)[:, 0].tolist() for each in sets]
+    return (*sets, size)
+
+
+def column(*values):
+    return np.array(values, "float32")[:, None]
+
+
+def test_real_samples_are_dealt_in_turns():
+    _, reference, real, size = split(column(0, 1, 2, 3, 4), column(7, 8))
+    assert (reference, real, size) == ([1, 3], [0, 2], 2)
+
+
+def test_generated_samples_are_thinned_evenly():
+    generated, *_ = split(column(0, 1, 2, 3), column(10, 11, 12, 13, 14, 15))
+    assert generated == [10, 13]
+
+
+def test_few_generated_samples_cut_all_sets():
+    generated, reference, real, size = split(column(*range(8)), column(9, 10))
+    assert (generated, reference, real) == ([9, 10], [1, 5], [0, 4])
+    assert size == 2
+
+
+def test_flattens_samples_of_any_rank():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    flat = ops.convert_to_numpy(samples.flatten(x, "x"))
+    np.testing.assert_array_equal(flat, x.reshape(2, 12))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "uint8", "int32"])
+def test_computes_in_float32(dtype):
+    x = ops.cast(np.ones((2, 3)), dtype)
+    flat = samples.flatten(x, "x")
+    assert keras.backend.standardize_dtype(flat.dtype) == "float32"
+
+
+def test_root_has_no_slope_at_zero():
+    value = ops.convert_to_numpy(samples.root(ops.convert_to_tensor(-1e-9)))
+    assert value == 0
+    assert ops.convert_to_numpy(samples.root(ops.convert_to_tensor(4.0))) == 2
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 2), ()])
+def test_names_the_set_that_is_none(shape):
+    with pytest.raises(ValueError, match=r"`y` must be a set.*y\.shape=\("):
+        samples.flatten_pair(np.ones((2, 2)), np.ones(shape))
+
+
+def test_names_the_sizes_that_do_not_match():
+    with pytest.raises(ValueError, match=r"x\.shape=\(2, 6\), y\.shape=\(4, 5"):
+        samples.flatten_pair(np.ones((2, 3, 2)), np.ones((4, 5)))
+
+
+def test_refuses_a_lone_real_sample():
+    with pytest.raises(ValueError, match=r"two real.*y_true\.shape=\(1, 1\)"):
+        samples.split(column(0), column(0, 1))
+
+
+def test_refuses_an_empty_set_of_generated_samples():
+    with pytest.raises(ValueError, match=r"one generated.*y_pred\.shape=\(0,"):
+        samples.split(column(0, 1), np.ones((0, 1)))
+
+
+def test_refuses_labels_for_samples():
+    with pytest.raises(ValueError, match=r"sets of samples.*\(4,\)"):
+        samples.split(np.arange(4), column(0, 1))
+
+
+def test_refuses_sample_weights():
+    with pytest.raises(ValueError, match=r"no term per sample.*\(2,\)"):
+        samples.split(column(0, 1), column(0, 1), np.ones(2))
