@@ -120,6 +120,11 @@ class Drift(keras.layers.Layer):
         Args:
             bandwidth: float or scalar tensor > 0, also inside compiled code.
         """
+        if self.bandwidth is None:
+            raise ValueError(
+                f"`{type(self).__name__}` has no bandwidth that a schedule "
+                "could change."
+            )
         ratios = self.initial_bandwidth / self.initial_bandwidth.max()
         self.bandwidth.assign(ops.cast(bandwidth, "float32") * ratios)
 
@@ -246,12 +251,19 @@ class Drift(keras.layers.Layer):
     def _check_weights(self, shapes, weights):
         shapes = {"negatives": shapes["x"], **shapes}
         for name, value in weights.items():
-            expected = shapes.get(name, (None,))[:-1]
-            if tuple(value.shape) != expected:
+            if name not in shapes:
+                raise ValueError(
+                    f"There are weights of the {name} points but no such "
+                    f"points. Received: `{name}_weights` without `{name}`"
+                )
+            expected, received = shapes[name][:-1], tuple(value.shape)
+            if len(received) != len(expected) or any(
+                size != wanted and None not in (size, wanted)
+                for size, wanted in zip(received, expected, strict=True)
+            ):
                 raise ValueError(
                     f"The weights of the {name} need one number for each of "
-                    f"them: shape {expected}. Received: shape "
-                    f"{tuple(value.shape)}"
+                    f"them: shape {expected}. Received: shape {received}"
                 )
 
     def compute_output_shape(self, x_shape, *args, **kwargs):

@@ -1,7 +1,5 @@
 """Frozen maps from samples to the features that a drift compares."""
 
-import keras
-
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.identity import Identity
 from keras_drift.encoders.pretrained import Pretrained
@@ -23,9 +21,4 @@ def get(identifier):
         return Identity()
     if isinstance(identifier, Encoder):
         return identifier
-    if isinstance(identifier, keras.layers.Layer):
-        return Pretrained(identifier)
-    raise TypeError(
-        "An encoder is an `Encoder` or a Keras model from samples to features. "
-        f"Received: encoder={identifier!r}"
-    )
+    return Pretrained(identifier)

@@ -9,6 +9,9 @@ class Encoder(keras.layers.Layer):
     Subclasses write `call`.
 
     Args:
+        dtype: the type that samples are cast to. Defaults to `"float32"`
+            whatever the global policy, lest half precision round the samples
+            before they are compared.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -19,6 +22,6 @@ class Encoder(keras.layers.Layer):
         token of a feature is compared with the same token of other samples.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         self.trainable = False

@@ -16,7 +16,7 @@ class Identity(Encoder):
     pixels say little about large ones: those need a pretrained encoder.
 
     Args:
-        **kwargs: passed to `keras.layers.Layer`.
+        **kwargs: passed to `Encoder`.
 
     Call arguments:
         samples: float tensor `(batch, *sample_shape)`.

@@ -14,8 +14,9 @@ class Pretrained(Encoder):
         model: `keras.Model` or layer from samples to features: one tensor, a
             list, or a dict of them. `(batch, dim)` is one token; of
             `(batch, ..., dim)` every place is one. To compare at several
-            depths, give a functional model with several outputs.
-        **kwargs: passed to `keras.layers.Layer`.
+            depths, give a functional model with several outputs. The model
+            itself is frozen, wherever else it is used.
+        **kwargs: passed to `Encoder`.
 
     Call arguments:
         samples: float tensor `(batch, *sample_shape)`.
@@ -36,6 +37,12 @@ class Pretrained(Encoder):
 
     def __init__(self, model, **kwargs):
         super().__init__(**kwargs)
+        if not isinstance(model, keras.layers.Layer):
+            raise TypeError(
+                "An encoder is an `Encoder`, or a Keras model from samples to "
+                "features; `None` compares the samples themselves. "
+                f"Received: {model!r}"
+            )
         self.model = model
         self.model.trainable = False
 
@@ -60,6 +67,11 @@ class Pretrained(Encoder):
 
 def _tokens(feature):
     """`(batch, ..., dim)` to `(batch, tokens, dim)`."""
+    if len(feature.shape) < 2:
+        raise ValueError(
+            "A feature is a tensor `(batch, ..., dim)`; the model of this "
+            f"encoder returned one of shape {tuple(feature.shape)}"
+        )
     tokens = 1
     for size in feature.shape[1:-1]:
         tokens *= size

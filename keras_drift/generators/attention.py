@@ -5,6 +5,8 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from keras_drift.generators.token_dense import TokenDense
+
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Attention(layers.Layer):
@@ -42,8 +44,8 @@ class Attention(layers.Layer):
         self.use_rope = use_rope
         self.use_rmsnorm = use_rmsnorm
         policy = self.dtype_policy
-        self.to_qkv = layers.Dense(3 * dim, name="to_qkv", dtype=policy)
-        self.project = layers.Dense(dim, name="project", dtype=policy)
+        self.to_qkv = TokenDense(3 * dim, name="to_qkv", dtype=policy)
+        self.project = TokenDense(dim, name="project", dtype=policy)
         if use_qknorm:
             norm = (
                 layers.RMSNormalization

@@ -42,7 +42,8 @@ class ConditionEmbedding(layers.Layer):
         style_codebook_size=64,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Half precision would round the guidance scale before it is embedded.
+        super().__init__(autocast=False, **kwargs)
         self.dim = dim
         self.num_classes = num_classes
         self.num_style_tokens = num_style_tokens

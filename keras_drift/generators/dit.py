@@ -11,8 +11,10 @@ from keras_drift.generators.dit_block import DiTBlock
 from keras_drift.generators.generator import Generator
 from keras_drift.generators.generator import as_float32
 from keras_drift.generators.generator import condition_inputs
+from keras_drift.generators.generator import whole_number
 from keras_drift.generators.modulation import Modulation
 from keras_drift.generators.modulation import token_norm
+from keras_drift.generators.token_dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -34,7 +36,7 @@ class DiT(Generator):
         depth: int, the number of blocks. Defaults to `6`.
         num_heads: int, the number of attention heads; it must divide
             `hidden_dim` into heads of even size. Defaults to `4`.
-        mlp_ratio: float, the hidden width of the feed-forward over
+        mlp_ratio: float > 0, the hidden width of the feed-forward over
             `hidden_dim`. Defaults to `4.0`.
         cond_dim: int, the size of the condition vector. Defaults to `None`:
             `hidden_dim`.
@@ -53,7 +55,7 @@ class DiT(Generator):
         use_swiglu: bool, whether the feed-forward is gated. Defaults to `True`.
         use_rope: bool, whether attention rotates by position. Defaults to
             `True`.
-        **kwargs: passed to `keras.Model`.
+        **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
 
@@ -62,8 +64,8 @@ class DiT(Generator):
     ...     image_shape=(8, 8, 1), num_classes=10, hidden_dim=32, depth=1
     ... )
     >>> inputs = generator.sample_inputs(2, labels=[3, 1], seed=0)
-    >>> generator(inputs).shape == (2, 8, 8, 1)
-    True
+    >>> generator.predict(inputs, verbose=0).shape
+    (2, 8, 8, 1)
 
     Reference:
 
@@ -92,7 +94,15 @@ class DiT(Generator):
         **kwargs,
     ):
         height, width, channels = _checked_image_shape(image_shape, patch_size)
-        _check_sizes(hidden_dim, depth, num_heads)
+        _check_sizes(hidden_dim, depth, num_heads, mlp_ratio)
+        _check_optional_sizes(
+            num_classes=num_classes,
+            cond_dim=cond_dim,
+            noise_channels=noise_channels,
+        )
+        whole_number("num_style_tokens", num_style_tokens)
+        whole_number("num_context_tokens", num_context_tokens)
+        checks.positive_integer("style_codebook_size", style_codebook_size)
         conditional = num_classes is not None or num_style_tokens > 0
         if num_context_tokens and not conditional:
             raise ValueError(
@@ -109,7 +119,7 @@ class DiT(Generator):
             style_codebook_size,
             name="condition",
         )
-        embed_patches = layers.Dense(hidden_dim, name="patches")
+        embed_patches = TokenDense(hidden_dim, name="patches")
         positions = _Positions(
             height // patch_size, width // patch_size, name="positions"
         )
@@ -128,7 +138,7 @@ class DiT(Generator):
         ]
         last_modulation = Modulation(2, hidden_dim, name="last_modulation")
         last_norm = token_norm(use_rmsnorm, "last_norm", None)
-        to_pixels = layers.Dense(
+        to_pixels = TokenDense(
             patch_size**2 * channels,
             kernel_initializer="zeros",
             name="to_pixels",
@@ -149,7 +159,9 @@ class DiT(Generator):
                 {k: v for k, v in inputs.items() if k != "noise"}
             )
         else:
-            condition = _NoCondition(cond_dim or hidden_dim)(inputs["noise"])
+            condition = _NoCondition(
+                cond_dim or hidden_dim, name="no_condition"
+            )(inputs["noise"])
         if num_context_tokens:
             context = _ContextTokens(
                 num_context_tokens, hidden_dim, name="context"
@@ -312,7 +324,7 @@ def _to_image(patches, image_shape, size):
 
 def _checked_image_shape(image_shape, patch_size):
     checks.positive_integer("patch_size", patch_size)
-    shape = tuple(image_shape)
+    shape = tuple(image_shape) if np.iterable(image_shape) else ()
     if len(shape) != 3:
         raise ValueError(
             "`image_shape` is (height, width, channels), without a batch. "
@@ -329,7 +341,7 @@ def _checked_image_shape(image_shape, patch_size):
     return shape
 
 
-def _check_sizes(hidden_dim, depth, num_heads):
+def _check_sizes(hidden_dim, depth, num_heads, mlp_ratio):
     checks.positive_integer("hidden_dim", hidden_dim)
     checks.positive_integer("depth", depth)
     checks.positive_integer("num_heads", num_heads)
@@ -339,3 +351,10 @@ def _check_sizes(hidden_dim, depth, num_heads):
             "since positions rotate pairs of coordinates. Received: "
             f"hidden_dim={hidden_dim}, num_heads={num_heads}"
         )
+    checks.positive_number("mlp_ratio", mlp_ratio)
+
+
+def _check_optional_sizes(**sizes):
+    for name, size in sizes.items():
+        if size is not None:
+            checks.positive_integer(name, size)

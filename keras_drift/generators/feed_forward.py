@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from keras_drift.generators.token_dense import TokenDense
+
 
 @keras.saving.register_keras_serializable("keras_drift")
 class FeedForward(layers.Layer):
@@ -29,14 +31,20 @@ class FeedForward(layers.Layer):
         self.mlp_ratio = mlp_ratio
         self.use_swiglu = use_swiglu
         self.hidden_dim = int(dim * mlp_ratio)
-        policy = self.dtype_policy
         if use_swiglu:
             self.hidden_dim = -(-int(2 / 3 * self.hidden_dim) // 32) * 32
-            self.gate = layers.Dense(
+        if self.hidden_dim < 1:
+            raise ValueError(
+                "`mlp_ratio` leaves the feed-forward no hidden unit. "
+                f"Received: mlp_ratio={mlp_ratio}, dim={dim}"
+            )
+        policy = self.dtype_policy
+        if use_swiglu:
+            self.gate = TokenDense(
                 self.hidden_dim, "silu", name="gate", dtype=policy
             )
-        self.up = layers.Dense(self.hidden_dim, name="up", dtype=policy)
-        self.down = layers.Dense(dim, name="down", dtype=policy)
+        self.up = TokenDense(self.hidden_dim, name="up", dtype=policy)
+        self.down = TokenDense(dim, name="down", dtype=policy)
 
     def build(self, input_shape):
         if self.use_swiglu:

@@ -10,8 +10,8 @@ from keras_drift import checks
 class Generator(keras.Model):
     """Network that turns noise, and a condition, into a sample in one pass.
 
-    Its input is a dict of batches: `"noise"`, Gaussian, `(batch, *noise_shape)`;
-    with style tokens `"styles"`, int32 codes `(batch, num_style_tokens)`; with
+    Its input is a dict: `"noise"`, Gaussian, `(batch, *noise_shape)`; with
+    style tokens `"styles"`, int32 codes `(batch, num_style_tokens)`; with
     classes `"labels"`, int32 `(batch,)`, and `"guidance"`, float32 `(batch,)`,
     the strength of the condition (1 is plain). `sample_inputs` makes one.
 
@@ -22,14 +22,25 @@ class Generator(keras.Model):
         inputs: dict of symbolic inputs.
         outputs: symbolic samples, `(batch, *sample_shape)`.
         num_classes: int or `None`, without classes.
-        style_codebook_size: int, how many values a style code has.
-        **kwargs: passed to `keras.Model`.
+        style_codebook_size: int, how many values a style code has. Defaults
+            to `0`.
+        name: str or `None`, as for `keras.Model`.
+        trainable: bool, as for `keras.Model`.
     """
 
     def __init__(
-        self, inputs, outputs, num_classes, style_codebook_size=0, **kwargs
+        self,
+        inputs,
+        outputs,
+        num_classes,
+        style_codebook_size=0,
+        name=None,
+        trainable=True,
     ):
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        # No `**kwargs`: functional models drop those that they do not know.
+        super().__init__(
+            inputs=inputs, outputs=outputs, name=name, trainable=trainable
+        )
         self.num_classes = num_classes
         self.style_codebook_size = style_codebook_size
         self.noise_shape = tuple(inputs["noise"].shape[1:])
@@ -41,7 +52,7 @@ class Generator(keras.Model):
 
         Args:
             batch_size: int >= 1.
-            seed: an int: drawn on the host, so the same on every backend, and
+            seed: int >= 0: drawn on the host, so the same on every backend, and
                 the first samples do not depend on how many follow. A
                 `keras.random.SeedGenerator`: drawn on the device, also inside
                 compiled code, and different at each call. `None`: an int picked
@@ -71,10 +82,10 @@ class Generator(keras.Model):
 
         Args:
             batch_size: int >= 1.
-            labels: ints `(batch_size,)` in `[0, num_classes)`. Defaults to
-                `None`: the classes in turn.
+            labels: int, or ints `(batch_size,)`, in `[0, num_classes)`.
+                Defaults to `None`: the classes in turn.
             guidance: float, or floats `(batch_size,)`, the strength of the
-                condition. Defaults to `1.0`.
+                condition; without classes it has no effect. Defaults to `1.0`.
             seed: as in `sample_noise`.
 
         Returns:
@@ -83,21 +94,23 @@ class Generator(keras.Model):
         inputs = self.sample_noise(batch_size, seed)
         if self.num_classes is None:
             if labels is not None:
-                raise ValueError(
-                    "This generator has no classes: give it `num_classes`, or "
-                    f"leave `labels` away. Received: labels={labels!r}"
-                )
+                self.check_labels(labels)
             return inputs
         if labels is None:
             labels = np.arange(batch_size) % self.num_classes
         labels = self.check_labels(labels)
-        inputs["labels"] = np.broadcast_to(labels, (batch_size,))
         guidance = np.asarray(guidance, "float32")
-        inputs["guidance"] = np.broadcast_to(guidance, (batch_size,))
+        inputs["labels"] = _one_each("labels", labels, batch_size)
+        inputs["guidance"] = _one_each("guidance", guidance, batch_size)
         return inputs
 
     def check_labels(self, labels):
         """Returns `labels` as int32, which must name classes."""
+        if self.num_classes is None:
+            raise ValueError(
+                "This generator has no classes: give it `num_classes`, or "
+                f"leave `labels` away. Received: labels={labels!r}"
+            )
         array = np.asarray(labels)
         if array.dtype.kind not in "iu":
             raise ValueError(
@@ -120,6 +133,11 @@ class Generator(keras.Model):
     def _host_noise(self, batch_size, seed):
         if seed is None:
             seed = np.random.SeedSequence().entropy
+        whole_number(
+            "seed",
+            seed,
+            "is a whole number, zero or above, a `SeedGenerator` or `None`",
+        )
         # A stream each, so that no array's size shifts the other's values.
         noise_seed, style_seed = np.random.SeedSequence(seed).spawn(2)
         noise = np.random.default_rng(noise_seed).standard_normal(
@@ -148,6 +166,7 @@ def condition_inputs(num_classes=None, num_style_tokens=0):
         checks.positive_integer("num_classes", num_classes)
         inputs["labels"] = keras.Input((), dtype="int32", name="labels")
         inputs["guidance"] = keras.Input((), dtype="float32", name="guidance")
+    whole_number("num_style_tokens", num_style_tokens)
     if num_style_tokens:
         inputs["styles"] = keras.Input(
             (num_style_tokens,), dtype="int32", name="styles"
@@ -155,9 +174,25 @@ def condition_inputs(num_classes=None, num_style_tokens=0):
     return inputs
 
 
+def whole_number(name, value, meaning="must be a whole number, zero or above"):
+    """Raises unless `value` is one."""
+    if value != 0:
+        checks.positive_integer(name, value, meaning)
+
+
 def as_float32(outputs):
     """Samples are float32 whatever the network computed in."""
     return ops.cast(outputs, "float32")
+
+
+def _one_each(name, values, batch_size):
+    """One value for all samples, or for each, as `(batch_size,)`."""
+    if values.shape not in {(), (1,), (batch_size,)}:
+        raise ValueError(
+            f"`{name}` is one value for all samples or one for each. Received: "
+            f"{name} of shape {values.shape}, batch_size={batch_size}"
+        )
+    return np.broadcast_to(values, (batch_size,))
 
 
 def _excerpt(array):

@@ -26,7 +26,7 @@ class MLP(Generator):
         activation: what Keras takes as one. Defaults to `"silu"`.
         num_classes: int or `None`. With classes, samples are drawn for a label
             and a guidance scale. Defaults to `None`.
-        **kwargs: passed to `keras.Model`.
+        **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
 
@@ -48,10 +48,10 @@ class MLP(Generator):
         checks.positive_integer("output_dim", output_dim)
         noise_dim = max(8, output_dim) if noise_dim is None else noise_dim
         checks.positive_integer("noise_dim", noise_dim)
-        if not hidden_dims:
+        if not isinstance(hidden_dims, (tuple, list)) or not hidden_dims:
             raise ValueError(
-                "`hidden_dims` needs the width of at least one hidden layer. "
-                f"Received: hidden_dims={hidden_dims!r}"
+                "`hidden_dims` lists the width of each hidden layer, and there "
+                f"is at least one. Received: hidden_dims={hidden_dims!r}"
             )
         for width in hidden_dims:
             checks.positive_integer("hidden_dims", width)

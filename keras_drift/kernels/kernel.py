@@ -1,5 +1,7 @@
 """The base class of all kernels."""
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
@@ -62,7 +64,7 @@ class Kernel(keras.layers.Layer):
 
     def call(self, x, y):
         log_values = self.log_similarity(pairwise_distances(x, y))
-        return log_values if self.bandwidth.shape else log_values[0]
+        return log_values if self.initial_bandwidth.ndim else log_values[0]
 
     def log_similarity(self, distance):
         """Log-similarities at distances `(...)`: `(b, ...)`, always stacked.
@@ -140,21 +142,25 @@ class Kernel(keras.layers.Layer):
 def _checked(bandwidth):
     """Floats or a list of floats that JSON can hold."""
     values = np.asarray(bandwidth, dtype=object)
-    try:
-        values = values.astype("float64")
-    except (TypeError, ValueError):
+    if not all(_is_number(value) for value in values.flat):
         raise TypeError(
             "`bandwidth` is a distance: a number, or a sequence of numbers for "
             f"several at once. Received: bandwidth={bandwidth!r}"
-        ) from None
+        )
+    values = values.astype("float64")
     if values.ndim > 1 or values.size == 0:
         raise ValueError(
             "`bandwidth` is one number or a flat sequence of at least one. "
             f"Received: bandwidth={bandwidth!r}"
         )
-    if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+    limits = np.finfo("float32")
+    if not np.all((values >= limits.tiny) & (values <= limits.max)):
         raise ValueError(
-            "`bandwidth` is a distance and must be positive and finite. "
-            f"Received: bandwidth={bandwidth!r}"
+            "`bandwidth` is a distance and must be positive and finite in "
+            f"float32. Received: bandwidth={bandwidth!r}"
         )
     return values.tolist()
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

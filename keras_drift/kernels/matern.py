@@ -1,6 +1,7 @@
 """The Matern kernels."""
 
 import math
+import numbers
 
 import keras
 import numpy as np
@@ -51,7 +52,8 @@ class Matern(Kernel):
 
     def __init__(self, nu=1.5, bandwidth=1.0, **kwargs):
         super().__init__(bandwidth, **kwargs)
-        if isinstance(nu, bool) or nu not in (0.5, 1.5, 2.5, 3.5, 4.5):
+        known = (0.5, 1.5, 2.5, 3.5, 4.5)
+        if not isinstance(nu, numbers.Real) or nu not in known:
             raise ValueError(
                 "`nu` must be a half-integer from 0.5 to 4.5: there the kernel "
                 f"is a polynomial times an exponential. Received: nu={nu!r}"
@@ -79,11 +81,16 @@ def _log_matern(nu, radius):
     degree = int(nu - 0.5)
     if degree == 0:
         return -radius
+    # Beyond 1 the highest power is taken out: far away it overflows float32.
+    scale = ops.maximum(radius, 1.0)
+    radius_part, rest = radius / scale, 1 / scale
+    value = ops.ones_like(radius) * _coefficient(degree, degree)
+    factor = ops.ones_like(radius)
     # Horner's rule, from the highest power down.
-    value = ops.zeros_like(radius)
-    for power in range(degree, -1, -1):
-        value = value * radius + _coefficient(degree, power)
-    return ops.log(value) - radius
+    for power in range(degree - 1, -1, -1):
+        factor = factor * rest
+        value = value * radius_part + _coefficient(degree, power) * factor
+    return ops.log(value) + degree * ops.log(scale) - radius
 
 
 def _coefficient(degree, power):

@@ -41,6 +41,7 @@ def parse(data, generator, needs_unconditional):
         A `Batch`.
     """
     x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+    _check_labels_are_there(labels, generator)
     unconditional = None
     if isinstance(x, dict):
         if set(x) - {"positives", "unconditional"} or "positives" not in x:
@@ -126,27 +127,28 @@ def _check_positives(batch, generator):
         )
 
 
-def _check_condition(batch, generator, needs_unconditional):
-    groups = batch.positives.shape[0]
-    if generator.num_classes is None and batch.labels is not None:
+def _check_labels_are_there(labels, generator):
+    if generator.num_classes is None and labels is not None:
         raise ValueError(
             "This generator has no classes, so it cannot use labels. Give it "
             "`num_classes`, or fit on samples alone. Received: labels of shape "
-            f"{tuple(batch.labels.shape)}"
+            f"{tuple(labels.shape)}"
         )
-    if generator.num_classes is not None:
-        if batch.labels is None:
-            raise ValueError(
-                f"This generator has {generator.num_classes} classes and needs "
-                "the labels of the data: `fit(samples, labels)`. "
-                "Received: no labels"
-            )
-        if tuple(batch.labels.shape) != (groups,):
-            raise ValueError(
-                "Every group has one label: labels `(groups,)`, here "
-                f"({groups},). Received: labels of shape "
-                f"{tuple(batch.labels.shape)}"
-            )
+    if generator.num_classes is not None and labels is None:
+        raise ValueError(
+            f"This generator has {generator.num_classes} classes and needs the "
+            "labels of the data: `fit(samples, labels)`. Received: no labels"
+        )
+
+
+def _check_condition(batch, generator, needs_unconditional):
+    groups = batch.positives.shape[0]
+    labels = batch.labels
+    if labels is not None and tuple(labels.shape) != (groups,):
+        raise ValueError(
+            f"Every group has one label: labels `(groups,)`, here ({groups},). "
+            f"Received: labels of shape {tuple(labels.shape)}"
+        )
     if needs_unconditional and batch.unconditional is None:
         raise ValueError(
             "Training for guidance needs samples of all classes beside the "

@@ -32,7 +32,7 @@ class Source(NamedTuple):
     def pack(self):
         """As `validation_data`, which knows no batch size."""
         if self.y is None and self.sample_weight is None:
-            return (self.x,) if _is_array(self.x) else self.x
+            return (self.x,) if is_array(self.x) else self.x
         return (self.x, self.y, self.sample_weight)
 
 
@@ -50,7 +50,7 @@ def as_source(x, y, batch_size, sample_weight, generator, guided):
     Returns:
         A `Source`.
     """
-    if not _is_array(x):
+    if not is_array(x):
         return Source(x, y, batch_size, sample_weight)
     flat = len(x.shape) == len(generator.sample_shape) + 1
     if not flat or generator.num_classes is None or y is None:
@@ -84,7 +84,7 @@ def peek(source):
         `(batch, source)`; the batch is `None` where there is nothing to see.
     """
     x = source.x
-    if _is_array(x) or isinstance(x, dict):
+    if is_array(x) or isinstance(x, dict):
         parts = (source.x, source.y, source.sample_weight)
         size = source.batch_size or _BATCH_SIZE
         return keras.tree.map_structure(
@@ -108,7 +108,7 @@ def split(x, y, share):
     Returns:
         `((x, y), validation_data)`.
     """
-    if not _is_array(x):
+    if not is_array(x):
         raise ValueError(
             "`validation_split` cuts arrays; for a data source give "
             f"`validation_data`. Received: x={type(x).__name__}, "
@@ -125,15 +125,16 @@ def split(x, y, share):
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
+def is_array(x):
+    """Whether `x` is an array or tensor, rather than a data source."""
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
 def _group_sizes(batch_size, num_classes):
     if batch_size is None:
         return min(num_classes, 10), _POSITIVES
     groups = max(1, min(num_classes, batch_size // _POSITIVES))
     return groups, max(1, batch_size // groups)
-
-
-def _is_array(x):
-    return hasattr(x, "shape") and hasattr(x, "dtype")
 
 
 def _replay(first, rest):

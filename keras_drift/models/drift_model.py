@@ -119,6 +119,7 @@ class DriftModel(keras.Model):
         self.drift_norm = keras.metrics.Mean(name="drift_norm")
         self.bandwidth_schedule = None
         self._traced_schedule = None
+        self.callbacks_in_use = ()
         self.encoder.build((None, *generator.sample_shape))
         self.built = True
 
@@ -312,9 +313,13 @@ class DriftModel(keras.Model):
         x=None,
         y=None,
         batch_size=None,
-        *args,
-        validation_data=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
         validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
         sample_weight=None,
         **kwargs,
     ):
@@ -329,32 +334,48 @@ class DriftModel(keras.Model):
                 and labels are put into a `GroupedDataset`.
             batch_size: int, positives in a batch. Defaults to `None`: 256,
                 because a field of few samples is a poor one.
-            *args: passed to `keras.Model.fit`.
-            validation_data: as `x`, or `(x, y)`.
+            epochs: int, passes over the data. Defaults to `1`.
+            verbose: as in Keras.
+            callbacks: list of `keras.callbacks.Callback`.
             validation_split: float in `[0, 1)`, the share of the arrays, from
                 their end, that is kept for validation.
+            validation_data: as `x`, or `(x, y)`.
+            shuffle: bool, whether arrays without classes are shuffled in every
+                epoch. Defaults to `True`.
+            class_weight: not supported; groups have one weight.
             sample_weight: weights of the samples, without classes.
             **kwargs: passed to `keras.Model.fit`.
 
         Returns:
             A `keras.callbacks.History`.
         """
+        if class_weight is not None:
+            raise ValueError(
+                "Every class is a problem of its own here, so weighing classes "
+                "changes nothing; show one more often instead. "
+                f"Received: class_weight={class_weight!r}"
+            )
         if validation_split and validation_data is None:
             (x, y), validation_data = data_sources.split(x, y, validation_split)
         source = self._as_source(x, y, batch_size, sample_weight)
         if validation_data is not None:
-            data = keras.utils.unpack_x_y_sample_weight(validation_data)
-            validation_data = self._as_source(
-                *data[:2], batch_size, data[2]
-            ).pack()
+            held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
+            held_out = self._as_source(*held_out[:2], batch_size, held_out[2])
+            validation_data = held_out.pack()
         # Installed again by the callback, if it is there this time.
         self.bandwidth_schedule = None
+        callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+        self.callbacks_in_use = tuple(callbacks)
         return super().fit(
             source.x,
             source.y,
             source.batch_size,
-            *args,
+            epochs,
+            verbose,
+            [_OwnWeights(), *callbacks],
             validation_data=validation_data,
+            # Keras warns if it is asked to shuffle anything but arrays.
+            shuffle=shuffle and data_sources.is_array(source.x),
             sample_weight=source.sample_weight,
             **kwargs,
         )
@@ -533,6 +554,19 @@ class DriftModel(keras.Model):
         return cls(**config)
 
 
+class _OwnWeights(keras.callbacks.Callback):
+    """Gives the model its own copy of the weights that training ended with.
+
+    With `use_ema` Keras ends training by handing the optimizer's averages to
+    the model, and on JAX both then hold one array. The next `predict` donates
+    it, which deletes the optimizer's (since keras-team/keras#20851).
+    """
+
+    def on_train_end(self, logs=None):
+        for variable in self.model.trainable_variables:
+            variable.assign(ops.copy(variable))
+
+
 def _checked_guidance(guidance, generator):
     if guidance is None:
         return None
@@ -543,8 +577,8 @@ def _checked_guidance(guidance, generator):
         )
     if generator.num_classes is None:
         raise ValueError(
-            "Guidance strengthens the class of a sample, so the generator needs "
-            "`num_classes`. Received: a generator without classes"
+            "Guidance strengthens the class of a sample, so the generator "
+            "needs `num_classes`. Received: a generator without classes"
         )
     return guidance
 

@@ -51,14 +51,14 @@ def save(model, directory, metadata):
         "num_parameters": model.generator.count_params(),
     }
     config = keras.saving.serialize_keras_object(model)
-    config.pop("compile_config", None)
+    config.pop("compile_config", None)  # nor how it was compiled
     fresh = pathlib.Path(
         tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
     )
     try:
         (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (fresh / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
-        model.save_weights(fresh / WEIGHTS)
+        _without_optimizer(model).save_weights(fresh / WEIGHTS)
         fresh.chmod(0o755)
         _replace(fresh, target)
     finally:
@@ -106,6 +106,14 @@ def load(cls, preset):
             f"config. Received: preset={str(preset)!r} ({error})"
         ) from error
     return model
+
+
+def _without_optimizer(model):
+    """A copy that has not been compiled: presets hold no optimizer state."""
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    copy.seed_generator.state.assign(model.seed_generator.state)
+    return copy
 
 
 def _find(preset):

@@ -36,7 +36,7 @@ class Cloud(NamedTuple):
 
 
 def self_pairs(num_samples, num_points):
-    """True where sample i meets point i: bool `(1, num_samples, num_points)`."""
+    """True where sample i meets point i: `(1, num_samples, num_points)`."""
     rows = ops.arange(num_samples)[:, None]
     columns = ops.arange(num_points)[None, :]
     return (rows == columns)[None]

@@ -16,8 +16,8 @@ def pairwise_distances(x, y):
         y: float tensor `(..., m, d)`.
 
     Returns:
-        float32 tensor `(..., n, m)`. Coincident points are at distance 0, with
-        gradient 0.
+        float32 tensor `(..., n, m)`. Coincident points are at distance 0, in
+        more than eight dimensions up to rounding, and have gradient 0.
 
     Example:
 
@@ -34,7 +34,7 @@ def pairwise_distances(x, y):
 
 
 def squared_distances(x, y):
-    """Squared Euclidean distances, `(..., n, m)`; takes what its sister does."""
+    """Squares of `pairwise_distances`, with the same arguments."""
     x = ops.cast(x, "float32")
     y = ops.cast(y, "float32")
     if x.shape[-1] <= _FEW_COORDINATES:

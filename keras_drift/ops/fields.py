@@ -88,8 +88,9 @@ def released_dual_field(log_similarity, x, positives, negatives, unit):
     points = ops.concatenate([negatives.points, positives.points], axis=-2)
     weights = _released_weights(positives, negatives)
     distances = _released_distances(x, points) / unit
-    same = self_pairs(ops.shape(x)[-2], ops.shape(points)[-2])
-    distances = distances + ops.where(same, _RELEASED_SELF_DISTANCE, 0.0)
+    if negatives.contains_samples:
+        same = self_pairs(ops.shape(x)[-2], ops.shape(points)[-2])
+        distances = distances + ops.where(same, _RELEASED_SELF_DISTANCE, 0.0)
     logits = log_similarity(distances)
     over_points = log_sum_exp(logits, -1)[..., :, None]
     over_samples = log_sum_exp(logits, -2)[..., None, :]

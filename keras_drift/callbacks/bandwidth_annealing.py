@@ -1,0 +1,60 @@
+"""The callback that anneals the bandwidth."""
+
+import keras
+
+from keras_drift.callbacks.attach import require_drift_model
+
+
+class BandwidthAnnealing(keras.callbacks.Callback):
+    """Lets the bandwidth of the drift follow a schedule during `fit`.
+
+    The schedule is evaluated inside the compiled step, from the optimizer's
+    step counter: nothing is traced again, and a model loaded from a file goes
+    on where it stopped. The bandwidth appears in the logs. When training ends
+    the model keeps the bandwidth it has reached.
+
+    Args:
+        schedule: `keras_drift.schedules.ExponentialAnnealing` or any schedule
+            of `keras.optimizers.schedules`, the bandwidth at each step. Of
+            several bandwidths it sets the largest; the others keep their ratio
+            to it.
+
+    Example:
+
+    >>> import keras_drift as kd
+    >>> model = kd.DriftModel(kd.generators.MLP(output_dim=2), seed=0)
+    >>> model.compile("adam")
+    >>> schedule = kd.schedules.ExponentialAnnealing(1.0, 0.5, rate=1.0)
+    >>> history = model.fit(
+    ...     kd.datasets.two_moons(512, seed=0),
+    ...     epochs=2,
+    ...     verbose=0,
+    ...     callbacks=[kd.callbacks.BandwidthAnnealing(schedule)],
+    ... )
+    >>> [round(float(width), 4) for width in history.history["bandwidth"]]
+    [0.5, 0.5]
+
+    Reference:
+
+    - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
+    """
+
+    def __init__(self, schedule):
+        super().__init__()
+        if not callable(schedule):
+            raise TypeError(
+                "`schedule` gives the bandwidth at each step: an "
+                "`ExponentialAnnealing` or a Keras schedule. "
+                f"Received: schedule={schedule!r}"
+            )
+        self.schedule = schedule
+
+    def set_model(self, model):
+        require_drift_model(self, model)
+        super().set_model(model)
+        if model.drift.bandwidth is None:
+            raise ValueError(
+                "Only a drift with a bandwidth can be annealed. Received: "
+                f"drift={type(model.drift).__name__}"
+            )
+        model.bandwidth_schedule = self.schedule

@@ -1,0 +1,112 @@
+"""The callback that draws what the model draws."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_drift import checks
+from keras_drift.callbacks.attach import require_drift_model
+from keras_drift.images import image_grid
+from keras_drift.images import write_png
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Writes a picture of generated samples after every few epochs.
+
+    All pictures come from the same noise, so that leafing through them shows
+    each sample grow. Where a `keras.callbacks.TensorBoard` is in use as well,
+    they appear there under "Images" too.
+
+    Needs Pillow: `pip install "keras-drift[examples]"`.
+
+    Args:
+        directory: path of a folder, which is made if needed. The pictures are
+            `epoch_0001.png`, `epoch_0002.png`, ...
+        rows: int >= 1. With classes, each column shows one. Defaults to `8`.
+        columns: int >= 1. Defaults to `None`: one for each class, at most 16,
+            or as many as there are rows.
+        guidance: float, the strength of the condition. Defaults to `1.0`.
+        every: int >= 1, epochs between pictures; the last one is always drawn.
+            Defaults to `1`.
+        scale: int >= 1, the side of a pixel in the picture. Defaults to `None`:
+            so that an image is about 64 pixels wide.
+        seed: int, of the noise. Defaults to `0`.
+
+    Example:
+
+    ```python
+    model.fit(batches, epochs=20, callbacks=[kd.callbacks.SampleGrid("grids")])
+    ```
+    """
+
+    def __init__(
+        self,
+        directory,
+        rows=8,
+        columns=None,
+        guidance=1.0,
+        every=1,
+        scale=None,
+        seed=0,
+    ):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        self.rows = checks.positive_integer("rows", rows)
+        if columns is not None:
+            checks.positive_integer("columns", columns)
+        self.columns = columns
+        self.guidance = guidance
+        self.every = checks.positive_integer("every", every)
+        if scale is not None:
+            checks.positive_integer("scale", scale)
+        self.scale = scale
+        self.seed = seed
+
+    def set_model(self, model):
+        require_drift_model(self, model)
+        shape = model.generator.sample_shape
+        if len(shape) != 3 or shape[-1] not in (1, 3):
+            raise ValueError(
+                "Only images of one or three channels can be drawn. "
+                f"Received: samples of shape {shape}"
+            )
+        super().set_model(model)
+        self._epoch = self._drawn = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        if self._epoch % self.every == 0:
+            self._draw(self._epoch)
+
+    def on_train_end(self, logs=None):
+        if self._epoch != self._drawn:
+            self._draw(self._epoch)
+
+    def _draw(self, epoch):
+        classes = self.model.generator.num_classes
+        columns = self.columns or (
+            self.rows if classes is None else min(classes, 16)
+        )
+        labels = None
+        if classes is not None:
+            labels = np.tile(np.arange(columns) % classes, self.rows)
+        samples = self.model.generate(
+            self.rows * columns, labels, self.guidance, seed=self.seed
+        )
+        scale = self.scale or max(1, 64 // samples.shape[2])
+        picture = image_grid(samples, columns, scale)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_png(self.directory / f"epoch_{epoch:04d}.png", picture)
+        self._show_in_tensorboard(picture, epoch)
+        self._drawn = epoch
+
+    def _show_in_tensorboard(self, picture, epoch):
+        for callback in self.model.callbacks_in_use:
+            if isinstance(callback, keras.callbacks.TensorBoard):
+                folder = os.path.join(callback.log_dir, "samples")
+                writer = callback.summary.create_file_writer(folder)
+                with writer.as_default():
+                    callback.summary.image("samples", picture[None], step=epoch)
+                writer.close()

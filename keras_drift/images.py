@@ -1,0 +1,56 @@
+"""Pictures of samples."""
+
+import os
+import pathlib
+
+import numpy as np
+
+
+def image_grid(images, columns, scale=1):
+    """Puts images side by side, with a line of background between them.
+
+    Args:
+        images: float array `(n, height, width, channels)` in `[-1, 1]`, of one
+            or three channels. Values outside are cut off.
+        columns: int >= 1, images in a row.
+        scale: int >= 1, the side of a pixel in the picture. Defaults to `1`.
+
+    Returns:
+        uint8 array `(height, width, 3)`.
+
+    Example:
+
+    >>> from keras_drift import images
+    >>> images.image_grid(np.zeros((6, 8, 8, 1)), columns=3).shape
+    (19, 28, 3)
+    """
+    images = np.asarray(images, "float32")
+    count, height, width, _ = images.shape
+    rows = -(-count // columns)
+    pixels = np.clip((images + 1) * 127.5, 0, 255).round().astype("uint8")
+    pixels = np.broadcast_to(pixels, (count, height, width, 3))
+    pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
+    height, width = height * scale, width * scale
+    grid = np.full(
+        (rows * (height + 1) + 1, columns * (width + 1) + 1, 3), 255, "uint8"
+    )
+    for i, image in enumerate(pixels):
+        row, column = divmod(i, columns)
+        top, left = 1 + row * (height + 1), 1 + column * (width + 1)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def write_png(path, picture):
+    """Writes a uint8 array `(height, width, 3)`, complete or not at all."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError(
+            "Pictures are written by Pillow, which is not installed: "
+            'pip install "keras-drift[examples]"'
+        ) from None
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    Image.fromarray(picture).save(unfinished, format="png")
+    os.replace(unfinished, path)

@@ -1,0 +1,114 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_drift import checks
+
+
+@pytest.mark.parametrize("value", [1, 0.5, np.float32(2), np.int64(3)])
+def test_positive_number_gives_the_number_back(value):
+    assert checks.positive_number("rate", value) == value
+
+
+@pytest.mark.parametrize("value", [0, -0.1, float("nan"), float("inf")])
+def test_positive_number_refuses_other_numbers(value):
+    with pytest.raises(ValueError, match=r"`rate` must be .*rate="):
+        checks.positive_number("rate", value)
+
+
+@pytest.mark.parametrize("value", ["1", None, True, [1.0], 1j])
+def test_positive_number_refuses_what_is_no_number(value):
+    with pytest.raises(TypeError, match=r"`rate` must be .*rate="):
+        checks.positive_number("rate", value)
+
+
+def test_a_message_can_say_what_the_number_means():
+    with pytest.raises(
+        ValueError, match=r"`rate` is a speed. Received: rate=-1"
+    ):
+        checks.positive_number("rate", -1, "is a speed")
+
+
+def test_non_negative_number_allows_zero_and_no_less():
+    assert checks.non_negative_number("level", 0) == 0
+    for value in (-1e-9, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"zero or positive.*level="):
+            checks.non_negative_number("level", value)
+    with pytest.raises(TypeError, match=r"zero or positive.*level='0'"):
+        checks.non_negative_number("level", "0")
+
+
+def test_positive_integer_gives_an_int_back():
+    value = checks.positive_integer("depth", np.int32(3))
+    assert value == 3
+    assert type(value) is int
+
+
+def test_positive_integer_refuses_the_rest():
+    with pytest.raises(ValueError, match=r"`depth` must be .*depth=0"):
+        checks.positive_integer("depth", 0)
+    for value in (1.0, "1", True, None):
+        with pytest.raises(TypeError, match=r"`depth` must be .*depth="):
+            checks.positive_integer("depth", value)
+
+
+def test_choice_suggests_what_was_meant():
+    assert checks.choice("mode", "row", ("row", "dual")) == "row"
+    with pytest.raises(
+        ValueError,
+        match=r"one of 'row', 'dual'. Did you mean 'dual'\? .*mode='Dual'",
+    ):
+        checks.choice("mode", "Dual", ("row", "dual"))
+
+
+def test_a_wild_guess_gets_no_suggestion():
+    assert checks.did_you_mean("qqq", ("row", "dual")) == ""
+    assert checks.did_you_mean(None, ("row", "dual")) == ""
+
+
+class Fruit:
+    pass
+
+
+class Apple(Fruit):
+    pass
+
+
+def lookup(identifier):
+    return checks.lookup(identifier, {"apple": Apple}, Fruit, "fruit")
+
+
+def test_lookup_takes_a_name_or_an_object():
+    assert isinstance(lookup("apple"), Apple)
+    fruit = Fruit()
+    assert lookup(fruit) is fruit
+
+
+def test_lookup_takes_a_config():
+    from keras_drift import kernels
+
+    config = keras.saving.serialize_keras_object(kernels.Laplacian(2.0))
+    found = checks.lookup(config, {}, kernels.Kernel, "kernel")
+    assert found.initial_bandwidth == 2
+
+
+def test_lookup_suggests_what_was_meant():
+    with pytest.raises(
+        ValueError,
+        match=r"Unknown fruit 'aple'. Did you mean 'apple'\? Known .*: apple",
+    ):
+        lookup("aple")
+
+
+@pytest.mark.parametrize("value", [3, None, Apple, {"seeds": 5}])
+def test_lookup_refuses_other_things(value):
+    with pytest.raises(
+        TypeError, match=r"A fruit is a `Fruit`.*its config.*fruit="
+    ):
+        lookup(value)
+
+
+def test_lookup_refuses_the_config_of_something_else():
+    config = keras.saving.serialize_keras_object(keras.layers.Dense(1))
+    with pytest.raises(TypeError, match="A fruit is a `Fruit`"):
+        lookup(config)

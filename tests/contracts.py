@@ -1,0 +1,199 @@
+"""What every kernel and every drift must keep, whoever writes it."""
+
+import json
+
+import keras
+import numpy as np
+from keras import ops
+
+ON_JAX = keras.backend.backend() == "jax"
+HALVES = ("float16", "bfloat16")
+
+
+def copy_of(thing):
+    """The object that its config gives back, after a stay in JSON."""
+    config = keras.saving.serialize_keras_object(thing)
+    return keras.saving.deserialize_keras_object(json.loads(json.dumps(config)))
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def in_one_program(function):
+    """The function, compiled as a whole where single steps are compiled too.
+
+    JAX compiles every operation anew for every shape: half a second for all of
+    them together, several one by one. For shapes that a test uses once.
+    """
+    if not ON_JAX:
+        return function
+    import jax
+
+    # Not `function` itself: `jit` would remember it, and the bandwidth it read.
+    return jax.jit(lambda *args, **kwargs: function(*args, **kwargs))
+
+
+def compiled(layer, *arrays, jit_compile=ON_JAX):
+    """What a layer returns inside of a compiled `predict`.
+
+    The arrays share a first axis, the batch, whose size TensorFlow does not
+    know while it compiles.
+    """
+    inputs = [keras.Input(array.shape[1:]) for array in arrays]
+    model = keras.Model(inputs, layer(*inputs))
+    model.compile(jit_compile=jit_compile)
+    batch = list(arrays)
+    return model.predict(batch, batch_size=len(arrays[0]), verbose=0)
+
+
+def gradient(function, at):
+    """The gradient of a scalar function, by one step of Keras' own training."""
+
+    class Function(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.point = self.add_weight(shape=np.shape(at), name="point")
+
+        def call(self, x):
+            return x
+
+        def compute_loss(self, *args, **kwargs):
+            return function(self.point.value)
+
+    model = Function()
+    model.point.assign(at)
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=not ON_JAX)
+    model.train_on_batch(np.zeros((1, 1)))
+    return np.asarray(at, "float64") - numpy(model.point)
+
+
+def check_kernel(cls, init_kwargs):
+    """Values, shapes, dtypes, configs and weights of a kernel."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(2, n, 3)).astype("float32") for n in (4, 5))
+    for bandwidth in (0.7, [0.7], [0.3, 0.7, 2.0]):
+        kernel = cls(**init_kwargs, bandwidth=bandwidth)
+        stack = np.shape(bandwidth)
+        assert kernel.num_bandwidths == np.size(bandwidth)
+        np.testing.assert_array_equal(
+            kernel.initial_bandwidth, np.float32(bandwidth)
+        )
+        symbolic = kernel(*(keras.KerasTensor(cloud.shape) for cloud in (x, y)))
+        assert tuple(symbolic.shape) == (*stack, 2, 4, 5)
+        assert symbolic.dtype == "float32"
+        if stack == (1,):
+            assert tuple(in_one_program(kernel)(x, y).shape) == (1, 2, 4, 5)
+
+    # Each of several bandwidths is the kernel of that bandwidth, and a wider
+    # one is a change of the unit of length.
+    logs = numpy(kernel(x, y))
+    assert logs.shape == (3, 2, 4, 5)
+    assert np.all(logs < 0)
+    one = cls(**init_kwargs, bandwidth=0.7)
+    np.testing.assert_allclose(logs[1], numpy(one(x, y)), rtol=1e-6)
+    unit = cls(**init_kwargs)
+    np.testing.assert_allclose(logs[2], numpy(unit(x / 2, y / 2)), rtol=1e-4)
+    coincident = numpy(unit(x, np.pad(x, ((0, 0), (0, 1), (0, 0)))))
+    diagonal = np.diagonal(coincident, axis1=-2, axis2=-1)
+    np.testing.assert_array_equal(diagonal, 0)
+
+    for original in (kernel, one):
+        copy = copy_of(original)
+        assert type(copy) is cls
+        assert copy.get_config() == original.get_config()
+        np.testing.assert_array_equal(numpy(copy(x, y)), numpy(original(x, y)))
+
+    for dtype in HALVES:
+        halves = [ops.cast(cloud, dtype) for cloud in (x, y)]
+        half = kernel(*halves)
+        assert keras.backend.standardize_dtype(half.dtype) == "float32"
+        rounded = [numpy(ops.cast(cloud, "float32")) for cloud in halves]
+        np.testing.assert_array_equal(numpy(half), numpy(kernel(*rounded)))
+
+
+def check_drift(
+    cls,
+    init_kwargs,
+    x,
+    positives,
+    negatives,
+    groups_independent=False,
+    compiles=True,
+):
+    """What a drift of three sets of samples `(groups, points, dim)` must keep.
+
+    Args:
+        cls: the class.
+        init_kwargs: dict, its arguments.
+        x: shape of the samples.
+        positives: shape of the data.
+        negatives: shape of the negatives.
+        groups_independent: whether a group feels the other groups in no way.
+        compiles: whether to compile it as well, which takes a second or two.
+    """
+    rng = np.random.default_rng(0)
+    x, positives, negatives = (
+        rng.normal(size=size).astype("float32")
+        for size in (x, positives, negatives)
+    )
+    drift = cls(**init_kwargs)
+    velocity = numpy(drift(x, positives, negatives))
+    assert velocity.shape == x.shape
+    assert velocity.dtype == "float32"
+    assert np.all(np.isfinite(velocity))
+    assert np.any(velocity != 0)
+
+    def agrees(other, **tolerance):
+        tolerance = {"rtol": 1e-4, "atol": 1e-5, **tolerance}
+        np.testing.assert_allclose(numpy(other), velocity, **tolerance)
+
+    _check_drift_config(drift, (x, positives, negatives), velocity)
+
+    field = drift.field(x, positives, negatives)
+    agrees(field.velocity, rtol=0, atol=0)
+    assert len(field.unit.shape) == 0
+    assert len(field.norm.shape) == 1
+    if compiles:
+        agrees(compiled(drift, x, positives, negatives))
+    agrees(drift(x.astype("float64"), positives, negatives), rtol=1e-6)
+    for dtype in HALVES:
+        halves = [ops.cast(array, dtype) for array in (x, positives, negatives)]
+        half = drift(*halves)
+        assert keras.backend.standardize_dtype(half.dtype) == "float32"
+        rounded = [numpy(ops.cast(array, "float32")) for array in halves]
+        np.testing.assert_array_equal(numpy(half), numpy(drift(*rounded)))
+
+    # The order of the points means nothing, that of the samples is kept.
+    def shuffled(array):
+        return array[:, rng.permutation(array.shape[1])]
+
+    agrees(drift(x, shuffled(positives), shuffled(negatives)))
+    order = rng.permutation(x.shape[1])
+    agrees(numpy(drift(x[:, order], positives, negatives))[:, order.argsort()])
+    if drift.self_interaction != "independent":
+        alone = numpy(drift(x, positives))
+        moved = numpy(drift(x[:, order], positives))
+        np.testing.assert_allclose(moved, alone[:, order], rtol=1e-4, atol=1e-5)
+
+    # Where the origin is does not matter.
+    agrees(drift(x + 1, positives + 1, negatives + 1), atol=1e-3)
+
+    # Without an axis of groups there is one group.
+    first = [array[0] for array in (x, positives, negatives)]
+    alone = numpy(drift(*first))
+    assert alone.shape == first[0].shape
+    if groups_independent:
+        np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
+
+
+def _check_drift_config(drift, clouds, velocity):
+    copy = copy_of(drift)
+    assert type(copy) is type(drift)
+    assert copy.get_config() == drift.get_config()
+    np.testing.assert_array_equal(numpy(copy(*clouds)), velocity)
+    symbolic = drift(*[keras.KerasTensor(cloud.shape) for cloud in clouds])
+    assert tuple(symbolic.shape) == velocity.shape
+    assert symbolic.dtype == "float32"
+    half = drift(*[keras.KerasTensor(c.shape, "float16") for c in clouds])
+    assert half.dtype == "float32"

@@ -1,0 +1,410 @@
+import numpy as np
+import pytest
+from keras import ops
+
+import contracts
+from keras_drift import kernels
+from keras_drift.drifts import KernelDrift
+
+KERNELS = {
+    "gaussian": (kernels.Gaussian, {}, lambda r: np.exp(-(r**2) / 2)),
+    "laplacian": (kernels.Laplacian, {}, lambda r: np.exp(-r)),
+    "matern": (
+        kernels.Matern,
+        {"nu": 2.5},
+        lambda r: (1 + r + r**2 / 3) * np.exp(-r),
+    ),
+    "inverse_multiquadric": (
+        kernels.InverseMultiquadric,
+        {"exponent": 1.5},
+        lambda r: (1 + r**2) ** -1.5,
+    ),
+}
+# Not 1.0: a neutral value hides a multiplication written for a division.
+BANDWIDTHS = [0.4, 0.7, 2.0]
+
+each_kernel = pytest.mark.parametrize("name", KERNELS)
+each_normalization = pytest.mark.parametrize("normalization", ["row", "dual"])
+
+
+def make(name, normalization, bandwidth=BANDWIDTHS, **kwargs):
+    cls, init_kwargs, _ = KERNELS[name]
+    kernel = cls(**init_kwargs, bandwidth=bandwidth)
+    return KernelDrift(kernel, normalization, **kwargs)
+
+
+def draw(*sizes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=size).astype("float32") for size in sizes]
+
+
+@each_normalization
+@each_kernel
+def test_contract(name, normalization):
+    cls, init_kwargs, _ = KERNELS[name]
+    contracts.check_drift(
+        KernelDrift,
+        init_kwargs={
+            "kernel": cls(**init_kwargs, bandwidth=BANDWIDTHS),
+            "normalization": normalization,
+        },
+        x=(2, 5, 3),
+        positives=(2, 7, 3),
+        negatives=(2, 6, 3),
+        groups_independent=normalization == "row",
+        compiles=name == "laplacian",
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"normalization": "row", "relative": True, "unit_rms": True},
+        {
+            "normalization": "dual",
+            "relative": False,
+            "unit_rms": False,
+            "self_interaction": "independent",
+        },
+        {"normalization": "dual", "self_interaction": "included"},
+        {"normalization": "dual", "released_parity": True},
+    ],
+)
+def test_contract_of_other_options(options):
+    contracts.check_drift(
+        KernelDrift,
+        init_kwargs={"kernel": kernels.Laplacian(BANDWIDTHS), **options},
+        x=(2, 5, 3),
+        positives=(2, 7, 3),
+        negatives=(2, 6, 3),
+        groups_independent=options.get("relative") is False,
+        compiles="released_parity" in options,
+    )
+
+
+def test_runs_inside_of_a_program_of_any_backend():
+    x, y, z, _ = draw(*SIZES)
+    drift = make("laplacian", "dual")
+    found = contracts.compiled(drift, x, y, z, jit_compile="auto")
+    expected = contracts.numpy(drift(x, y, z))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def weighted_mean(points, weights):
+    return sum(w * p for w, p in zip(weights, points, strict=True)) / sum(
+        weights
+    )
+
+
+def row_by_hand(k, x, y, a, z, b, excluded):
+    """Section 1.1 of the paper, a sample at a time."""
+    velocity = []
+    for i, point in enumerate(x):
+        near = [w * k(point, p) for p, w in zip(y, a, strict=True)]
+        here = [w * k(point, p) for p, w in zip(z, b, strict=True)]
+        if excluded:
+            here[i] = 0.0
+        velocity.append(weighted_mean(y, near) - weighted_mean(z, here))
+    return np.array(velocity)
+
+
+def dual_by_hand(k, x, y, a, z, b, excluded):
+    """Algorithm 2 of the paper, with integer weights as repetitions."""
+    points = [*y, *z]
+    weights = [*a, *b]
+    similar = np.array([[k(s, p) for p in points] for s in x])
+    if excluded:
+        for i in range(len(x)):
+            similar[i, len(y) + i] = 0.0
+    velocity = []
+    for i in range(len(x)):
+        row = sum(w * s for w, s in zip(weights, similar[i], strict=True))
+        affinity = []
+        for j, weight in enumerate(weights):
+            column = sum(similar[:, j])
+            share = similar[i, j] / np.sqrt(row * column) if column else 0.0
+            affinity.append(weight * share)
+        attract, repel = affinity[: len(y)], affinity[len(y) :]
+        velocity.append(
+            sum(repel) * sum(w * p for w, p in zip(attract, y, strict=True))
+            - sum(attract) * sum(w * p for w, p in zip(repel, z, strict=True))
+        )
+    return np.array(velocity)
+
+
+def velocity_by_hand(
+    profile,
+    normalization,
+    x,
+    y,
+    z=None,
+    u=None,
+    a=None,
+    b=None,
+    c=None,
+    relative=False,
+    unit_rms=False,
+    self_interaction="excluded",
+):
+    """The papers' formulas in float64; shares no code with the layer."""
+    excluded = z is None and self_interaction == "excluded"
+    z = x if z is None else z
+    groups, _, dim = x.shape
+    a = np.ones(y.shape[:2]) if a is None else a
+    b = np.ones(z.shape[:2]) if b is None else b
+    if u is not None:
+        c = np.ones(u.shape[:2]) if c is None else c
+        z, b = np.concatenate([z, u], 1), np.concatenate([b, c], 1)
+    x, y, z = (cloud.astype("float64") for cloud in (x, y, z))
+    unit = 1.0
+    if relative:
+        pairs = []
+        for g in range(groups):
+            for i, point in enumerate(x[g]):
+                for p, w in zip(y[g], a[g], strict=True):
+                    pairs.append((w, np.linalg.norm(point - p)))
+                for j, (p, w) in enumerate(zip(z[g], b[g], strict=True)):
+                    if not (excluded and i == j):
+                        pairs.append((w, np.linalg.norm(point - p)))
+        unit = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
+    by_hand = {"row": row_by_hand, "dual": dual_by_hand}[normalization]
+    fields = []
+    for bandwidth in BANDWIDTHS:
+
+        def k(p, q, width=bandwidth * unit):
+            return profile(np.linalg.norm(p - q) / width)
+
+        fields.append(
+            [
+                by_hand(k, x[g], y[g], a[g], z[g], b[g], excluded)
+                for g in range(groups)
+            ]
+        )
+    fields = np.array(fields)
+    norm = np.sqrt(np.mean(np.sum(fields**2, axis=-1), axis=(1, 2)))
+    if unit_rms:
+        # To one unit per coordinate, which is `unit / sqrt(dim)` long.
+        rms = np.sqrt(np.mean(fields**2, axis=(1, 2, 3), keepdims=True))
+        length = unit / np.sqrt(dim) if relative else 1.0
+        return np.sum(fields / rms, axis=0) * length, norm
+    return np.mean(fields, axis=0), norm
+
+
+SIZES = ((2, 5, 3), (2, 7, 3), (2, 6, 3), (2, 4, 3))
+WEIGHTS = {
+    "a": np.array([[1, 2, 0.5, 0, 1, 3, 1], [0.2, 1, 1, 1, 0, 0, 4.0]]),
+    "b": np.array([[1, 0, 2, 0.5, 1], [3, 1, 1, 0.25, 2.0]]),
+    "c": np.array([[0.5, 0, 1, 2], [0.1, 0.2, 0.3, 0.4]]),
+}
+
+
+@each_normalization
+@each_kernel
+def test_matches_the_formula(name, normalization):
+    x, y, z, _ = draw(*SIZES)
+    drift = make(name, normalization, relative=False, unit_rms=False)
+    field = drift.field(x, y, z)
+    velocity, norm = velocity_by_hand(KERNELS[name][2], normalization, x, y, z)
+    error = np.abs(contracts.numpy(field.velocity) - velocity).max()
+    assert error <= 1e-5 * np.abs(velocity).max()
+    np.testing.assert_allclose(contracts.numpy(field.norm), norm, rtol=1e-5)
+
+
+@pytest.mark.parametrize("unit_rms", [False, True])
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "self_interaction", ["excluded", "included", "independent"]
+)
+@each_normalization
+def test_matches_the_formula_with_every_option(
+    normalization, self_interaction, weighted, relative, unit_rms
+):
+    x, y, z, u = draw(*SIZES)
+    options = {
+        "relative": relative,
+        "unit_rms": unit_rms,
+        "self_interaction": self_interaction,
+    }
+    drift = make("laplacian", normalization, **options)
+    given = {"negatives": z[:, :5]} if self_interaction == "independent" else {}
+    by_hand = {"z": z[:, :5]} if self_interaction == "independent" else {}
+    if weighted:
+        given |= {
+            "unconditional": u,
+            "positive_weights": WEIGHTS["a"],
+            "negative_weights": WEIGHTS["b"],
+            "unconditional_weights": WEIGHTS["c"],
+        }
+        by_hand |= {"u": u, **WEIGHTS}
+    field = drift.field(x, y, **given)
+    velocity, norm = velocity_by_hand(
+        KERNELS["laplacian"][2], normalization, x, y, **by_hand, **options
+    )
+    np.testing.assert_allclose(
+        contracts.numpy(field.velocity),
+        velocity,
+        atol=3e-5 * np.abs(velocity).max(),
+    )
+    np.testing.assert_allclose(contracts.numpy(field.norm), norm, rtol=3e-5)
+
+
+def test_defaults_are_the_recipes():
+    row, dual = KernelDrift(), KernelDrift(normalization="dual")
+    assert (row.relative, row.unit_rms) == (False, False)
+    assert (dual.relative, dual.unit_rms) == (True, True)
+    assert type(row.kernel) is kernels.Laplacian
+    assert row.self_interaction == "excluded"
+
+
+@each_normalization
+def test_unit_fields_have_unit_size(normalization):
+    x, y = draw((2, 5, 3), (2, 7, 3))
+    for relative in (True, False):
+        drift = make(
+            "gaussian", normalization, [0.7], unit_rms=True, relative=relative
+        )
+        field = drift.field(x, y)
+        rms = np.sqrt(np.mean(contracts.numpy(field.velocity) ** 2))
+        assert rms == pytest.approx(float(field.unit), rel=1e-5)
+
+
+@each_kernel
+@each_normalization
+def test_extremes_stay_finite(name, normalization):
+    drift = make(name, normalization, [1e-6, 1.0, 1e6])
+    plain = make(
+        name, normalization, [1e-6, 1.0, 1e6], relative=False, unit_rms=False
+    )
+    x, y = draw((2, 5, 3), (2, 7, 3))
+    far, place = np.float32(1e6), x[:, :1]
+    for samples, data in (
+        (x, y + far),
+        (x * far, y * far),
+        (np.repeat(place, 5, axis=1), np.repeat(place, 7, axis=1)),
+    ):
+        for each in (drift, plain):
+            for part in each.field(samples, data):
+                assert np.all(np.isfinite(contracts.numpy(part)))
+
+
+@each_normalization
+@pytest.mark.parametrize("self_interaction", ["excluded", "included"])
+def test_lone_points_stay_finite(normalization, self_interaction):
+    x, y = draw((1, 1, 3), (1, 7, 3))
+    drift = make("laplacian", normalization, self_interaction=self_interaction)
+    field = contracts.in_one_program(drift.field)
+    cases = ((x, y), (x, x), (x, x + 1))
+    for samples, data in cases if self_interaction == "excluded" else cases[1:]:
+        for part in field(samples, data):
+            assert np.all(np.isfinite(contracts.numpy(part)))
+
+
+def test_a_lone_sample_feels_the_positives_only():
+    x, y = np.array([[1.0]]), np.array([[3.0], [3.0]])
+    for normalization, expected in (("row", 2), ("dual", 0)):
+        drift = contracts.in_one_program(make("laplacian", normalization))
+        assert contracts.numpy(drift(x, y)).item() == expected
+
+
+def test_all_weights_zero_exert_no_force():
+    x, y = draw((4, 2), (5, 2))
+    for normalization in ("row", "dual"):
+        drift = contracts.in_one_program(make("laplacian", normalization))
+        velocity = drift(
+            x,
+            y,
+            y,
+            positive_weights=np.zeros(5),
+            negative_weights=np.zeros(5),
+        )
+        np.testing.assert_array_equal(contracts.numpy(velocity), 0)
+
+
+@each_normalization
+def test_no_unconditional_points_are_none(normalization):
+    x, y = draw((4, 2), (5, 2))
+    drift = contracts.in_one_program(make("laplacian", normalization))
+    with_none = drift(x, y, unconditional=np.zeros((0, 2)))
+    np.testing.assert_array_equal(
+        contracts.numpy(with_none), contracts.numpy(drift(x, y))
+    )
+
+
+def test_sees_a_new_bandwidth():
+    x, y = draw((2, 5, 3), (2, 7, 3))
+    drift = make("gaussian", "row", 2.0)
+    before = contracts.numpy(drift(x, y))
+    drift.bandwidth.assign(0.3)
+    after = contracts.numpy(drift(x, y))
+    assert np.abs(after - before).max() > 0.1
+    np.testing.assert_array_equal(
+        after, contracts.numpy(make("gaussian", "row", 0.3)(x, y))
+    )
+
+
+def test_regression_onto_the_moved_samples_has_the_gradient_of_the_drift():
+    x, y = draw((2, 5, 3), (2, 7, 3))
+    drift = make("laplacian", "row")
+
+    def loss(samples):
+        frozen = ops.stop_gradient(samples)
+        goal = frozen + 0.5 * ops.stop_gradient(drift(frozen, y))
+        return ops.mean(ops.square(samples - goal))
+
+    expected = -2 * 0.5 * contracts.numpy(drift(x, y)) / x.size
+    np.testing.assert_allclose(contracts.gradient(loss, x), expected, atol=1e-6)
+
+
+@each_normalization
+def test_gradients_through_the_field_stay_finite(normalization):
+    x, y = draw((2, 5, 3), (2, 7, 3))
+    x[:, 1] = x[:, 0]  # coincident samples
+    y[:, 2] = x[:, 3]
+    drift = make("laplacian", normalization)
+
+    def total(samples):
+        weights = np.array([[1, 0, 1, 1, 2, 1, 1.0]] * 2)
+        return ops.sum(ops.square(drift(samples, y, positive_weights=weights)))
+
+    assert np.all(np.isfinite(contracts.gradient(total, x)))
+
+
+def test_normalization_is_one_of_two():
+    with pytest.raises(
+        ValueError,
+        match=r"`normalization` must be one of 'row', 'dual'. "
+        r"Did you mean 'dual'\?.*normalization='duel'",
+    ):
+        KernelDrift(normalization="duel")
+
+
+def test_kernel_is_checked():
+    with pytest.raises(ValueError, match=r"Unknown kernel 'laplace'.*laplacia"):
+        KernelDrift("laplace")
+    with pytest.raises(TypeError, match=r"A kernel is a `Kernel`.*kernel=0.5"):
+        KernelDrift(0.5)
+
+
+def test_self_interaction_is_checked():
+    with pytest.raises(ValueError, match=r"`self_interaction` must be one of"):
+        KernelDrift(self_interaction="none")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"normalization": "dual", "relative": False},
+        {"normalization": "dual", "unit_rms": False},
+        {"normalization": "dual", "self_interaction": "included"},
+    ],
+)
+def test_released_parity_is_the_whole_recipe(options):
+    name = list(options)[-1] if options else "normalization"
+    received = f"{name}={options.get(name, 'row')!r}"
+    with pytest.raises(
+        ValueError,
+        match=rf"`released_parity=True` stands for.*Received: .*{received}",
+    ):
+        KernelDrift(released_parity=True, **options)

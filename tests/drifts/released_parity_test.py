@@ -1,0 +1,145 @@
+"""Numbers of the official release of Deng et al.; see `data/README.md`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+import contracts
+from keras_drift.drifts import KernelDrift
+from keras_drift.kernels import Laplacian
+from keras_drift.ops import Cloud
+from keras_drift.ops import join
+from keras_drift.ops import released_mean_distance
+
+HERE = Path(__file__).parent
+ALL_CASES = HERE.parents[2] / "shared" / "golden" / "drift_loss"
+
+CASES = (
+    "all_weights",
+    "basic_b1",
+    "batch_cfg_weights",
+    "close_clouds",
+    "far_apart",
+    "no_neg",
+    "offset_mean_wide",
+    "one_temperature",
+    "pos_equals_gen",
+    "single_gen_no_neg",
+    "tiny_spread_floor",
+    "wide_zero_neg_weight",
+)
+
+
+def load(name):
+    for folder in (HERE / "data", ALL_CASES):
+        path = folder / f"{name}.npz"
+        if path.exists():
+            return dict(np.load(path))
+    pytest.skip(f"{ALL_CASES} is not part of the repository")
+
+
+def drift_of(case):
+    return KernelDrift(
+        Laplacian(case["R_list"].tolist()),
+        normalization="dual",
+        released_parity=True,
+    )
+
+
+def field_of(case):
+    return contracts.in_one_program(drift_of(case).field)(
+        case["gen"], case["fixed_pos"], **options_of(case)
+    )
+
+
+def options_of(case):
+    names = {
+        "unconditional": "fixed_neg",
+        "positive_weights": "weight_pos",
+        "negative_weights": "weight_gen",
+        "unconditional_weights": "weight_neg",
+    }
+    return {ours: case.get(theirs) for ours, theirs in names.items()}
+
+
+def mean_distance_of(case):
+    """The mean distance of the release, before any floor."""
+
+    def cloud(points, weights):
+        points = ops.convert_to_tensor(case[points])
+        weights = case.get(weights)
+        return Cloud(points, None if weights is None else ops.array(weights))
+
+    negatives = cloud("gen", "weight_gen")
+    if "fixed_neg" in case:
+        negatives = join(negatives, cloud("fixed_neg", "weight_neg"))
+    return released_mean_distance(
+        ops.convert_to_tensor(case["gen"]),
+        cloud("fixed_pos", "weight_pos"),
+        negatives,
+    )
+
+
+def assert_close(found, expected, of_max):
+    expected = np.asarray(expected)
+    np.testing.assert_allclose(
+        found, expected, rtol=0, atol=of_max * np.abs(expected).max()
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_computes_what_the_release_does(name):
+    case = load(name)
+    # Exact copies turn rounding errors into distances: the release itself
+    # moves by a few 1e-4 there.
+    copies = name == "pos_equals_gen"
+    field = field_of(case)
+    velocity, unit, norm = (contracts.numpy(part) for part in field)
+    _, num_samples, dim = case["gen"].shape
+    step = velocity / unit
+    loss = np.mean(step**2, axis=(1, 2))
+    assert_close(loss, case["loss"], 1e-3 if copies else 1e-4)
+    # The goal is frozen: only the samples get a gradient.
+    gradient = -2 * step / (num_samples * dim * unit)
+    assert_close(gradient, case["grad_gen"], 1e-3 if copies else 2e-4)
+    squares = norm**2 / (dim * unit**2)
+    assert_close(squares, case["info_loss_R"], 1e-3 if copies else 1e-4)
+
+    scale = contracts.numpy(mean_distance_of(case))
+    assert_close(scale, case["info_scale"], 1e-3 if copies else 1e-4)
+
+
+def test_regression_onto_the_moved_samples_has_the_gradient_of_the_release():
+    case = load("basic_b1")
+    field = field_of(case)
+    goal = ops.add(case["gen"], field.velocity) / field.unit
+
+    def loss(samples):
+        squares = ops.square(samples / field.unit - goal)
+        return ops.sum(ops.mean(squares, axis=(1, 2)))
+
+    assert_close(contracts.gradient(loss, case["gen"]), case["grad_gen"], 2e-4)
+
+
+def test_mathematics_without_the_switch_is_something_else():
+    case = load("basic_b1")
+    plain = KernelDrift(Laplacian(case["R_list"].tolist()), "dual")
+    found = contracts.in_one_program(plain.field)(
+        case["gen"], case["fixed_pos"], unconditional=case["fixed_neg"]
+    )
+    released = contracts.numpy(field_of(case).velocity)
+    assert np.abs(contracts.numpy(found.velocity) - released).max() > 1e-2
+
+
+def test_given_negatives_are_nobody_to_be_left_out():
+    # Only a sample's own copy is masked, which given negatives do not hold.
+    case = load("basic_b1")
+    drift = contracts.in_one_program(drift_of(case))
+    negatives = case["fixed_neg"]
+    forwards = drift(case["gen"], case["fixed_pos"], negatives)
+    backwards = drift(case["gen"], case["fixed_pos"], negatives[:, ::-1])
+    np.testing.assert_allclose(
+        contracts.numpy(forwards), contracts.numpy(backwards), rtol=1e-4
+    )

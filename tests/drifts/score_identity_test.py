@@ -1,0 +1,31 @@
+"""The accuracy that the theory promises, as the benchmark measures it."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "score_identity.py"
+SEEDS = range(4)
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return runpy.run_path(str(SCRIPT))
+
+
+def test_the_drift_of_a_thousand_samples_is_near_the_score(benchmark):
+    assert benchmark["mean_error"](1000, seed=0, num_queries=64) < 0.06
+
+
+@pytest.mark.slow
+def test_the_error_falls_like_one_over_the_root_of_the_samples(benchmark):
+    sizes = benchmark["SIZES"]
+    errors = [
+        np.mean([benchmark["mean_error"](size, seed) for seed in SEEDS])
+        for size in sizes
+    ]
+    assert sizes[-1] == 50_000
+    assert errors[-1] <= 4.9e-3
+    assert benchmark["slope"](sizes, errors) == pytest.approx(-0.5, abs=0.05)

@@ -1,0 +1,126 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from contracts import copy_of
+from contracts import numpy
+from keras_drift import encoders
+
+IMAGES = np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")
+
+
+def backbone(outputs):
+    """A network with features of each rank, and the choice among them."""
+    image = keras.Input((6, 6, 2))
+    maps = layers.Conv2D(4, 3, name="maps")(image)  # (batch, 4, 4, 4)
+    tokens = layers.Reshape((16, 4), name="tokens")(maps)
+    vector = layers.GlobalAveragePooling1D(name="vector")(tokens)
+    return keras.Model(image, outputs(vector, tokens, maps))
+
+
+ONE = backbone(lambda vector, tokens, maps: maps)
+
+
+def by_hand():
+    """The maps of `ONE`, one place at a time."""
+    kernel, bias = ONE.get_weights()
+    maps = np.zeros((3, 4, 4, 4))
+    for row, column in np.ndindex(4, 4):
+        window = IMAGES[:, row : row + 3, column : column + 3]
+        maps[:, row, column] = np.tensordot(window, kernel, 3) + bias
+    return maps
+
+
+def test_every_place_of_a_map_is_a_token():
+    features = encoders.Pretrained(ONE)(IMAGES)
+    assert list(features) == ["feature_0"]
+    expected = by_hand().reshape(3, 16, 4)
+    np.testing.assert_allclose(
+        numpy(features["feature_0"]), expected, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names"),
+    [
+        (lambda *features: list(features), [f"feature_{i}" for i in range(3)]),
+        (
+            lambda vector, tokens, maps: {"a": vector, "b": tokens, "c": maps},
+            ["a", "b", "c"],
+        ),
+    ],
+    ids=["list", "dict"],
+)
+def test_several_outputs_are_several_features(outputs, names):
+    model = backbone(outputs)
+    model.set_weights(ONE.get_weights())
+    features = encoders.Pretrained(model)(IMAGES)
+    assert list(features) == names
+    vector, tokens, maps = (numpy(features[name]) for name in names)
+    expected = by_hand().reshape(3, 16, 4)
+    np.testing.assert_allclose(tokens, expected, atol=1e-5)
+    np.testing.assert_allclose(maps, expected, atol=1e-5)
+    mean = expected.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(vector, mean, atol=1e-5)
+
+
+def test_a_layer_will_do():
+    features = encoders.Pretrained(layers.Flatten())(IMAGES)
+    expected = IMAGES.reshape(3, 1, -1)
+    np.testing.assert_array_equal(numpy(features["feature_0"]), expected)
+
+
+def test_is_frozen():
+    encoder = encoders.Pretrained(backbone(lambda vector, *_: vector))
+    encoder(IMAGES)
+    assert len(encoder.weights) == 2
+    assert not encoder.trainable_variables
+    assert not encoder.model.trainable
+
+
+def test_runs_the_model_as_at_inference():
+    model = keras.Sequential([keras.Input((2,))])
+    model.add(layers.Dropout(0.5))
+    model.add(layers.BatchNormalization(epsilon=0.0))
+    encoder = encoders.Pretrained(model)
+    before = encoder.get_weights()
+    samples = np.array([[1.0, 2.0], [3.0, 5.0]], "float32")
+    features = encoder(samples, training=True)
+    # A fresh batch norm at inference changes nothing.
+    np.testing.assert_allclose(numpy(features["feature_0"])[:, 0], samples)
+    for weight, old in zip(encoder.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_copy_computes_the_same():
+    encoder = encoders.Pretrained(ONE, name="eyes")
+    copy = copy_of(encoder)
+    copy.set_weights(encoder.get_weights())
+    assert copy.name == "eyes"
+    assert not copy.trainable_variables
+    np.testing.assert_array_equal(
+        numpy(copy(IMAGES)["feature_0"]), numpy(encoder(IMAGES)["feature_0"])
+    )
+
+
+def test_survives_a_keras_file(tmp_path):
+    image = keras.Input((6, 6, 2))
+    model = keras.Model(image, encoders.Pretrained(ONE)(image))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        numpy(loaded(IMAGES)["feature_0"]), numpy(model(IMAGES)["feature_0"])
+    )
+    assert not loaded.trainable_variables
+
+
+def test_works_with_batches_of_unknown_size():
+    features = encoders.Pretrained(ONE)(keras.Input((6, 6, 2)))
+    assert features["feature_0"].shape == (None, 16, 4)
+
+
+def test_refuses_an_output_without_a_feature_axis():
+    model = layers.Lambda(lambda x: x[:, 0])
+    with pytest.raises(ValueError, match=r"\(batch, ..., dim\).*shape \(3,\)"):
+        encoders.Pretrained(model)(np.zeros((3, 2), "float32"))

@@ -1,0 +1,110 @@
+import keras
+import numpy as np
+import pytest
+
+from contracts import copy_of
+from contracts import numpy
+from keras_drift import generators
+
+TINY = {"output_dim": 2, "hidden_dims": (6, 5)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"num_classes": 3},
+        {"noise_dim": 4, "hidden_dims": [7], "activation": "tanh"},
+        {"activation": keras.activations.relu, "name": "painter"},
+    ],
+    ids=str,
+)
+def test_copy_draws_the_same(changes):
+    generator = generators.MLP(**(TINY | changes))
+    inputs = generator.sample_inputs(3, seed=0)
+    samples = numpy(generator(inputs))
+    assert samples.shape == (3, 2)
+    assert samples.dtype == "float32"
+    copy = copy_of(generator)
+    assert copy.get_config() == generator.get_config()
+    copy.set_weights(generator.get_weights())
+    np.testing.assert_array_equal(numpy(copy(inputs)), samples)
+
+
+def test_survives_a_keras_file(tmp_path):
+    generator = generators.MLP(**TINY, num_classes=3)
+    generator.save(tmp_path / "generator.keras")
+    loaded = keras.saving.load_model(tmp_path / "generator.keras")
+    assert isinstance(loaded, generators.MLP)
+    inputs = generator.sample_inputs(3, seed=0)
+    np.testing.assert_array_equal(
+        numpy(loaded(inputs)), numpy(generator(inputs))
+    )
+
+
+def test_is_a_stack_of_dense_layers(randomised):
+    generator = randomised(generators.MLP(**TINY, num_classes=3))
+    inputs = generator.sample_inputs(3, seed=0)
+    (embed,) = (x for x in generator.layers if "condition" in x.name)
+    x = np.concatenate([inputs["noise"], numpy(embed(inputs))], axis=-1)
+    *hidden, last = (x for x in generator.layers if "dense" in x.name)
+    for layer in hidden:
+        kernel, bias = layer.get_weights()
+        x = x @ kernel + bias
+        x = x / (1 + np.exp(-x))
+    kernel, bias = last.get_weights()
+    expected = x @ kernel + bias
+    np.testing.assert_allclose(numpy(generator(inputs)), expected, atol=1e-5)
+
+
+def test_every_input_counts(randomised):
+    generator = randomised(generators.MLP(**TINY, num_classes=3))
+    inputs = generator.sample_inputs(3, labels=0, guidance=2.0, seed=0)
+    samples = numpy(generator(inputs))
+    for key, value in inputs.items():
+        changed = numpy(generator({**inputs, key: value + value.dtype.type(1)}))
+        assert np.abs(changed - samples).max() > 1e-5, key
+
+
+@pytest.mark.parametrize(("output_dim", "noise_dim"), [(2, 8), (8, 8), (9, 9)])
+def test_takes_noise_of_eight_dimensions_or_more(output_dim, noise_dim):
+    generator = generators.MLP(output_dim, hidden_dims=[3])
+    assert generator.noise_shape == (noise_dim,)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_draws_float32_in_half_precision(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        generator = generators.MLP(**TINY, num_classes=3)
+    finally:
+        keras.config.set_dtype_policy(before)
+    samples = numpy(generator(generator.sample_inputs(3, seed=0)))
+    assert samples.dtype == "float32"
+    assert np.all(np.isfinite(samples))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output_dim": "2"}, "`output_dim` must .*='2'"),
+        ({"output_dim": (2,)}, r"`output_dim` must .*=\(2,\)"),
+        ({"output_dim": 0}, "`output_dim` must .*=0"),
+        ({"noise_dim": 0}, "`noise_dim` must .*=0"),
+        ({"noise_dim": 2.5}, r"`noise_dim` must .*=2\.5"),
+        ({"hidden_dims": ()}, r"at least one.*hidden_dims=\(\)"),
+        ({"hidden_dims": 256}, "each hidden layer.*hidden_dims=256"),
+        ({"hidden_dims": "256"}, "each hidden layer.*hidden_dims='256'"),
+        ({"hidden_dims": (4, 0)}, "`hidden_dims` must .*=0"),
+        ({"num_classes": 0}, "`num_classes` must .*=0"),
+        ({"num_classes": "3"}, "`num_classes` must .*='3'"),
+        ({"activation": "sillu"}, "sillu"),
+        ({"hiden_dims": (4,)}, "hiden_dims"),
+        ({"dtype": "mixed_bfloat16"}, "dtype"),
+    ],
+    ids=str,
+)
+def test_says_which_argument_is_wrong(changes, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        generators.MLP(**(TINY | changes))

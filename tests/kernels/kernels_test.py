@@ -1,0 +1,420 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from scipy import integrate
+from scipy import special
+
+import contracts
+from keras_drift import kernels
+from keras_drift.kernels import Gaussian
+from keras_drift.kernels import InverseMultiquadric
+from keras_drift.kernels import Laplacian
+from keras_drift.kernels import Matern
+
+ALL = {
+    "gaussian": (Gaussian, {}),
+    "laplacian": (Laplacian, {}),
+    **{
+        f"matern {nu}": (Matern, {"nu": nu}) for nu in (0.5, 1.5, 2.5, 3.5, 4.5)
+    },
+    **{
+        f"inverse multiquadric {exponent}": (
+            InverseMultiquadric,
+            {"exponent": exponent},
+        )
+        for exponent in (1.5, 2.5)
+    },
+}
+
+# Closed forms, as the literature prints them, at `r` bandwidths.
+VALUES = {
+    "gaussian": lambda r: np.exp(-(r**2) / 2),
+    "laplacian": lambda r: np.exp(-r),
+    "matern 0.5": lambda r: np.exp(-r),
+    "matern 1.5": lambda r: (1 + r) * np.exp(-r),
+    "matern 2.5": lambda r: (1 + r + r**2 / 3) * np.exp(-r),
+    "matern 3.5": lambda r: (1 + r + 2 * r**2 / 5 + r**3 / 15) * np.exp(-r),
+    "matern 4.5": lambda r: (
+        (1 + r + 3 * r**2 / 7 + 2 * r**3 / 21 + r**4 / 105) * np.exp(-r)
+    ),
+    "inverse multiquadric 1.5": lambda r: (1 + r**2) ** -1.5,
+    "inverse multiquadric 2.5": lambda r: (1 + r**2) ** -2.5,
+}
+
+each_kernel = pytest.mark.parametrize("name", ALL)
+RADII = np.array([1e-3, 0.1, 0.3, 1.0, 2.5, 6.0])
+
+
+def make(name, **kwargs):
+    cls, init_kwargs = ALL[name]
+    return cls(**init_kwargs, **kwargs)
+
+
+def value(name, radius):
+    radius = ops.convert_to_tensor(radius, "float32")
+    return np.exp(contracts.numpy(make(name).log_value(radius)).astype("d"))
+
+
+def companion(name, radius):
+    radius = ops.convert_to_tensor(radius, "float32")
+    return np.exp(contracts.numpy(make(name).log_companion(radius)).astype("d"))
+
+
+@each_kernel
+def test_contract(name):
+    contracts.check_kernel(*ALL[name])
+
+
+@each_kernel
+def test_value_is_the_closed_form(name):
+    np.testing.assert_allclose(
+        value(name, RADII), VALUES[name](RADII), rtol=3e-6
+    )
+    assert value(name, 0.0) == 1
+
+
+@each_kernel
+def test_distances_count_in_bandwidths(name):
+    x, y = np.zeros((1, 2)), np.array([[3.0, 4.0]])  # 5 apart
+    log = contracts.numpy(make(name, bandwidth=2.0)(x, y))
+    np.testing.assert_allclose(np.exp(log), VALUES[name](2.5), rtol=1e-5)
+
+
+@each_kernel
+def test_companion_is_the_integral_of_s_k(name):
+    expected = [
+        integrate.quad(lambda s: s * VALUES[name](s), r, np.inf)[0]
+        for r in RADII
+    ]
+    np.testing.assert_allclose(companion(name, RADII), expected, rtol=1e-5)
+
+
+@each_kernel
+def test_companion_falls_with_the_pull_of_the_kernel(name):
+    r, step = np.array([0.1, 0.4, 1.0, 2.0, 4.0]), 0.02
+    slope = (companion(name, r + step) - companion(name, r - step)) / (2 * step)
+    np.testing.assert_allclose(-slope, r * VALUES[name](r), atol=5e-4)
+
+
+FREQUENCIES = (0.3, 1.0, 2.7)
+
+
+def fourier(radial, frequency, dim):
+    """Of a radial function in `dim` dimensions, by quadrature."""
+    if dim == 1:
+        return (
+            2
+            * integrate.quad(radial, 0, np.inf, weight="cos", wvar=frequency)[0]
+        )
+    if dim == 3:
+        half = integrate.quad(
+            lambda r: r * radial(r), 0, np.inf, weight="sin", wvar=frequency
+        )
+        return 4 * np.pi / frequency * half[0]
+    # Between the zeros of the Bessel function, the sign of a piece is fixed.
+    zeros = np.append(0.0, special.jn_zeros(0, 80)) / frequency
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    low, high = zeros[:-1, None], zeros[1:, None]
+    r = (high + low) / 2 + (high - low) / 2 * nodes
+    values = r * radial(r) * special.j0(frequency * r)
+    pieces = np.sum((high - low) / 2 * weights * values, axis=1)
+    partial = np.cumsum(pieces)
+    # The average of the last two partial sums of an alternating series.
+    return 2 * np.pi * (partial[-1] + partial[-2]) / 2
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@each_kernel
+def test_spectrum_is_the_fourier_transform(name, dim):
+    expected = [fourier(VALUES[name], f, dim) for f in FREQUENCIES]
+    spectrum = make(name).spectrum(np.array(FREQUENCIES), dim)
+    assert spectrum.dtype == "float64"
+    np.testing.assert_allclose(spectrum, expected, rtol=1e-5)
+
+
+COMPANIONS = {
+    # By hand: 2 nu times the next Matern, the others by their antiderivative.
+    "gaussian": VALUES["gaussian"],
+    "laplacian": VALUES["matern 1.5"],
+    "matern 0.5": VALUES["matern 1.5"],
+    "matern 1.5": lambda r: 3 * VALUES["matern 2.5"](r),
+    "matern 2.5": lambda r: 5 * VALUES["matern 3.5"](r),
+    "inverse multiquadric 2.5": lambda r: (1 + r**2) ** -1.5 / 3,
+}
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("name", COMPANIONS)
+def test_companion_spectrum_is_the_fourier_transform(name, dim):
+    np.testing.assert_allclose(
+        companion(name, RADII), COMPANIONS[name](RADII), rtol=3e-6
+    )
+    expected = [fourier(COMPANIONS[name], f, dim) for f in FREQUENCIES]
+    spectrum = make(name).companion_spectrum(np.array(FREQUENCIES), dim)
+    np.testing.assert_allclose(spectrum, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*COMPANIONS, "matern 3.5", "matern 4.5"])
+def test_spectra_agree_with_each_other(name):
+    # The transform of `z k = -grad psi`, its divergence taken on both sides:
+    # `xi**2 psi^ = dim k^ + xi dk^/dxi`.
+    kernel, dim = make(name), 3
+    frequency, step = np.array([0.5, 1.5, 3.0]), 1e-4
+    slope = kernel.spectrum(frequency + step, dim) - kernel.spectrum(
+        frequency - step, dim
+    )
+    slope /= 2 * step
+    left = -frequency * kernel.companion_spectrum(frequency, dim)
+    np.testing.assert_allclose(left, slope, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("exponent", [0.3, 1.0, 1.5, 2.5])
+def test_spectrum_of_the_inverse_multiquadric_is_a_bessel_function(
+    exponent, dim
+):
+    frequency = np.array([1e-3, 0.1, 1.0, 10.0, 50.0])
+    order = exponent - dim / 2
+    expected = 2 * np.pi ** (dim / 2) / special.gamma(exponent)
+    expected *= (frequency / 2) ** order * special.kv(order, frequency)
+    kernel = InverseMultiquadric(exponent)
+    np.testing.assert_allclose(
+        kernel.spectrum(frequency, dim), expected, rtol=1e-9
+    )
+    above = InverseMultiquadric(exponent + 1)
+    np.testing.assert_allclose(
+        above.companion_spectrum(frequency, dim),
+        expected / (2 * exponent),
+        rtol=1e-9,
+    )
+
+
+@each_kernel
+def test_spectrum_at_zero_is_the_integral_over_space(name):
+    expected = 2 * integrate.quad(VALUES[name], 0, np.inf)[0]
+    np.testing.assert_allclose(make(name).spectrum(0.0, 1), expected, rtol=1e-6)
+
+
+def test_spectrum_at_zero_is_infinite_where_the_integral_diverges():
+    kernel = InverseMultiquadric(0.5)
+    assert kernel.spectrum(0.0, 1) == np.inf
+    assert np.isfinite(kernel.spectrum(0.1, 1))
+
+
+@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 3.5, 4.5])
+def test_matern_companion_obeys_its_elliptic_equation(nu):
+    # `(1 - Laplacian) psi = (2 nu + dim) k`, in frequency and in space.
+    kernel, frequency = Matern(nu), np.linspace(0, 5, 7)
+    for dim in (1, 3, 8):
+        np.testing.assert_allclose(
+            (1 + frequency**2) * kernel.companion_spectrum(frequency, dim),
+            (2 * nu + dim) * kernel.spectrum(frequency, dim),
+            rtol=1e-12,
+        )
+    # As `Laplacian psi = -(dim k + r k')`, the dimension drops out.
+    name, r, step = f"matern {nu}", np.array([0.3, 1.0, 2.0, 4.0]), 0.01
+    slope = (value(name, r + step) - value(name, r - step)) / (2 * step)
+    np.testing.assert_allclose(
+        companion(name, r) + r * slope, 2 * nu * value(name, r), atol=2e-3
+    )
+
+
+def test_laplacian_is_the_roughest_matern():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 5, 3))
+    laplacian, matern = Laplacian([0.3, 2.0]), Matern(0.5, [0.3, 2.0])
+    np.testing.assert_array_equal(
+        contracts.numpy(laplacian(x, y)), contracts.numpy(matern(x, y))
+    )
+    assert "nu" not in laplacian.get_config()
+
+
+@each_kernel
+def test_extremes_stay_finite(name):
+    bandwidths, distances = [1e-6, 1.0, 1e6], [0.0, 1e-6, 1.0, 1e6]
+    kernel = make(name, bandwidth=bandwidths)
+    distances = ops.convert_to_tensor(distances)
+    logs = contracts.numpy(kernel.log_similarity(distances))
+    radii = distances[None] / ops.convert_to_tensor(bandwidths)[:, None]
+    companions = contracts.numpy(kernel.log_companion(radii))
+    for values in (logs, companions):
+        assert np.all(np.isfinite(values))
+        assert np.all(np.diff(values, axis=0) >= 0)  # wider sees farther
+        assert np.all(np.diff(values, axis=1) <= 0)
+
+
+def test_a_new_bandwidth_needs_no_new_trace():
+    traces = []
+
+    class Similarity(keras.Model):
+        def __init__(self, kernel):
+            super().__init__()
+            self.kernel = kernel
+
+        def call(self, x):
+            traces.append(None)
+            return self.kernel(x, ops.zeros_like(x))
+
+    kernel = Laplacian(2.0)
+    model = Similarity(kernel)
+    x = np.array([[[3.0, 4.0]]])
+
+    def predict():
+        before = len(traces)
+        value = model.predict(x, verbose=0).item()
+        return value, len(traces) - before
+
+    predict()
+    _, traces_of_a_repetition = predict()
+    kernel.bandwidth.assign(10.0)
+    value, traces_after_a_change = predict()
+    assert value == -0.5
+    assert traces_after_a_change == traces_of_a_repetition
+
+
+def test_an_annealed_bandwidth_is_saved_and_not_part_of_the_config(tmp_path):
+    x, y = keras.Input((4, 2)), keras.Input((3, 2))
+    kernel = Gaussian([1.0, 2.0], name="kernel")
+    model = keras.Model([x, y], kernel(x[:, :, :], y)[0])
+    kernel.bandwidth.assign([0.25, 0.5])
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    restored = copy.get_layer("kernel")
+    np.testing.assert_array_equal(
+        contracts.numpy(restored.bandwidth), [0.25, 0.5]
+    )
+    np.testing.assert_array_equal(restored.initial_bandwidth, [1.0, 2.0])
+    assert kernel.get_config()["bandwidth"] == [1.0, 2.0]
+
+
+def test_bandwidth_is_not_trained():
+    kernel = Gaussian([1.0, 2.0])
+    assert kernel.trainable_variables == []
+    assert len(kernel.non_trainable_variables) == 1
+
+
+def test_mixed_precision_leaves_the_kernel_alone():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        kernel = Laplacian(0.5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    logs = kernel(ops.zeros((1, 2), "float16"), ops.ones((1, 2), "float16"))
+    assert keras.backend.standardize_dtype(logs.dtype) == "float32"
+    assert keras.backend.standardize_dtype(kernel.bandwidth.dtype) == "float32"
+
+
+@pytest.mark.parametrize(
+    "bandwidth",
+    [0, 0.0, -1.0, float("nan"), float("inf"), [1.0, -1.0], 1e-60, 1e60],
+)
+def test_bandwidth_must_be_a_positive_length(bandwidth):
+    with pytest.raises(
+        ValueError, match=r"`bandwidth`.*positive and finite.*bandwidth="
+    ):
+        Laplacian(bandwidth)
+
+
+@pytest.mark.parametrize(
+    "bandwidth",
+    ["wide", "1.0", ["1.0"], None, True, 1j, {"a": 1}, [[1], [1, 2]]],
+)
+def test_bandwidth_must_be_a_number(bandwidth):
+    with pytest.raises(TypeError, match=r"`bandwidth`.*a number.*bandwidth="):
+        Gaussian(bandwidth)
+
+
+@pytest.mark.parametrize("bandwidth", [[], [[1.0]], np.ones((2, 2))])
+def test_bandwidth_must_be_flat_and_not_empty(bandwidth):
+    with pytest.raises(ValueError, match=r"flat sequence.*bandwidth="):
+        Matern(1.5, bandwidth)
+
+
+@pytest.mark.parametrize(
+    "bandwidth", [2, np.float32(2), np.array([2, 3]), (2, 3), range(2, 4)]
+)
+def test_bandwidth_may_be_any_kind_of_number(bandwidth):
+    kernel = contracts.copy_of(Laplacian(bandwidth))
+    np.testing.assert_array_equal(
+        kernel.initial_bandwidth, np.asarray(bandwidth, "float32")
+    )
+
+
+@pytest.mark.parametrize(
+    "nu", [0, 1, 0.7, 5.5, -0.5, True, "1.5", None, float("nan"), [0.5, 1.5]]
+)
+def test_nu_must_be_a_half_integer(nu):
+    with pytest.raises(ValueError, match=r"`nu` must be a half-integer.*nu="):
+        Matern(nu)
+
+
+def test_exponent_must_be_positive():
+    for exponent in (0, -1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"`exponent`.*exponent="):
+            InverseMultiquadric(exponent)
+    with pytest.raises(TypeError, match=r"`exponent`.*exponent='1'"):
+        InverseMultiquadric("1")
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0])
+def test_a_companion_that_does_not_exist_says_so(exponent):
+    kernel = InverseMultiquadric(exponent)
+    message = rf"`exponent` above 1. Received: exponent={exponent}"
+    with pytest.raises(ValueError, match=message):
+        kernel.log_companion(ops.ones(()))
+    with pytest.raises(ValueError, match=message):
+        kernel.companion_spectrum(1.0, 1)
+
+
+def test_an_exponent_of_numpy_survives_json():
+    kernel = contracts.copy_of(InverseMultiquadric(np.float32(2.5)))
+    assert kernel.exponent == 2.5
+
+
+class Step(kernels.Kernel):
+    """A kernel that forgot its formulas."""
+
+
+def test_a_kernel_without_formulas_names_what_to_write():
+    kernel = Step()
+    with pytest.raises(NotImplementedError, match=r"`Step`.*`log_value"):
+        kernel.log_value(0.0)
+    with pytest.raises(NotImplementedError, match=r"`Step`.*log_companion"):
+        kernel.log_companion(0.0)
+    with pytest.raises(NotImplementedError, match=r"`Step`.*spectrum"):
+        kernel.spectrum(0.0, 1)
+    with pytest.raises(NotImplementedError, match=r"`Step`.*companion_sp"):
+        kernel.companion_spectrum(0.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [
+        ("gaussian", Gaussian),
+        ("laplacian", Laplacian),
+        ("matern", Matern),
+        ("inverse_multiquadric", InverseMultiquadric),
+    ],
+)
+def test_get_knows_every_kernel_by_name(name, cls):
+    assert type(kernels.get(name)) is cls
+    assert cls.__name__ in kernels.__all__
+
+
+def test_get_takes_a_kernel_or_its_config():
+    kernel = Matern(2.5, [1.0, 2.0])
+    assert kernels.get(kernel) is kernel
+    config = keras.saving.serialize_keras_object(kernel)
+    assert kernels.get(config).get_config() == kernel.get_config()
+
+
+def test_get_suggests_what_was_meant():
+    with pytest.raises(
+        ValueError,
+        match=r"Unknown kernel 'laplace'. Did you mean 'laplacian'\? "
+        "Known kernels: gaussian, inverse_multiquadric, laplacian, matern",
+    ):
+        kernels.get("laplace")
+    with pytest.raises(TypeError, match=r"A kernel is a `Kernel`.*kernel=3"):
+        kernels.get(3)
