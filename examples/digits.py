@@ -117,7 +117,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--steps-per-epoch", type=int, default=32)
-    parser.add_argument("--output", type=pathlib.Path, default="outputs/digits")
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=pathlib.Path("outputs/digits")
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 

@@ -72,9 +72,10 @@ def test_call_is_the_velocity_of_the_field():
         "negative_weights": np.array([1.0, 3.0]),
         "unconditional_weights": np.array([0.5, 0.5, 0.0]),
     }
+    velocity = contracts.in_one_program(drift)(X, DATA, X - 1, **options)
+    field = contracts.in_one_program(drift.field)(X, DATA, X - 1, **options)
     np.testing.assert_array_equal(
-        contracts.numpy(drift(X, DATA, X - 1, **options)),
-        contracts.numpy(drift.field(X, DATA, X - 1, **options).velocity),
+        contracts.numpy(velocity), contracts.numpy(field.velocity)
     )
 
 

@@ -16,6 +16,14 @@ from keras_drift.ops import released_mean_distance
 HERE = Path(__file__).parent
 ALL_CASES = HERE.parents[2] / "shared" / "golden" / "drift_loss"
 
+INPUTS = (
+    "gen",
+    "fixed_pos",
+    "fixed_neg",
+    "weight_gen",
+    "weight_pos",
+    "weight_neg",
+)
 CASES = (
     "all_weights",
     "basic_b1",
@@ -48,38 +56,34 @@ def drift_of(case):
     )
 
 
-def field_of(case):
-    return contracts.in_one_program(drift_of(case).field)(
-        case["gen"], case["fixed_pos"], **options_of(case)
-    )
+def field_and_distance(case):
+    """Our field, and the mean distance of the release before any floor."""
+    drift = drift_of(case)
+    inputs = {name: case.get(name) for name in INPUTS}
+
+    def compute(gen, fixed_pos, fixed_neg, weight_gen, weight_pos, weight_neg):
+        field = drift.field(
+            gen,
+            fixed_pos,
+            unconditional=fixed_neg,
+            positive_weights=weight_pos,
+            negative_weights=weight_gen,
+            unconditional_weights=weight_neg,
+        )
+        negatives = cloud(gen, weight_gen)
+        if fixed_neg is not None:
+            negatives = join(negatives, cloud(fixed_neg, weight_neg))
+        positives = cloud(fixed_pos, weight_pos)
+        samples = ops.convert_to_tensor(gen)
+        return field, released_mean_distance(samples, positives, negatives)
+
+    return contracts.in_one_program(compute)(**inputs)
 
 
-def options_of(case):
-    names = {
-        "unconditional": "fixed_neg",
-        "positive_weights": "weight_pos",
-        "negative_weights": "weight_gen",
-        "unconditional_weights": "weight_neg",
-    }
-    return {ours: case.get(theirs) for ours, theirs in names.items()}
-
-
-def mean_distance_of(case):
-    """The mean distance of the release, before any floor."""
-
-    def cloud(points, weights):
-        points = ops.convert_to_tensor(case[points])
-        weights = case.get(weights)
-        return Cloud(points, None if weights is None else ops.array(weights))
-
-    negatives = cloud("gen", "weight_gen")
-    if "fixed_neg" in case:
-        negatives = join(negatives, cloud("fixed_neg", "weight_neg"))
-    return released_mean_distance(
-        ops.convert_to_tensor(case["gen"]),
-        cloud("fixed_pos", "weight_pos"),
-        negatives,
-    )
+def cloud(points, weights):
+    if weights is not None:
+        weights = ops.convert_to_tensor(weights)
+    return Cloud(ops.convert_to_tensor(points), weights)
 
 
 def assert_close(found, expected, of_max):
@@ -95,7 +99,7 @@ def test_computes_what_the_release_does(name):
     # Exact copies turn rounding errors into distances: the release itself
     # moves by a few 1e-4 there.
     copies = name == "pos_equals_gen"
-    field = field_of(case)
+    field, scale = field_and_distance(case)
     velocity, unit, norm = (contracts.numpy(part) for part in field)
     _, num_samples, dim = case["gen"].shape
     step = velocity / unit
@@ -107,13 +111,14 @@ def test_computes_what_the_release_does(name):
     squares = norm**2 / (dim * unit**2)
     assert_close(squares, case["info_loss_R"], 1e-3 if copies else 1e-4)
 
-    scale = contracts.numpy(mean_distance_of(case))
-    assert_close(scale, case["info_scale"], 1e-3 if copies else 1e-4)
+    assert_close(
+        contracts.numpy(scale), case["info_scale"], 1e-3 if copies else 1e-4
+    )
 
 
 def test_regression_onto_the_moved_samples_has_the_gradient_of_the_release():
     case = load("basic_b1")
-    field = field_of(case)
+    field, _ = field_and_distance(case)
     goal = ops.add(case["gen"], field.velocity) / field.unit
 
     def loss(samples):
@@ -129,7 +134,7 @@ def test_mathematics_without_the_switch_is_something_else():
     found = contracts.in_one_program(plain.field)(
         case["gen"], case["fixed_pos"], unconditional=case["fixed_neg"]
     )
-    released = contracts.numpy(field_of(case).velocity)
+    released = contracts.numpy(field_and_distance(case)[0].velocity)
     assert np.abs(contracts.numpy(found.velocity) - released).max() > 1e-2
 
 

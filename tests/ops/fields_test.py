@@ -84,7 +84,9 @@ def test_fields_stack_the_bandwidths(clouds, field):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
     stacked = contracts.numpy(
-        field(log_similarity, x, positives, Cloud(x, None, True))
+        contracts.in_one_program(
+            lambda x: field(log_similarity, x, positives, Cloud(x, None, True))
+        )(x)
     )
     assert stacked.shape == (3, 2, 5, 3)
     assert np.all(np.isfinite(stacked))

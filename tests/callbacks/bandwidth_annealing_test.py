@@ -1,0 +1,106 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_drift import DriftModel
+from keras_drift import callbacks
+from keras_drift import drifts
+from keras_drift import generators
+from keras_drift import kernels
+from keras_drift import schedules
+
+DATA = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
+
+
+def small_model(bandwidth=1.0):
+    drift = drifts.KernelDrift(kernels.Gaussian(bandwidth))
+    model = DriftModel(generators.MLP(2, hidden_dims=(8,)), drift, seed=0)
+    model.compile(keras.optimizers.SGD(0.1))
+    return model
+
+
+def fit(model, schedule, epochs=1):
+    annealing = [] if schedule is None else [schedule]
+    annealing = [callbacks.BandwidthAnnealing(s) for s in annealing]
+    return model.fit(
+        DATA, batch_size=16, epochs=epochs, verbose=0, callbacks=annealing
+    ).history
+
+
+def bandwidth(model):
+    return keras.ops.convert_to_numpy(model.drift.bandwidth)
+
+
+def test_bandwidth_follows_the_steps_of_the_optimizer():
+    schedule = schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1)
+    model = small_model()
+    logs = fit(model, schedule, epochs=2)["bandwidth"]
+    # Four steps an epoch; the last one of each saw step 3 and step 7.
+    np.testing.assert_allclose(logs, 2 * np.exp([-0.3, -0.7]), rtol=1e-5)
+    np.testing.assert_allclose(bandwidth(model), logs[-1], rtol=1e-6)
+
+
+def test_largest_bandwidth_is_set_and_the_others_keep_their_ratio():
+    schedule = schedules.ExponentialAnnealing(2.0, 0.5, rate=10.0)
+    model = small_model([0.1, 0.4])
+    logs = fit(model, schedule)["bandwidth"]
+    np.testing.assert_allclose(bandwidth(model), [0.125, 0.5], rtol=1e-6)
+    assert logs[-1] == pytest.approx(0.5)
+
+
+def test_any_schedule_of_keras_will_do():
+    schedule = keras.optimizers.schedules.PolynomialDecay(1.0, 4, 0.25)
+    model = small_model()
+    fit(model, schedule, epochs=2)
+    np.testing.assert_allclose(bandwidth(model), 0.25, rtol=1e-6)
+
+
+def test_loaded_model_goes_on_where_it_stopped(tmp_path):
+    schedule = schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1)
+    model = small_model()
+    fit(model, schedule)
+    model.save(tmp_path / "model.keras")
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(bandwidth(model), 2 * np.exp(-0.3), rtol=1e-5)
+    logs = fit(model, schedule)["bandwidth"]
+    np.testing.assert_allclose(logs, 2 * np.exp(-0.7), rtol=1e-5)
+
+
+def test_bandwidth_stays_once_the_callback_is_gone():
+    schedule = schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1)
+    model = small_model()
+    fit(model, schedule)
+    reached = bandwidth(model)
+    assert "bandwidth" not in fit(model, None)
+    np.testing.assert_array_equal(bandwidth(model), reached)
+
+
+def test_another_schedule_takes_over():
+    model = small_model()
+    fit(model, schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1))
+    fit(model, schedules.ExponentialAnnealing(9.0, 3.0, rate=10.0))
+    np.testing.assert_allclose(bandwidth(model), 3.0, rtol=1e-6)
+
+
+def test_evaluation_uses_the_bandwidth_as_it_is():
+    model = small_model()
+    fit(model, schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1))
+    reached = bandwidth(model)
+    model.evaluate(DATA, verbose=0)
+    np.testing.assert_array_equal(bandwidth(model), reached)
+
+
+def test_names_a_wrong_schedule_or_model():
+    with pytest.raises(TypeError, match=r"schedule=0\.5"):
+        callbacks.BandwidthAnnealing(0.5)
+    annealing = callbacks.BandwidthAnnealing(lambda step: 1.0)
+    with pytest.raises(TypeError, match=r"DriftModel.*model=Sequential"):
+        annealing.set_model(keras.Sequential())
+    model = small_model()
+    model.drift = Without()
+    with pytest.raises(ValueError, match="drift=Without"):
+        annealing.set_model(model)
+
+
+class Without(drifts.Drift):
+    """A drift that has no bandwidth."""

@@ -1,0 +1,88 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_drift import DriftModel
+from keras_drift import callbacks
+from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift import generators
+from keras_drift import kernels
+from keras_drift import metrics
+
+DATA = datasets.two_moons(128, seed=0)
+HELD_OUT = datasets.two_moons(200, seed=1)
+
+
+def small_model(**options):
+    drift = drifts.KernelDrift(kernels.Laplacian(0.5))
+    generator = generators.MLP(2, hidden_dims=(16,))
+    return DriftModel(generator, drift, seed=0, **options)
+
+
+def test_reports_norm_distance_and_floor():
+    model = small_model()
+    model.compile("adam")
+    monitor = callbacks.DriftMonitor(HELD_OUT, every=2)
+    history = model.fit(DATA, epochs=4, verbose=0, callbacks=[monitor]).history
+    for name in ("drift_norm", "distance", "floor"):
+        assert len(history[f"monitor_{name}"]) == 2
+    order = np.random.default_rng(0).permutation(200)
+    expected = metrics.sliced_wasserstein(
+        model.generate(100, seed=0), HELD_OUT[order[:100]]
+    )
+    assert history["monitor_distance"][-1] == pytest.approx(float(expected))
+    assert history["monitor_floor"][-1] < history["monitor_distance"][-1]
+
+
+def test_watching_does_not_change_training():
+    weights = []
+    for watching in ([], [callbacks.DriftMonitor(HELD_OUT)]):
+        keras.utils.set_random_seed(0)
+        model = small_model()
+        model.compile(keras.optimizers.SGD(0.1))
+        model.fit(DATA, epochs=2, shuffle=False, verbose=0, callbacks=watching)
+        weights.append(model.get_weights())
+    for without, with_monitor in zip(*weights, strict=True):
+        np.testing.assert_allclose(without, with_monitor, atol=1e-6)
+
+
+def test_works_with_classes():
+    labels = np.arange(128) % 2
+    model = DriftModel(generators.MLP(2, hidden_dims=(8,), num_classes=2))
+    model.compile("adam")
+    monitor = callbacks.DriftMonitor(HELD_OUT, np.arange(200) % 2)
+    history = model.fit(DATA, labels, verbose=0, callbacks=[monitor]).history
+    assert np.isfinite(history["monitor_drift_norm"][0])
+
+
+def test_warns_when_the_norm_falls_and_the_distance_does_not():
+    # Without stop-gradient the loss is the norm itself: a kernel as wide as
+    # this feels nothing once the means agree, wherever the samples are.
+    monitor = callbacks.DriftMonitor(HELD_OUT)
+    monitor.on_train_begin()
+    monitor._watch(0, norm=1.0, distance=0.5, floor=0.05)
+    monitor._watch(1, norm=0.5, distance=0.48, floor=0.05)
+    with pytest.warns(UserWarning, match="Drift collapse at epoch 3"):
+        monitor._watch(2, norm=0.05, distance=0.47, floor=0.05)
+    monitor._watch(3, norm=0.04, distance=0.47, floor=0.05)  # said once
+
+
+def test_says_nothing_when_both_fall():
+    monitor = callbacks.DriftMonitor(HELD_OUT)
+    monitor.on_train_begin()
+    monitor._watch(0, norm=1.0, distance=0.5, floor=0.05)
+    monitor._watch(1, norm=0.05, distance=0.06, floor=0.05)
+
+
+def test_names_what_does_not_fit():
+    with pytest.raises(ValueError, match="at least 4"):
+        callbacks.DriftMonitor(HELD_OUT[:3])
+    with pytest.raises(ValueError, match="all finite"):
+        callbacks.DriftMonitor(np.full((8, 2), np.nan))
+    with pytest.raises(ValueError, match="200 samples, 3 labels"):
+        callbacks.DriftMonitor(HELD_OUT, [0, 1, 2])
+    with pytest.raises(ValueError, match=r"\(2,\).*Received: \(3,\)"):
+        callbacks.DriftMonitor(np.zeros((8, 3))).set_model(small_model())
+    with pytest.raises(ValueError, match="labels=given"):
+        callbacks.DriftMonitor(HELD_OUT, np.zeros(200)).set_model(small_model())

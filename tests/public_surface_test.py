@@ -1,0 +1,151 @@
+"""Rules of the house that every public class keeps."""
+
+import inspect
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import keras_drift
+
+ROOT = pathlib.Path(keras_drift.__file__).parent
+FOLDERS = (
+    "callbacks",
+    "datasets",
+    "drifts",
+    "encoders",
+    "generators",
+    "kernels",
+    "metrics",
+    "schedules",
+)
+# From the bottom up: a folder imports from those before it only.
+LAYERS = (
+    "ops",
+    "kernels",
+    "drifts",
+    "schedules",
+    "metrics",
+    "datasets",
+    "encoders",
+    "generators",
+    "callbacks",
+    "models",
+)
+
+
+def public_classes():
+    for folder in FOLDERS:
+        module = getattr(keras_drift, folder)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value):
+                yield value
+    yield keras_drift.DriftModel
+    yield keras_drift.PowerLawGuidance
+
+
+PUBLIC = [c for c in public_classes() if c.__name__ != "Field"]
+
+
+@pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
+def test_class_lives_in_a_file_of_its_name_and_says_what_it_is(cls):
+    file_name = cls.__module__.rpartition(".")[-1]
+    assert file_name.replace("_", "") == cls.__name__.lower()
+    assert cls.__doc__.splitlines()[0].endswith(".")
+    own = cls.__dict__.get("__init__", lambda self: None)
+    arguments = list(inspect.signature(own).parameters)[1:]
+    for name in arguments:
+        assert f"{name}:" in cls.__doc__, f"`{name}` is not documented"
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [c for c in PUBLIC if hasattr(c, "get_config")],
+    ids=lambda cls: cls.__name__,
+)
+def test_class_is_registered_under_its_own_name(cls):
+    bases = ("Kernel", "Drift", "Encoder", "Generator", "Distance")
+    if cls.__name__ in bases or issubclass(cls, keras.utils.PyDataset):
+        return
+    registered = keras.saving.get_registered_name(cls)
+    assert registered == f"keras_drift>{cls.__name__}"
+
+
+@pytest.mark.parametrize("identifier", ["gaussian", "laplacian", "matern"])
+def test_default_kernels_survive_json(identifier):
+    kernel = keras_drift.kernels.get(identifier)
+    config = keras.saving.serialize_keras_object(kernel)
+    config = json.loads(json.dumps(config))
+    assert type(keras_drift.kernels.get(config)) is type(kernel)
+
+
+@pytest.mark.parametrize("folder", LAYERS)
+def test_imports_point_down(folder):
+    allowed = set(LAYERS[: LAYERS.index(folder) + 1])
+    for path in (ROOT / folder).glob("*.py"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] != ["from"] or "keras_drift" not in line:
+                continue
+            if words[1] == "keras_drift":
+                target = words[3]
+            else:
+                target = words[1].split(".")[1]
+            if target in LAYERS:
+                assert target in allowed, f"{path.name}: {line}"
+
+
+def test_only_the_backend_folder_names_one():
+    for path in ROOT.rglob("*.py"):
+        if path.parent.name == "backend":
+            continue
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                root = words[1].split(".")[0]
+                assert root not in ("jax", "tensorflow", "torch"), line
+
+
+USE_ALONE = """
+import sys
+import keras_drift as kd
+model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
+model.compile("adam")
+model.fit(kd.datasets.two_moons(64, seed=0), verbose=0)
+assert model.generate(3, seed=0).shape == (3, 2)
+for absent in ("jax", "tensorflow", "torch", "sklearn", "matplotlib", "PIL"):
+    assert absent == kd_backend or absent not in sys.modules, absent
+"""
+
+
+def test_works_with_this_backend_alone(tmp_path):
+    # The installed packages without the other backends and the extras, as
+    # links in a folder that Python searches in place of the real one.
+    backend = keras.backend.backend()
+    absent = {"jax", "jaxlib", "tensorflow", "torch"}
+    absent -= {backend, "jaxlib" if backend == "jax" else None}
+    absent |= {"sklearn", "matplotlib", "PIL", "keras_drift"}
+    installed = pathlib.Path(keras.__file__).parents[1]
+    for path in installed.iterdir():
+        name = path.name.partition("-")[0]
+        if name not in absent and path.suffix != ".pth":
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "keras_drift").symlink_to(ROOT)
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", f"kd_backend = {backend!r}" + USE_ALONE],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "PYTHONPATH": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
