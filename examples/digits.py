@@ -31,7 +31,7 @@ def build_model(seed):
         hidden_dim=128,
         depth=2,
         mlp_ratio=3.0,
-        cond_dim=64,
+        cond_dim=48,
     )
     drift = kd.drifts.KernelDrift(
         kd.kernels.Laplacian([0.02, 0.05, 0.2]), normalization="dual"
@@ -115,7 +115,7 @@ def draw(model, images, labels, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--steps-per-epoch", type=int, default=32)
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/digits")

@@ -22,16 +22,16 @@ import numpy as np
 import keras_drift as kd
 
 BATCH_SIZE = 1024
-STEPS_PER_EPOCH = 100
 
 
 def train(data, epochs, seed):
+    steps_per_epoch = len(data) // BATCH_SIZE
     model = kd.DriftModel(
         kd.generators.MLP(output_dim=2, noise_dim=4),
         kd.drifts.KernelDrift(kd.kernels.Laplacian(0.5)),
         seed=seed,
     )
-    num_steps = epochs * STEPS_PER_EPOCH
+    num_steps = epochs * steps_per_epoch
     learning_rate = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
         decay_steps=num_steps,
@@ -113,6 +113,7 @@ def main():
         "--toy", choices=sorted(kd.datasets.TOYS), default="checkerboard"
     )
     parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--steps-per-epoch", type=int, default=100)
     parser.add_argument("--num-samples", type=int, default=5000)
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/toy_2d")
@@ -122,7 +123,7 @@ def main():
 
     keras.utils.set_random_seed(args.seed)
     toy = kd.datasets.TOYS[args.toy]
-    data = toy(BATCH_SIZE * STEPS_PER_EPOCH, seed=args.seed)
+    data = toy(BATCH_SIZE * args.steps_per_epoch, seed=args.seed)
     print(
         f"Learning {args.toy} from {len(data)} points on "
         f"{keras.backend.backend()}: training is done when "

@@ -17,15 +17,15 @@ ALL_SWITCHES = [
 PLAIN = {"num_classes": None, "num_style_tokens": 0, "num_context_tokens": 0}
 VARIANTS = {
     "noise alone": PLAIN,
-    "classes alone": PLAIN | {"num_classes": 3},
-    "styles alone": PLAIN | {"num_style_tokens": 2},
-    "context from styles": {"num_classes": None},
-    "context from classes": {"num_style_tokens": 0},
-    "two blocks and a wide condition": {"depth": 2, "cond_dim": 12},
-    "one patch": {"image_shape": (3, 3, 1), "patch_size": 3},
-    "other channels": {"image_shape": (4, 6, 2), "noise_channels": 3},
-    "patches of a pixel": {"image_shape": (2, 3, 1), "patch_size": 1},
-    "width not divisible by four": {"hidden_dim": 10, "num_heads": 1},
+    "classes alone, one patch": PLAIN
+    | {"num_classes": 3, "image_shape": (3, 3, 1), "patch_size": 3},
+    "styles alone, a patch a pixel, width not divisible by four": PLAIN
+    | {"num_style_tokens": 2, "image_shape": (2, 3, 1), "patch_size": 1}
+    | {"hidden_dim": 10, "num_heads": 1},
+    "context from styles, two blocks, wide condition": {"num_classes": None}
+    | {"depth": 2, "cond_dim": 12},
+    "context from classes, other channels": {"num_style_tokens": 0}
+    | {"image_shape": (4, 6, 2), "noise_channels": 3},
 }
 
 

@@ -300,8 +300,12 @@ def test_mixed_precision_leaves_the_kernel_alone():
         kernel = Laplacian(0.5)
     finally:
         keras.config.set_dtype_policy("float32")
-    logs = kernel(ops.zeros((1, 2), "float16"), ops.ones((1, 2), "float16"))
+    x, y = np.full((1, 2), 1 / 3), np.full((1, 2), 1 / 7)
+    logs = kernel(x, y)
     assert keras.backend.standardize_dtype(logs.dtype) == "float32"
+    np.testing.assert_array_equal(
+        contracts.numpy(logs), contracts.numpy(Laplacian(0.5)(x, y))
+    )
     assert keras.backend.standardize_dtype(kernel.bandwidth.dtype) == "float32"
 
 

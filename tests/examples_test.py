@@ -1,0 +1,97 @@
+"""Runs the examples, the guides and the README as a user would."""
+
+import json
+import pathlib
+import re
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+import keras_drift
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(monkeypatch, folder, script, *arguments):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("KERAS_DRIFT_QUICK", "1")
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    runpy.run_path(str(ROOT / script), run_name="__main__")
+
+
+def test_digits_example_draws_measures_and_saves(monkeypatch, tmp_path):
+    run(
+        monkeypatch,
+        tmp_path,
+        "examples/digits.py",
+        "--epochs=1",
+        "--steps-per-epoch=2",
+    )
+    output = tmp_path / "outputs/digits"
+    assert (output / "digits.png").exists()
+    assert (output / "epochs/epoch_0001.png").exists()
+    numbers = json.loads((output / "numbers.json").read_text())
+    assert 0 <= numbers["real_classifier_on_drawn_digits"] <= 1
+    model = keras_drift.DriftModel.from_preset(output / "preset")
+    assert model.generate(labels=[3], seed=0).shape == (1, 8, 8, 1)
+
+
+def test_toy_example_draws_and_measures(monkeypatch, tmp_path):
+    run(
+        monkeypatch,
+        tmp_path,
+        "examples/toy_2d.py",
+        "--toy=spirals",
+        "--epochs=1",
+        "--steps-per-epoch=2",
+        "--num-samples=100",
+    )
+    output = tmp_path / "outputs/toy_2d"
+    assert (output / "spirals.png").exists()
+    numbers = json.loads((output / "spirals.json").read_text())
+    assert numbers["over_floor"] > 0
+
+
+@pytest.mark.parametrize(
+    "guide", sorted(path.name for path in (ROOT / "guides").glob("*.py"))
+)
+def test_guide_runs(monkeypatch, tmp_path, guide):
+    run(monkeypatch, tmp_path, f"guides/{guide}")
+    assert list((tmp_path / "outputs/guides").glob("*.png"))
+
+
+def test_code_of_the_readme_runs_and_holds(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert len(blocks) >= 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("name", sorted(keras_drift.DriftModel.presets))
+def test_preset_is_as_good_as_it_says(name):
+    from sklearn.svm import SVC
+
+    metadata = keras_drift.DriftModel.presets[name]
+    folder = pathlib.Path(keras_drift.__file__).parent / "presets" / name
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert size <= 2_000_000
+    model = keras_drift.DriftModel.from_preset(name)
+    images, labels = keras_drift.datasets.digits("train")
+    drawn_labels = np.arange(len(images)) % 10
+    drawn = model.generate(labels=drawn_labels, seed=1)
+
+    def flat(x):
+        return x.reshape(len(x), -1)
+
+    accuracy = (
+        SVC(C=10.0).fit(flat(images), labels).score(flat(drawn), drawn_labels)
+    )
+    expected = metadata["metrics"]["real_classifier_on_drawn_digits"]
+    assert accuracy == pytest.approx(expected, abs=0.003)
+    assert {"description", "training_data", "licence"} <= set(metadata)
