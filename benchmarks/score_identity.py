@@ -50,7 +50,7 @@ def exact_drift(p, q, x, bandwidth=BANDWIDTH):
     return bandwidth**2 * (scores[0] - scores[1])
 
 
-def mean_error(num_samples, seed, num_queries=512):
+def mean_error(num_samples, seed, num_queries=256):
     """Mean distance of the drift of `num_samples` samples to the exact one."""
     p, q = mixtures()
     rng = np.random.default_rng(seed)
@@ -80,8 +80,8 @@ def main():
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    parser.add_argument("--seeds", type=int, default=4, help="to average over")
-    parser.add_argument("--queries", type=int, default=512, help="per seed")
+    parser.add_argument("--seeds", type=int, default=16, help="to average over")
+    parser.add_argument("--queries", type=int, default=256, help="per seed")
     args = parser.parse_args()
 
     print(f"backend {keras.backend.backend()}, bandwidth {BANDWIDTH}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "score_identity.py"
-SEEDS = range(4)
+SEEDS = range(16)
 
 
 @pytest.fixture(scope="module")

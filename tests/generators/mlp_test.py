@@ -17,7 +17,7 @@ TINY = {"output_dim": 2, "hidden_dims": (6, 5)}
         {"noise_dim": 4, "hidden_dims": [7], "activation": "tanh"},
         {"activation": keras.activations.relu, "name": "painter"},
     ],
-    ids=str,
+    ids=lambda arguments: "-".join(arguments) or "defaults",
 )
 def test_copy_draws_the_same(changes):
     generator = generators.MLP(**(TINY | changes))
