@@ -3,8 +3,8 @@
 
 def require_drift_model(callback, model):
     """Raises if `model` is not one of this library's."""
-    # Looked at by what it has, since models import callbacks' neighbours, and
-    # imports point one way.
+    # Known by what it has: models stand above callbacks, and imports point
+    # down.
     if not (hasattr(model, "drift") and hasattr(model, "generate")):
         raise TypeError(
             f"`{type(callback).__name__}` works with a `keras_drift.DriftModel`"

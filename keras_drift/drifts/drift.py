@@ -39,8 +39,9 @@ class Drift(keras.layers.Layer):
 
     A drift compares samples with positives (data) and negatives (samples of the
     model) and returns a velocity for each sample: 0 everywhere once the two
-    distributions agree. In the limit of a large bandwidth the velocity is one
-    full step, the mean of the positives minus the mean of the negatives.
+    distributions agree. Unless its operator says otherwise, the velocity in the
+    limit of a large bandwidth is one full step, the mean of the positives minus
+    the mean of the negatives.
 
     Subclasses write `velocities`, and `unit` if they work with relative
     distances. This class checks shapes, casts to float32, joins the negatives,
@@ -119,14 +120,17 @@ class Drift(keras.layers.Layer):
 
         Args:
             bandwidth: float or scalar tensor > 0, also inside compiled code.
+                A schedule that runs down to 0 stops at a millionth of the
+                initial bandwidth, where the field would vanish.
         """
         if self.bandwidth is None:
             raise ValueError(
                 f"`{type(self).__name__}` has no bandwidth that a schedule "
                 "could change."
             )
-        ratios = self.initial_bandwidth / self.initial_bandwidth.max()
-        self.bandwidth.assign(ops.cast(bandwidth, "float32") * ratios)
+        largest = self.initial_bandwidth.max()
+        width = ops.maximum(ops.cast(bandwidth, "float32"), 1e-6 * largest)
+        self.bandwidth.assign(width * (self.initial_bandwidth / largest))
 
     def unit(self, x, positives, negatives):
         """The unit of length per coordinate. Defaults to 1."""
@@ -200,6 +204,13 @@ class Drift(keras.layers.Layer):
             negatives = join(negatives, extra)
         unit = self.unit(x, positives, negatives)
         fields = self.velocities(x, positives, negatives, unit)
+        if len(fields.shape) != 4:
+            raise ValueError(
+                "`velocities` returns a field for each bandwidth, "
+                "`(bandwidths, groups, n, d)`; for one, add an axis: "
+                f"`velocity[None]`. Received: shape {tuple(fields.shape)} from "
+                f"`{type(self).__name__}`"
+            )
         mean_squares = ops.mean(ops.square(fields), axis=(1, 2, 3))
         norm = ops.sqrt(mean_squares * x.shape[-1])
         if self.unit_rms:

@@ -33,7 +33,9 @@ class KernelDrift(Drift):
             `bandwidth**2` times the difference of the scores of the smoothed
             densities; choose it for low dimensions and for theory. `"dual"`:
             the recipe for images (Algorithm 2 of the paper), where a point also
-            shares its pull among the samples around it. Defaults to `"row"`.
+            shares its pull among the samples around it; its velocity is weighed
+            by the masses of both sides, at most half a step for sets of one
+            size, and made for `unit_rms`. Defaults to `"row"`.
         relative: bool, whether bandwidths are in units of the mean distance
             between samples and points, rather than in the units of the data.
             Defaults to `None`: for `"dual"` only.
@@ -45,7 +47,7 @@ class KernelDrift(Drift):
             `"excluded"`, all samples but itself; `"included"`, all samples;
             `"independent"`, an independent batch that must be given as
             negatives. Defaults to `"excluded"`.
-        released_parity: bool, whether to compute bit for bit what the release
+        released_parity: bool, whether to compute, to rounding, what the release
             of the paper does, to continue from its checkpoints: floored
             affinities, a mean distance that counts self-pairs, weights outside
             of the softmaxes. Needs `"dual"`, relative distances, unit fields

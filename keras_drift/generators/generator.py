@@ -132,7 +132,7 @@ class Generator(keras.Model):
 
     def _host_noise(self, batch_size, seed):
         if seed is None:
-            seed = np.random.SeedSequence().entropy
+            seed = np.random.randint(2**31)
         whole_number(
             "seed",
             seed,

@@ -57,6 +57,7 @@ def parse(data, generator, needs_unconditional):
         if unconditional is not None and len(unconditional.shape) == rank:
             unconditional = unconditional[None]
     batch = Batch(x, labels, unconditional, weights)
+    _check_types(batch)
     _check_positives(batch, generator)
     _check_condition(batch, generator, needs_unconditional)
     return Batch(
@@ -88,8 +89,26 @@ def check_values(batch, generator):
                 "`sample_weight` counts samples and cannot be negative. "
                 f"Received: a smallest weight of {value.min()}"
             )
+        if name == "weights" and np.any(value.sum(axis=1) == 0):
+            raise ValueError(
+                "Every group needs a sample of positive weight: there is "
+                "nothing to be drawn to otherwise. Received: weights that are "
+                f"all zero in group {int(np.argmin(value.sum(axis=1)))}"
+            )
     if batch.labels is not None:
         generator.check_labels(ops.convert_to_numpy(batch.labels))
+
+
+def _check_types(batch):
+    for name in ("positives", "unconditional"):
+        value = getattr(batch, name)
+        if value is not None and "float" not in str(value.dtype):
+            raise ValueError(
+                "Samples are floating-point numbers of the scale of the noise. "
+                "Pixels from 0 to 255, for example, become "
+                "`images.astype('float32') / 127.5 - 1`. "
+                f"Received: {name} of type {value.dtype}"
+            )
 
 
 def _check_positives(batch, generator):
@@ -156,6 +175,13 @@ def _check_condition(batch, generator, needs_unconditional):
             "unconditional=16)`. Received: no unconditional samples"
         )
     if batch.unconditional is not None:
+        if generator.num_classes is None:
+            raise ValueError(
+                "Unconditional samples are for guidance, which strengthens a "
+                "class, and this generator has no classes. Leave them out. "
+                "Received: unconditional samples of shape "
+                f"{tuple(batch.unconditional.shape)}"
+            )
         shape = tuple(batch.unconditional.shape)
         if shape[0] != groups or shape[2:] != generator.sample_shape:
             raise ValueError(

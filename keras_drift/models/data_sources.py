@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_drift import checks
 from keras_drift.datasets import GroupedDataset
 
 # A field estimated from Keras' usual 32 samples is a poor one.
@@ -29,6 +30,10 @@ class Source(NamedTuple):
     batch_size: Any = None
     sample_weight: Any = None
 
+    def is_flat(self, sample_shape):
+        """Whether it is an array of samples, not in groups."""
+        return is_array(self.x) and tuple(self.x.shape[1:]) == sample_shape
+
     def pack(self):
         """As `validation_data`, which knows no batch size."""
         if self.y is None and self.sample_weight is None:
@@ -36,7 +41,14 @@ class Source(NamedTuple):
         return (self.x, self.y, self.sample_weight)
 
 
-def as_source(x, y, batch_size, sample_weight, generator, guided):
+def as_array(data):
+    """Lists, and frames of pandas, as NumPy arrays; the rest as it is."""
+    if hasattr(data, "to_numpy"):
+        return data.to_numpy()
+    return np.asarray(data) if isinstance(data, (list, tuple)) else data
+
+
+def as_source(x, y, batch_size, sample_weight, generator, guided, seed=0):
     """Puts samples and labels into groups; leaves other sources alone.
 
     Args:
@@ -46,12 +58,15 @@ def as_source(x, y, batch_size, sample_weight, generator, guided):
         sample_weight: weights of the samples.
         generator: the `Generator` that the samples are for.
         guided: bool, whether batches need unconditional samples.
+        seed: int, of the draws.
 
     Returns:
         A `Source`.
     """
     if not is_array(x):
         return Source(x, y, batch_size, sample_weight)
+    if batch_size is not None:
+        checks.positive_integer("batch_size", batch_size)
     flat = len(x.shape) == len(generator.sample_shape) + 1
     if not flat or generator.num_classes is None or y is None:
         size = _BATCH_SIZE if batch_size is None else batch_size
@@ -73,8 +88,24 @@ def as_source(x, y, batch_size, sample_weight, generator, guided):
             groups_per_batch=groups,
             positives=positives,
             unconditional=_UNCONDITIONAL if guided else 0,
+            seed=seed,
         )
     )
+
+
+def full_batches(source, seed):
+    """Batches of one size, from arrays that they do not divide.
+
+    A last batch of a few samples would take a full step along a poor field, so
+    each batch draws its own samples instead.
+    """
+    if not is_array(source.x) or source.sample_weight is not None:
+        return source
+    size = source.batch_size
+    if len(source.x) <= size or len(source.x) % size == 0:
+        return source
+    samples = keras.ops.convert_to_numpy(source.x)
+    return Source(GroupedDataset(samples, positives=size, seed=seed))
 
 
 def peek(source):

@@ -91,6 +91,9 @@ class DriftModel(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        # Guidance scales and noise reach the generator unrounded; it casts
+        # what it wants cast.
+        self.autocast = False
         if not isinstance(generator, Generator):
             raise TypeError(
                 "`generator` is a `keras_drift.generators.Generator`, such as "
@@ -170,7 +173,8 @@ class DriftModel(keras.Model):
         count = self.num_generated or ops.shape(y)[1]
         x = self._draw_inputs(batch, groups, count)
         if self.drift.self_interaction == "independent":
-            x["negatives"] = self(self._draw_inputs(batch, groups, count, x))
+            others = self._draw_inputs(batch, groups, count, x)
+            x["negatives"] = self(others, training=training)
         if batch.unconditional is not None:
             x["unconditional"] = batch.unconditional
         if training and self.frozen_steps > 1:
@@ -181,6 +185,13 @@ class DriftModel(keras.Model):
     def call(self, inputs, training=None):
         if not isinstance(inputs, dict):
             inputs = {"noise": inputs}
+        missing = [k for k in self.generator.input_keys if k not in inputs]
+        if missing:
+            raise ValueError(
+                f"The generator also takes {missing}. Use `generate`, or make "
+                "inputs with `model.generator.sample_inputs(...)`. "
+                f"Received: inputs {sorted(inputs)}"
+            )
         inputs = {key: inputs[key] for key in self.generator.input_keys}
         return self.generator(inputs, training=training)
 
@@ -198,6 +209,8 @@ class DriftModel(keras.Model):
             loss += ops.mean(ops.square(error / goals[name]["unit"]))
         norms = [ops.mean(goal["norm"]) for goal in goals.values()]
         self.drift_norm.update_state(ops.mean(ops.stack(norms)))
+        for extra in self.losses:  # regularisers of the user's layers
+            loss += ops.sum(ops.cast(extra, "float32"))
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -333,7 +346,9 @@ class DriftModel(keras.Model):
             y: labels `(num_samples,)`, for a generator with classes. Samples
                 and labels are put into a `GroupedDataset`.
             batch_size: int, positives in a batch. Defaults to `None`: 256,
-                because a field of few samples is a poor one.
+                because a field of few samples is a poor one. Batches are always
+                full: where they do not divide the samples, each draws its own.
+                With classes, a batch holds a class for every 32 positives.
             epochs: int, passes over the data. Defaults to `1`.
             verbose: as in Keras.
             callbacks: list of `keras.callbacks.Callback`.
@@ -342,7 +357,7 @@ class DriftModel(keras.Model):
             validation_data: as `x`, or `(x, y)`.
             shuffle: bool, whether arrays without classes are shuffled in every
                 epoch. Defaults to `True`.
-            class_weight: not supported; groups have one weight.
+            class_weight: not supported.
             sample_weight: weights of the samples, without classes.
             **kwargs: passed to `keras.Model.fit`.
 
@@ -351,13 +366,16 @@ class DriftModel(keras.Model):
         """
         if class_weight is not None:
             raise ValueError(
-                "Every class is a problem of its own here, so weighing classes "
-                "changes nothing; show one more often instead. "
+                "`class_weight` is not supported: show a class more often "
+                "instead, in batches of your own. "
                 f"Received: class_weight={class_weight!r}"
             )
+        x, y = data_sources.as_array(x), data_sources.as_array(y)
         if validation_split and validation_data is None:
             (x, y), validation_data = data_sources.split(x, y, validation_split)
         source = self._as_source(x, y, batch_size, sample_weight)
+        if source.is_flat(self.generator.sample_shape):
+            source = data_sources.full_batches(source, self._data_seed())
         if validation_data is not None:
             held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
             held_out = self._as_source(*held_out[:2], batch_size, held_out[2])
@@ -409,13 +427,26 @@ class DriftModel(keras.Model):
     def _as_source(self, x, y, batch_size, sample_weight):
         guided = self.guidance is not None
         source = data_sources.as_source(
-            x, y, batch_size, sample_weight, self.generator, guided
+            data_sources.as_array(x),
+            data_sources.as_array(y),
+            batch_size,
+            data_sources.as_array(sample_weight),
+            self.generator,
+            guided,
+            self._data_seed(),
         )
         first, source = data_sources.peek(source)
         if first is not None:
             batch = batches.parse(first, self.generator, guided)
             batches.check_values(batch, self.generator)
         return source
+
+    def _data_seed(self):
+        """Other draws in every `fit`; the same ones for the same seed."""
+        if self.seed is None:
+            return int(np.random.randint(2**31))
+        steps = 0 if self.optimizer is None else int(self.optimizer.iterations)
+        return self.seed + steps
 
     # === Sampling ===
 
@@ -448,7 +479,7 @@ class DriftModel(keras.Model):
                     "labels=None"
                 )
             n = 1
-        n = len(labels) if n is None else checks.positive_integer("n", n)
+        n = checks.positive_integer("n", len(labels) if n is None else n)
         checks.positive_integer("batch_size", batch_size)
         if np.ndim(labels) == 1 and len(labels) != n:
             raise ValueError(
@@ -469,9 +500,10 @@ class DriftModel(keras.Model):
     def _check_guidance(self, guidance):
         low = high = 1.0
         if self.guidance is not None:
-            low, high = min(1.0, self.guidance.low), self.guidance.high
+            low, high = self.guidance.low, self.guidance.high
         values = np.asarray(guidance, "float64")
-        if np.any(values < low) or np.any(values > high):
+        plain = values == 1
+        if not np.all(plain | ((values >= low) & (values <= high))):
             how = (
                 f"guidance scales from {low} to {high}"
                 if self.guidance is not None

@@ -21,7 +21,7 @@ _FOLDER = pathlib.Path(__file__).parent.parent / "presets"
 def _built_in():
     """What ships with the package: `{name: metadata}`."""
     return {
-        path.parent.name: json.loads(path.read_text())
+        path.parent.name: json.loads(path.read_text("utf-8"))
         for path in sorted(_FOLDER.glob(f"*/{METADATA}"))
     }
 
@@ -40,7 +40,7 @@ def save(model, directory, metadata):
     target = pathlib.Path(directory)
     if target.exists() and not _is_preset_or_empty(target):
         raise ValueError(
-            "A preset replaces its folder, and this one holds other things. "
+            "A preset replaces its folder, and this path holds other things. "
             f"Choose another. Received: directory={str(directory)!r}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,8 +56,12 @@ def save(model, directory, metadata):
         tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
     )
     try:
-        (fresh / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        (fresh / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+        (fresh / CONFIG).write_text(
+            json.dumps(config, indent=2) + "\n", "utf-8"
+        )
+        (fresh / METADATA).write_text(
+            json.dumps(metadata, indent=2) + "\n", "utf-8"
+        )
         _without_optimizer(model).save_weights(fresh / WEIGHTS)
         fresh.chmod(0o755)
         _replace(fresh, target)
@@ -84,13 +88,14 @@ def load(cls, preset):
                 f"`save_to_preset`. Received: preset={str(preset)!r}"
             )
     try:
-        json.loads((folder / METADATA).read_text())
-        config = json.loads((folder / CONFIG).read_text())
+        json.loads((folder / METADATA).read_text("utf-8"))
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
         model = keras.saving.deserialize_keras_object(config)
     except Exception as error:
         raise ValueError(
-            f"`{CONFIG}` or `{METADATA}` of this preset is damaged, or from "
-            "another version of the library. Received: "
+            f"`{CONFIG}` or `{METADATA}` of this preset is damaged, from "
+            "another version of the library, or names a class of yours that "
+            "is not imported and registered with Keras. Received: "
             f"preset={str(preset)!r} ({error})"
         ) from error
     if not isinstance(model, cls):
@@ -132,8 +137,10 @@ def _find(preset):
 
 
 def _is_preset_or_empty(folder):
+    if not folder.is_dir():
+        return False
     names = {path.name for path in folder.iterdir()}
-    return folder.is_dir() and names <= {CONFIG, WEIGHTS, METADATA}
+    return names <= {CONFIG, WEIGHTS, METADATA}
 
 
 def _replace(fresh, target):

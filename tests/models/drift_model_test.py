@@ -73,7 +73,7 @@ def test_loss_is_the_squared_step(points, stop_gradient):
     x, y, weights = prepared(model, points)
     samples = model(x)
     velocity = numpy(model.drift(samples, points))
-    loss = model.compute_loss(x, y, samples, weights)
+    loss = numpy(model.compute_loss(x, y, samples, weights))
     assert float(loss) == pytest.approx(
         np.mean((0.3 * velocity) ** 2), rel=1e-5
     )
@@ -120,7 +120,7 @@ def test_loss_adds_the_features_of_an_encoder(points):
     for model in (plain, both):
         model.compile("adam")
         x, y, weights = prepared(model, points)
-        losses.append(float(model.compute_loss(x, y, model(x), weights)))
+        losses.append(float(numpy(model.compute_loss(x, y, model(x), weights))))
     # Relative distances do not see the scale of a feature.
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-4)
 
@@ -161,7 +161,7 @@ def test_sample_weights_count_samples(points):
         model.seed_generator.state.assign(state)
         data = [None if d is None else ops.convert_to_tensor(d) for d in data]
         x, y, weights = model.prepare_batch(tuple(data), False)
-        losses.append(float(model.compute_loss(x, y, model(x), weights)))
+        losses.append(float(numpy(model.compute_loss(x, y, model(x), weights))))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
@@ -280,12 +280,16 @@ def test_averaged_weights_survive_sampling(points, tmp_path):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_trains_in_mixed_precision(policy):
-    images = np.zeros((32, 4, 4, 1), "float32")
+    # In bfloat16 a DiT; JAX has no attention in float16 on CPUs.
+    data = np.zeros((32, 4, 4, 1), "float32")
     keras.config.set_dtype_policy(policy)
     try:
-        generator = generators.DiT((4, 4, 1), hidden_dim=8, depth=1)
+        if policy == "mixed_float16":
+            data, generator = data[:, 0, :2, 0], small_mlp()
+        else:
+            generator = generators.DiT((4, 4, 1), hidden_dim=8, depth=1)
         model = DriftModel(generator, seed=0)
-        history = fitted(model, images)
+        history = fitted(model, data)
     finally:
         keras.config.set_dtype_policy("float32")
     assert np.isfinite(history.history["loss"][0])
@@ -359,7 +363,9 @@ def py_source(points):
 def test_learns_from_what_keras_learns_from(points, source):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
-    history = model.fit(source(points), epochs=1, verbose=0)
+    # Keras warns of a generator that ends unless it is told when.
+    steps = 2 if source is generator_source else None
+    history = model.fit(source(points), steps_per_epoch=steps, verbose=0)
     assert np.isfinite(history.history["loss"][0])
 
 
@@ -628,3 +634,108 @@ def test_names_what_is_wrong_with_a_request():
             model.generate(**arguments)
     with pytest.raises(ValueError, match="no classes"):
         DriftModel(small_mlp()).generate(2, labels=[0, 1])
+
+
+# === First tries ===
+
+
+def test_lists_do_as_well_as_arrays(points, classes):
+    model = DriftModel(small_mlp(), seed=0)
+    assert np.isfinite(fitted(model, points.tolist()).history["loss"][0])
+    samples, labels = classes
+    model = DriftModel(class_mlp(), seed=0)
+    history = fitted(model, samples.tolist(), labels.tolist())
+    assert np.isfinite(history.history["loss"][0])
+    grouped = samples.reshape(20, 3, 2).swapaxes(0, 1)
+    model.fit(grouped, [0, 1, 2], batch_size=3, verbose=0)
+
+
+def test_every_fit_sees_other_draws(classes):
+    model = DriftModel(class_mlp(), seed=0)
+    model.compile(keras.optimizers.SGD(0.0))
+    seen = [model._as_source(*classes, None, None).x[0][0]]
+    model.fit(*classes, verbose=0)
+    seen.append(model._as_source(*classes, None, None).x[0][0])
+    assert np.abs(seen[0] - seen[1]).max() > 0
+
+
+def test_batches_are_always_full(points):
+    sizes = []
+
+    class Watching(DriftModel):
+        def prepare_batch(self, data, training=True):
+            x, y, weights = super().prepare_batch(data, training)
+            sizes.append(tuple(y.shape))
+            return x, y, weights
+
+    model = Watching(small_mlp(), seed=0)
+    fitted(model, points, batch_size=24)
+    assert set(sizes) == {(1, 24, 2)}
+
+
+def test_schedule_that_ends_at_zero_does_not_freeze_training(points):
+    model = DriftModel(small_mlp(), seed=0)
+    schedule = keras.optimizers.schedules.CosineDecay(1.0, 2)
+    fitted(
+        model,
+        points,
+        epochs=3,
+        callbacks=[callbacks.BandwidthAnnealing(schedule)],
+    )
+    assert numpy(model.drift.bandwidth) == pytest.approx(1e-6)
+
+
+def test_guidance_is_not_rounded_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = DriftModel(class_mlp(), guidance=PowerLawGuidance(), seed=0)
+        inputs = model.generator.sample_inputs(1, [0], 1.3001, seed=0)
+        seen = {}
+        model.generator.call = lambda x, training=None: seen.update(x) or x
+        model.call(inputs)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert float(seen["guidance"][0]) == pytest.approx(1.3001, abs=1e-6)
+
+
+def test_losses_of_the_layers_are_added(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    x, y, weights = prepared(model, points)
+    plain = float(numpy(model.compute_loss(x, y, model(x), weights)))
+    layer = model.generator.layers[1]
+    layer.kernel_regularizer = keras.regularizers.L2(1.0)
+    layer.kernel.regularizer = layer.kernel_regularizer
+    more = float(numpy(model.compute_loss(x, y, model(x), weights)))
+    penalty = float(np.sum(numpy(layer.kernel) ** 2))
+    assert more - plain == pytest.approx(penalty, rel=1e-3)
+
+
+def test_names_what_first_tries_get_wrong(points, classes):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    with pytest.raises(ValueError, match=r"floating-point.*uint8"):
+        model.fit(points.astype("uint8"), verbose=0)
+    with pytest.raises(ValueError, match="has no classes"):
+        model.fit(datasets.GroupedDataset(points, unconditional=4), verbose=0)
+    with pytest.raises(ValueError, match="`batch_size`"):
+        model.fit(points, batch_size=0, verbose=0)
+    with pytest.raises(ValueError, match="all zero in group 0"):
+        model.fit(points, sample_weight=np.zeros(64), verbose=0)
+    model = DriftModel(class_mlp(), seed=0)
+    with pytest.raises(ValueError, match=r"also takes \['guidance', 'labels'"):
+        model(np.zeros((3, 8), "float32"))
+    with pytest.raises(ValueError, match="`n`"):
+        model.generate(labels=[])
+
+
+class FlatDrift(drifts.Drift):
+    """A drift that forgets the axis of its bandwidths."""
+
+    def velocities(self, x, positives, negatives, unit):
+        return x
+
+
+def test_names_a_drift_without_an_axis_of_bandwidths(points):
+    with pytest.raises(ValueError, match=r"`velocity\[None\]`.*FlatDrift"):
+        FlatDrift()(points, points)
