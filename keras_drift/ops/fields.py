@@ -13,6 +13,7 @@ from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.reductions import weighted_sums
 
 # Three constants of the release of Deng et al., kept for parity with it.
 _RELEASED_SQUARED_DISTANCE_FLOOR = 1e-8
@@ -101,8 +102,8 @@ def released_dual_field(log_similarity, x, positives, negatives, unit):
     attract = affinities[..., num_negatives:]
     attract = attract * ops.sum(repel, axis=-1, keepdims=True)
     repel = repel * ops.sum(affinities[..., num_negatives:], -1, keepdims=True)
-    near = ops.matmul(attract, positives.points)
-    here = ops.matmul(repel, negatives.points)
+    near = weighted_sums(attract, positives.points)
+    here = weighted_sums(repel, negatives.points)
     return near - here
 
 

@@ -29,9 +29,18 @@ def barycentres(logits, points):
     mass = ops.sum(weights, axis=-1, keepdims=True)
     present = mass > 0
     safe_mass = ops.where(present, mass, 1.0)
-    means = ops.matmul(weights, points) / safe_mass
+    means = weighted_sums(weights, points) / safe_mass
     log_mass = ops.where(present, top + ops.log(safe_mass), float("-inf"))
     return means, log_mass[..., 0]
+
+
+def weighted_sums(weights, points):
+    """`weights @ points`, for `(..., n, m)` and points that broadcast."""
+    # Spelled out, because TensorFlow's eager matmul corrupts memory when it
+    # broadcasts a batch axis of one (tensorflow/tensorflow#117700).
+    batch = ops.shape(weights)[:-2]
+    points = ops.broadcast_to(points, (*batch, *ops.shape(points)[-2:]))
+    return ops.matmul(weights, points)
 
 
 def _finite_max(logits, axis):
