@@ -102,7 +102,10 @@ def check_values(batch, generator):
 def _check_types(batch):
     for name in ("positives", "unconditional"):
         value = getattr(batch, name)
-        if value is not None and "float" not in str(value.dtype):
+        if value is None:
+            continue
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        if not keras.backend.is_float_dtype(dtype):
             raise ValueError(
                 "Samples are floating-point numbers of the scale of the noise. "
                 "Pixels from 0 to 255, for example, become "

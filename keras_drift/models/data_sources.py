@@ -30,10 +30,6 @@ class Source(NamedTuple):
     batch_size: Any = None
     sample_weight: Any = None
 
-    def is_flat(self, sample_shape):
-        """Whether it is an array of samples, not in groups."""
-        return is_array(self.x) and tuple(self.x.shape[1:]) == sample_shape
-
     def pack(self):
         """As `validation_data`, which knows no batch size."""
         if self.y is None and self.sample_weight is None:
@@ -41,14 +37,7 @@ class Source(NamedTuple):
         return (self.x, self.y, self.sample_weight)
 
 
-def as_array(data):
-    """Lists, and frames of pandas, as NumPy arrays; the rest as it is."""
-    if hasattr(data, "to_numpy"):
-        return data.to_numpy()
-    return np.asarray(data) if isinstance(data, (list, tuple)) else data
-
-
-def as_source(x, y, batch_size, sample_weight, generator, guided, seed=0):
+def as_source(x, y, batch_size, sample_weight, generator, guided, seed):
     """Puts samples and labels into groups; leaves other sources alone.
 
     Args:
@@ -63,6 +52,7 @@ def as_source(x, y, batch_size, sample_weight, generator, guided, seed=0):
     Returns:
         A `Source`.
     """
+    x, y, sample_weight = map(_as_array, (x, y, sample_weight))
     if not is_array(x):
         return Source(x, y, batch_size, sample_weight)
     if batch_size is not None:
@@ -93,13 +83,15 @@ def as_source(x, y, batch_size, sample_weight, generator, guided, seed=0):
     )
 
 
-def full_batches(source, seed):
+def full_batches(source, sample_shape, seed):
     """Batches of one size, from arrays that they do not divide.
 
     A last batch of a few samples would take a full step along a poor field, so
     each batch draws its own samples instead.
     """
-    if not is_array(source.x) or source.sample_weight is not None:
+    if not is_array(source.x) or tuple(source.x.shape[1:]) != sample_shape:
+        return source
+    if source.sample_weight is not None:
         return source
     size = source.batch_size
     if len(source.x) <= size or len(source.x) % size == 0:
@@ -139,6 +131,7 @@ def split(x, y, share):
     Returns:
         `((x, y), validation_data)`.
     """
+    x, y = _as_array(x), _as_array(y)
     if not is_array(x):
         raise ValueError(
             "`validation_split` cuts arrays; for a data source give "
@@ -159,6 +152,13 @@ def split(x, y, share):
 def is_array(x):
     """Whether `x` is an array or tensor, rather than a data source."""
     return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def _as_array(data):
+    """Lists, and frames of pandas, as NumPy arrays; the rest as it is."""
+    if hasattr(data, "to_numpy"):
+        return data.to_numpy()
+    return np.asarray(data) if isinstance(data, (list, tuple)) else data
 
 
 def _group_sizes(batch_size, num_classes):

@@ -11,6 +11,7 @@ from keras_drift import encoders
 from keras_drift.generators import Generator
 from keras_drift.models import batch as batches
 from keras_drift.models import data_sources
+from keras_drift.models import goals
 from keras_drift.models import presets
 from keras_drift.models.power_law_guidance import PowerLawGuidance
 
@@ -179,7 +180,7 @@ class DriftModel(keras.Model):
             x["unconditional"] = batch.unconditional
         if training and self.frozen_steps > 1:
             features = self.encoder(self(x, training=True))
-            x["goals"] = self._goals(features, x, y, batch.weights)
+            x["goals"] = goals.find(self, features, x, y, batch.weights)
         return x, y, batch.weights
 
     def call(self, inputs, training=None):
@@ -200,14 +201,14 @@ class DriftModel(keras.Model):
     ):
         """The regression of the samples onto their moved, frozen selves."""
         features = self.encoder(y_pred)
-        goals = x.get("goals")
-        if goals is None:
-            goals = self._goals(features, x, y, sample_weight)
+        found = x.get("goals")
+        if found is None:
+            found = goals.find(self, features, x, y, sample_weight)
         loss = 0.0
         for name, feature in features.items():
-            error = ops.cast(feature, "float32") - goals[name]["place"]
-            loss += ops.mean(ops.square(error / goals[name]["unit"]))
-        norms = [ops.mean(goal["norm"]) for goal in goals.values()]
+            error = ops.cast(feature, "float32") - found[name]["place"]
+            loss += ops.mean(ops.square(error / found[name]["unit"]))
+        norms = [ops.mean(goal["norm"]) for goal in found.values()]
         self.drift_norm.update_state(ops.mean(ops.stack(norms)))
         for extra in self.losses:  # regularisers of the user's layers
             loss += ops.sum(ops.cast(extra, "float32"))
@@ -232,60 +233,6 @@ class DriftModel(keras.Model):
             scales = self.guidance.sample((groups,), self.seed_generator)
             x["guidance"] = ops.repeat(scales, count)
         return x
-
-    def _goals(self, features, x, y, weights):
-        """Where the drift wants each feature: `{name: place, unit, norm}`."""
-        groups = ops.shape(y)[0]
-        sets = {"positives": self._encode(y)}
-        if "negatives" in x:
-            sets["negatives"] = self.encoder(x["negatives"])
-        if "unconditional" in x:
-            sets["unconditional"] = self._encode(x["unconditional"])
-        goals = {}
-        for name, feature in features.items():
-            feature = ops.cast(feature, "float32")
-            if self.stop_gradient:
-                feature = ops.stop_gradient(feature)
-            tokens = feature.shape[1]
-            grouped = {
-                key: _group_by_place(value[name], groups)
-                for key, value in sets.items()
-            }
-            field = self.drift.field(
-                _group_by_place(feature, groups),
-                **grouped,
-                positive_weights=_for_places(weights, tokens),
-                unconditional_weights=_for_places(
-                    self._unconditional_weights(x, groups), tokens
-                ),
-            )
-            step = self.step_size * field.velocity
-            place = feature + _ungroup(step, feature)
-            goals[name] = {
-                "place": place,
-                "unit": ops.stop_gradient(field.unit),
-                "norm": ops.stop_gradient(field.norm),
-            }
-        return goals
-
-    def _encode(self, samples):
-        """Features of `(groups, n, *sample_shape)` samples, held fixed."""
-        flat = ops.reshape(samples, (-1, *self.generator.sample_shape))
-        features = self.encoder(flat)
-        return {name: ops.stop_gradient(f) for name, f in features.items()}
-
-    def _unconditional_weights(self, x, groups):
-        """Weights that give unconditional data the share `1 - 1/guidance`."""
-        if "unconditional" not in x:
-            return None
-        scales = ops.reshape(x["guidance"], (groups, -1))
-        count = ops.shape(x["unconditional"])[1]
-        negatives = ops.shape(scales)[1]
-        if self.drift.self_interaction == "excluded":
-            negatives = negatives - 1
-        ratio = ops.cast(negatives, "float32") / ops.cast(count, "float32")
-        weights = (scales[:, :1] - 1.0) * ratio
-        return ops.repeat(weights, count, axis=1)
 
     def _largest_bandwidth(self):
         return ops.max(self.drift.bandwidth)
@@ -370,12 +317,12 @@ class DriftModel(keras.Model):
                 "instead, in batches of your own. "
                 f"Received: class_weight={class_weight!r}"
             )
-        x, y = data_sources.as_array(x), data_sources.as_array(y)
         if validation_split and validation_data is None:
             (x, y), validation_data = data_sources.split(x, y, validation_split)
         source = self._as_source(x, y, batch_size, sample_weight)
-        if source.is_flat(self.generator.sample_shape):
-            source = data_sources.full_batches(source, self._data_seed())
+        source = data_sources.full_batches(
+            source, self.generator.sample_shape, self._data_seed()
+        )
         if validation_data is not None:
             held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
             held_out = self._as_source(*held_out[:2], batch_size, held_out[2])
@@ -427,10 +374,10 @@ class DriftModel(keras.Model):
     def _as_source(self, x, y, batch_size, sample_weight):
         guided = self.guidance is not None
         source = data_sources.as_source(
-            data_sources.as_array(x),
-            data_sources.as_array(y),
+            x,
+            y,
             batch_size,
-            data_sources.as_array(sample_weight),
+            sample_weight,
             self.generator,
             guided,
             self._data_seed(),
@@ -613,26 +560,3 @@ def _checked_guidance(guidance, generator):
             "needs `num_classes`. Received: a generator without classes"
         )
     return guidance
-
-
-def _group_by_place(feature, groups):
-    """`(groups * n, tokens, dim)` to `(groups * tokens, n, dim)`."""
-    _, tokens, dim = feature.shape
-    feature = ops.reshape(feature, (groups, -1, tokens, dim))
-    feature = ops.transpose(feature, (0, 2, 1, 3))
-    count = ops.shape(feature)[2]
-    return ops.reshape(feature, (groups * tokens, count, dim))
-
-
-def _ungroup(velocity, like):
-    """The inverse of `_group_by_place`."""
-    _, tokens, dim = like.shape
-    count = ops.shape(velocity)[1]
-    velocity = ops.reshape(velocity, (-1, tokens, count, dim))
-    velocity = ops.transpose(velocity, (0, 2, 1, 3))
-    return ops.reshape(velocity, (-1, tokens, dim))
-
-
-def _for_places(weights, tokens):
-    """Weights of a group, for each of its tokens: `(groups * tokens, n)`."""
-    return None if weights is None else ops.repeat(weights, tokens, axis=0)

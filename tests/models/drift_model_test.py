@@ -15,6 +15,7 @@ from keras_drift import generators
 from keras_drift import kernels
 from keras_drift import metrics
 from keras_drift import schedules
+from keras_drift.models import goals
 
 BACKEND = keras.backend.backend()
 
@@ -400,7 +401,7 @@ def test_guidance_weighs_unconditional_data(classes):
     scales = numpy(x["guidance"]).reshape(3, 6)
     assert np.all(scales == scales[:, :1])
     assert np.all((scales >= 1) & (scales <= 4))
-    weights = numpy(model._unconditional_weights(x, 3))
+    weights = numpy(goals.unconditional_weights(model.drift, x, 3))
     # All but the sample itself repel it: 5 of 6.
     expected = (scales[:, :1] - 1) * 5 / 4
     np.testing.assert_allclose(weights, expected.repeat(4, axis=1), rtol=1e-5)
