@@ -8,8 +8,6 @@ import difflib
 import math
 import numbers
 
-import numpy as np
-
 
 def positive_number(name, value, meaning="must be a positive number"):
     """Returns `value`, a finite number above zero."""
@@ -33,13 +31,14 @@ def positive_integer(
     name, value, meaning="must be a whole number, at least one"
 ):
     """Returns `value` as an `int`, at least one."""
-    if isinstance(value, bool) or not isinstance(
-        value, (numbers.Integral, np.integer)
-    ):
-        raise TypeError(f"`{name}` {meaning}. Received: {name}={value!r}")
-    if value < 1:
-        raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
-    return int(value)
+    return _integer(name, value, meaning, lowest=1)
+
+
+def non_negative_integer(
+    name, value, meaning="must be a whole number, zero or positive"
+):
+    """Returns `value` as an `int`, zero or above."""
+    return _integer(name, value, meaning, lowest=0)
 
 
 def choice(name, value, options):
@@ -93,6 +92,19 @@ def lookup(identifier, classes, base, kind):
     )
 
 
+def is_number(value):
+    """Whether `value` is a real number; a bool is none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _number(name, value, meaning):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not is_number(value):
         raise TypeError(f"`{name}` {meaning}. Received: {name}={value!r}")
+
+
+def _integer(name, value, meaning, lowest):
+    if not is_number(value) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    if value < lowest:
+        raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    return int(value)

@@ -1,7 +1,6 @@
 """Batches that are sorted into classes."""
 
 import math
-import numbers
 
 import keras
 import numpy as np
@@ -94,8 +93,10 @@ class GroupedDataset(keras.utils.PyDataset):
         self.num_samples = len(self._samples)
         self.sample_shape = self._samples.shape[1:]
         self.positives = checks.positive_integer("positives", positives)
-        self.unconditional = _whole("unconditional", unconditional)
-        self.seed = _whole("seed", seed)
+        self.unconditional = checks.non_negative_integer(
+            "unconditional", unconditional
+        )
+        self.seed = checks.non_negative_integer("seed", seed)
         self.epoch = 0
 
         self._sort_by(labels)
@@ -184,13 +185,6 @@ class GroupedDataset(keras.utils.PyDataset):
                 f"`positives`. Received: groups_per_batch={groups}"
             )
         return groups
-
-
-def _whole(name, value):
-    meaning = "must be a whole number, zero or positive"
-    if not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` {meaning}. Received: {name}={value!r}")
-    return int(checks.non_negative_number(name, value, meaning))
 
 
 def _checked_samples(samples):

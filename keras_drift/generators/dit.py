@@ -9,9 +9,7 @@ from keras_drift import checks
 from keras_drift.generators.condition_embedding import ConditionEmbedding
 from keras_drift.generators.dit_block import DiTBlock
 from keras_drift.generators.generator import Generator
-from keras_drift.generators.generator import as_float32
 from keras_drift.generators.generator import condition_inputs
-from keras_drift.generators.generator import whole_number
 from keras_drift.generators.modulation import Modulation
 from keras_drift.generators.modulation import token_norm
 from keras_drift.generators.token_dense import TokenDense
@@ -100,8 +98,8 @@ class DiT(Generator):
             cond_dim=cond_dim,
             noise_channels=noise_channels,
         )
-        whole_number("num_style_tokens", num_style_tokens)
-        whole_number("num_context_tokens", num_context_tokens)
+        checks.non_negative_integer("num_style_tokens", num_style_tokens)
+        checks.non_negative_integer("num_context_tokens", num_context_tokens)
         checks.positive_integer("style_codebook_size", style_codebook_size)
         conditional = num_classes is not None or num_style_tokens > 0
         if num_context_tokens and not conditional:
@@ -147,21 +145,15 @@ class DiT(Generator):
 
         # === Functional graph ===
         noise_shape = (height, width, noise_channels or channels)
-        inputs = {
-            "noise": keras.Input(noise_shape, name="noise"),
-            **condition_inputs(num_classes, num_style_tokens),
-        }
-        tokens = positions(
-            embed_patches(_to_patches(inputs["noise"], patch_size))
-        )
+        noise = keras.Input(noise_shape, name="noise")
+        conditions = condition_inputs(num_classes, num_style_tokens)
+        tokens = positions(embed_patches(_to_patches(noise, patch_size)))
         if conditional:
-            condition = embed_condition(
-                {k: v for k, v in inputs.items() if k != "noise"}
-            )
+            condition = embed_condition(conditions)
         else:
             condition = _NoCondition(
                 cond_dim or hidden_dim, name="no_condition"
-            )(inputs["noise"])
+            )(noise)
         if num_context_tokens:
             context = _ContextTokens(
                 num_context_tokens, hidden_dim, name="context"
@@ -174,8 +166,8 @@ class DiT(Generator):
         pixels = to_pixels(tokens)[:, num_context_tokens:]
         image = _to_image(pixels, (height, width, channels), patch_size)
         super().__init__(
-            inputs,
-            as_float32(image),
+            {"noise": noise, **conditions},
+            image,
             num_classes,
             style_codebook_size,
             **kwargs,

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_drift import checks
 
@@ -133,7 +132,7 @@ class Generator(keras.Model):
     def _host_noise(self, batch_size, seed):
         if seed is None:
             seed = np.random.randint(2**31)
-        whole_number(
+        checks.non_negative_integer(
             "seed",
             seed,
             "is a whole number, zero or above, a `SeedGenerator` or `None`",
@@ -166,23 +165,12 @@ def condition_inputs(num_classes=None, num_style_tokens=0):
         checks.positive_integer("num_classes", num_classes)
         inputs["labels"] = keras.Input((), dtype="int32", name="labels")
         inputs["guidance"] = keras.Input((), dtype="float32", name="guidance")
-    whole_number("num_style_tokens", num_style_tokens)
+    checks.non_negative_integer("num_style_tokens", num_style_tokens)
     if num_style_tokens:
         inputs["styles"] = keras.Input(
             (num_style_tokens,), dtype="int32", name="styles"
         )
     return inputs
-
-
-def whole_number(name, value, meaning="must be a whole number, zero or above"):
-    """Raises unless `value` is one."""
-    if value != 0:
-        checks.positive_integer(name, value, meaning)
-
-
-def as_float32(outputs):
-    """Samples are float32 whatever the network computed in."""
-    return ops.cast(outputs, "float32")
 
 
 def _one_each(name, values, batch_size):

@@ -6,7 +6,6 @@ from keras import layers
 from keras_drift import checks
 from keras_drift.generators.condition_embedding import ConditionEmbedding
 from keras_drift.generators.generator import Generator
-from keras_drift.generators.generator import as_float32
 from keras_drift.generators.generator import condition_inputs
 
 
@@ -57,19 +56,18 @@ class MLP(Generator):
             checks.positive_integer("hidden_dims", width)
 
         # === Functional graph ===
-        inputs = {
-            "noise": keras.Input((noise_dim,), name="noise"),
-            **condition_inputs(num_classes),
-        }
-        x = inputs["noise"]
+        noise = keras.Input((noise_dim,), name="noise")
+        conditions = condition_inputs(num_classes)
+        x = noise
         if num_classes is not None:
             embed = ConditionEmbedding(hidden_dims[0], num_classes)
-            condition = {k: inputs[k] for k in ("labels", "guidance")}
-            x = layers.Concatenate()([x, embed(condition)])
+            x = layers.Concatenate()([x, embed(conditions)])
         for width in hidden_dims:
             x = layers.Dense(width, activation)(x)
-        outputs = as_float32(layers.Dense(output_dim, dtype="float32")(x))
-        super().__init__(inputs, outputs, num_classes, **kwargs)
+        outputs = layers.Dense(output_dim, dtype="float32")(x)
+        super().__init__(
+            {"noise": noise, **conditions}, outputs, num_classes, **kwargs
+        )
 
         # === Config ===
         self.output_dim = output_dim

@@ -1,11 +1,10 @@
 """The base class of all kernels."""
 
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import checks
 from keras_drift.ops import pairwise_distances
 
 
@@ -142,7 +141,7 @@ class Kernel(keras.layers.Layer):
 def _checked(bandwidth):
     """Floats or a list of floats that JSON can hold."""
     values = np.asarray(bandwidth, dtype=object)
-    if not all(_is_number(value) for value in values.flat):
+    if not all(checks.is_number(value) for value in values.flat):
         raise TypeError(
             "`bandwidth` is a distance: a number, or a sequence of numbers for "
             f"several at once. Received: bandwidth={bandwidth!r}"
@@ -160,7 +159,3 @@ def _checked(bandwidth):
             f"float32. Received: bandwidth={bandwidth!r}"
         )
     return values.tolist()
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

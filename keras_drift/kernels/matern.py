@@ -1,12 +1,12 @@
 """The Matern kernels."""
 
 import math
-import numbers
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import checks
 from keras_drift.kernels.kernel import Kernel
 
 
@@ -53,7 +53,7 @@ class Matern(Kernel):
     def __init__(self, nu=1.5, bandwidth=1.0, **kwargs):
         super().__init__(bandwidth, **kwargs)
         known = (0.5, 1.5, 2.5, 3.5, 4.5)
-        if not isinstance(nu, numbers.Real) or nu not in known:
+        if not checks.is_number(nu) or nu not in known:
             raise ValueError(
                 "`nu` must be a half-integer from 0.5 to 4.5: there the kernel "
                 f"is a polynomial times an exponential. Received: nu={nu!r}"
