@@ -68,6 +68,10 @@ class DriftMonitor(keras.callbacks.Callback):
             "num_projections", num_projections
         )
         self.seed = seed
+        # Two random halves, and as many generated samples: all of one size.
+        half = len(self.samples) // 2
+        order = np.random.default_rng(seed).permutation(len(self.samples))
+        self._first, self._second = order[:half], order[half : 2 * half]
 
     def set_model(self, model):
         require_drift_model(self, model)
@@ -86,35 +90,30 @@ class DriftMonitor(keras.callbacks.Callback):
         super().set_model(model)
 
     def on_train_begin(self, logs=None):
+        self._floor = self._distance_of(self.samples[self._second])
         self._highest = None
         self._warned = False
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every:
             return
-        distance, floor = self._distance()
-        norm = self._norm()
+        distance, norm = self._distance(), self._norm()
         if logs is not None:
             logs["monitor_drift_norm"] = norm
             logs["monitor_distance"] = distance
-            logs["monitor_floor"] = floor
-        self._watch(epoch, norm, distance, floor)
+            logs["monitor_floor"] = self._floor
+        self._watch(epoch, norm, distance, self._floor)
 
     def _distance(self):
-        # Two random halves and as many generated samples: all of one size.
-        half = len(self.samples) // 2
-        order = np.random.default_rng(self.seed).permutation(len(self.samples))
-        first, second = order[:half], order[half : 2 * half]
-        labels = None if self.labels is None else self.labels[first]
-        generated = self.model.generate(half, labels, seed=self.seed)
-        return [
-            float(
-                sliced_wasserstein(
-                    samples, self.samples[first], self.num_projections
-                )
-            )
-            for samples in (generated, self.samples[second])
-        ]
+        labels = None if self.labels is None else self.labels[self._first]
+        return self._distance_of(
+            self.model.generate(len(self._first), labels, seed=self.seed)
+        )
+
+    def _distance_of(self, samples):
+        """To the first half of the held-out samples."""
+        real = self.samples[self._first]
+        return float(sliced_wasserstein(samples, real, self.num_projections))
 
     def _norm(self):
         # Watching must not change training: the noise goes on where it was.

@@ -12,10 +12,6 @@ from keras_drift.ops import join
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 
-# A field this many times weaker than its unit of length is rounding noise,
-# which must not be blown up to unit size.
-_NOISE = 1e-6
-
 
 class Field(NamedTuple):
     """What a drift says about a set of samples.
@@ -78,6 +74,10 @@ class Drift(keras.layers.Layer):
     Raises:
         ValueError: if ranks, dimensions or numbers of groups do not fit.
     """
+
+    # A field with a smaller mean square, in its unit of length, is rounding
+    # noise, which must not be blown up to unit size.
+    mean_square_floor = 1e-12
 
     def __init__(self, self_interaction="excluded", unit_rms=False, **kwargs):
         # Half precision cannot tell neighbours apart.
@@ -168,16 +168,14 @@ class Drift(keras.layers.Layer):
             "negatives": negative_weights,
             "unconditional": unconditional_weights,
         }
-        given = {
-            k: ops.convert_to_tensor(v, "float32")
-            for k, v in given.items()
-            if v is not None
-        }
-        weights = {
-            k: ops.convert_to_tensor(v, "float32")
-            for k, v in weights.items()
-            if v is not None
-        }
+        given, weights = (
+            {
+                name: ops.convert_to_tensor(value, "float32")
+                for name, value in tensors.items()
+                if value is not None
+            }
+            for tensors in (given, weights)
+        )
         self._check(given, weights)
         x = given["x"]
         if len(x.shape) == 2:
@@ -214,15 +212,14 @@ class Drift(keras.layers.Layer):
         mean_squares = ops.mean(ops.square(fields), axis=(1, 2, 3))
         norm = ops.sqrt(mean_squares * x.shape[-1])
         if self.unit_rms:
-            sizes = self._sizes(mean_squares, unit)[:, None, None, None]
-            velocity = ops.sum(fields / sizes, axis=0) * unit
+            floored = ops.maximum(
+                mean_squares / unit**2, self.mean_square_floor
+            )
+            sizes = ops.sqrt(floored)[:, None, None, None]
+            velocity = ops.sum(fields / sizes, axis=0)
         else:
             velocity = ops.mean(fields, axis=0)
         return Field(velocity, unit, norm)
-
-    def _sizes(self, mean_squares, unit):
-        """Root mean squares of the fields, in `unit`."""
-        return ops.sqrt(ops.maximum(mean_squares / unit**2, _NOISE**2)) * unit
 
     def _check(self, given, weights):
         shapes = {name: tuple(value.shape) for name, value in given.items()}

@@ -107,6 +107,8 @@ class KernelDrift(Drift):
         self.normalization = normalization
         self.relative = dual if relative is None else bool(relative)
         self.released_parity = bool(released_parity)
+        if self.released_parity:
+            self.mean_square_floor = _RELEASED_MEAN_SQUARE_FLOOR
         if self.released_parity and not (
             dual
             and self.relative
@@ -162,14 +164,6 @@ class KernelDrift(Drift):
             return self.kernel.log_similarity
         mean_distance = unit * math.sqrt(dim)
         return lambda r: self.kernel.log_similarity(r / mean_distance)
-
-    def _sizes(self, mean_squares, unit):
-        if not self.released_parity:
-            return super()._sizes(mean_squares, unit)
-        floored = ops.maximum(
-            mean_squares / unit**2, _RELEASED_MEAN_SQUARE_FLOOR
-        )
-        return ops.sqrt(floored) * unit
 
     def get_config(self):
         return {
