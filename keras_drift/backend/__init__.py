@@ -2,22 +2,34 @@
 
 Keras gives `train_step` one form on JAX, where the variables travel through the
 step as an explicit state, and another on TensorFlow and PyTorch, where the step
-changes them in place. The three functions here let a step be written once.
+changes them in place. `run`, `step` and `step_result` let a step be written
+once.
+
+`scan(function, carry, xs)` calls `carry, y = function(carry, x)` for each `x`
+along the first axes of the tensors in `xs`, of static length, and returns
+`(carry, ys)`: what `keras.ops.scan` does, but with a `y` of any structure.
+`matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
+trade for speed, for products whose differences count. `has_accelerator` says
+whether tensors live on anything but a CPU.
+
+`distances` and `dual_field` are faster than their forms in
+`keras_drift.ops`, or `None` where a backend has nothing faster.
 """
 
 import keras
 
 if keras.backend.backend() == "jax":
-    from keras_drift.backend.jax import run
-    from keras_drift.backend.jax import step
-    from keras_drift.backend.jax import step_result
+    from keras_drift.backend import jax as _backend
 elif keras.backend.backend() == "torch":
-    from keras_drift.backend.torch import run
-    from keras_drift.backend.torch import step
-    from keras_drift.backend.torch import step_result
+    from keras_drift.backend import torch as _backend
 else:
-    from keras_drift.backend.tensorflow import run
-    from keras_drift.backend.tensorflow import step
-    from keras_drift.backend.tensorflow import step_result
+    from keras_drift.backend import tensorflow as _backend
 
-__all__ = ["run", "step", "step_result"]
+distances = getattr(_backend, "distances", None)
+dual_field = getattr(_backend, "dual_field", None)
+has_accelerator = _backend.has_accelerator
+matmul = _backend.matmul
+run = _backend.run
+scan = _backend.scan
+step = _backend.step
+step_result = _backend.step_result

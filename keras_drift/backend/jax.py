@@ -1,5 +1,7 @@
 """JAX: the variables travel through a step as an explicit state."""
 
+import jax
+import jax.numpy as jnp
 import keras
 
 
@@ -36,6 +38,21 @@ def step(function, state, batch):
 def step_result(logs, state):
     """What Keras expects a step to return."""
     return logs, state[0]
+
+
+def scan(function, carry, xs):
+    """A loop over the first axis, see `keras_drift.backend`."""
+    return jax.lax.scan(function, carry, xs)
+
+
+def matmul(x, y):
+    """A product without the shortcuts of accelerators."""
+    return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def has_accelerator():
+    """Whether arrays live on anything but a CPU."""
+    return jax.default_backend() != "cpu"
 
 
 def _variables(model, num_groups):

@@ -1,5 +1,13 @@
 """TensorFlow: a step changes variables in place."""
 
+import keras
+import tensorflow as tf
+
+from keras_drift.backend.in_place import step
+from keras_drift.backend.in_place import step_result
+
+__all__ = ["has_accelerator", "matmul", "run", "scan", "step", "step_result"]
+
 
 def run(model, state, function, *args):
     """Calls `function(*args)`: returns `(result, state)`."""
@@ -7,12 +15,43 @@ def run(model, state, function, *args):
     return function(*args), state
 
 
-def step(function, state, batch):
-    """Calls Keras' own step: returns `(logs, state)`."""
-    return function(batch), state
+def scan(function, carry, xs):
+    """A loop over the first axis, see `keras_drift.backend`."""
+    flat = keras.tree.flatten(xs)
+    length = flat[0].shape[0]
+
+    def at(i):
+        return keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
+
+    # The first turn, outside of the loop, shows what the others will return.
+    carry, first = function(carry, at(0))
+    arrays = [
+        tf.TensorArray(y.dtype, length, element_shape=y.shape).write(0, y)
+        for y in keras.tree.flatten(first)
+    ]
+
+    def body(i, carry, arrays):
+        carry, ys = function(carry, at(i))
+        ys = keras.tree.flatten(ys)
+        arrays = [a.write(i, y) for a, y in zip(arrays, ys, strict=True)]
+        return i + 1, carry, arrays
+
+    _, carry, arrays = tf.while_loop(
+        lambda i, *_: i < length,
+        body,
+        (1, carry, arrays),
+        parallel_iterations=1,
+        maximum_iterations=length - 1,
+    )
+    ys = [array.stack() for array in arrays]
+    return carry, keras.tree.pack_sequence_as(first, ys)
 
 
-def step_result(logs, state):
-    """What Keras expects a step to return."""
-    del state  # there is none
-    return logs
+def matmul(x, y):
+    """A product; TensorFlow sets its precision for the whole program."""
+    return tf.matmul(x, y)
+
+
+def has_accelerator():
+    """Whether tensors live on anything but a CPU."""
+    return bool(tf.config.list_logical_devices("GPU"))

@@ -1,11 +1,21 @@
 """PyTorch: a step changes variables in place."""
 
+import keras
 import torch
 
-from keras_drift.backend.tensorflow import step
-from keras_drift.backend.tensorflow import step_result
+from keras_drift.backend.in_place import step
+from keras_drift.backend.in_place import step_result
 
-__all__ = ["run", "step", "step_result"]
+__all__ = [
+    "distances",
+    "dual_field",
+    "has_accelerator",
+    "matmul",
+    "run",
+    "scan",
+    "step",
+    "step_result",
+]
 
 
 def run(model, state, function, *args):
@@ -13,3 +23,82 @@ def run(model, state, function, *args):
     del model  # its variables are where the function looks for them
     with torch.no_grad():
         return function(*args), state
+
+
+def scan(function, carry, xs):
+    """A loop over the first axis, see `keras_drift.backend`."""
+    flat = keras.tree.flatten(xs)
+    turns = []
+    for i in range(len(flat[0])):
+        x = keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
+        carry, y = function(carry, x)
+        turns.append(y)
+    return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *turns)
+
+
+def matmul(x, y):
+    """A product, in full float32 unless the program asks for less."""
+    return torch.matmul(x, y)
+
+
+def has_accelerator():
+    """Whether tensors live on anything but a CPU."""
+    return keras.ops.zeros(()).device.type != "cpu"
+
+
+def distances(x, y, exact):
+    """Euclidean distances, see `keras_drift.ops.pairwise_distances`."""
+    mode = "donot_use_mm_for_euclid_dist" if exact else "use_mm_for_euclid_dist"
+    return torch.cdist(x, y, compute_mode=mode)
+
+
+def dual_field(scores, positives, negatives):
+    """See `keras_drift.ops.dual_field`; in place, so without gradients.
+
+    Args:
+        scores: sequence of callables from costs to logarithms.
+        positives: `Block` of all pairs with the positives.
+        negatives: `Block` of all pairs with the negatives.
+
+    Returns:
+        For each score the velocities, or `None` if gradients are wanted.
+    """
+    blocks = negatives, positives
+    costs = torch.cat([block.costs for block in blocks], dim=-1)
+    if costs.requires_grad:
+        return None
+    sizes = [block.costs.shape[-1] for block in blocks]
+    weights = None
+    if any(block.weights is not None for block in blocks):
+        weights = torch.cat(
+            [
+                torch.ones_like(block.costs[:, :1])
+                if block.weights is None
+                else block.weights
+                for block in blocks
+            ],
+            dim=-1,
+        )
+    # A softmax over nothing is not a number.
+    may_be_empty = weights is not None or costs.shape[1] == 1
+    velocities = []
+    for score in scores:
+        logits = score(costs)
+        logits = logits.clone() if logits is costs else logits
+        for block, part in zip(blocks, logits.split(sizes, -1), strict=True):
+            if block.absent is not None:  # self-pairs
+                part.diagonal(dim1=-2, dim2=-1).fill_(float("-inf"))
+        affinities = logits.softmax(dim=-2)
+        if weights is not None:
+            affinities *= weights
+            logits += torch.log(weights)
+        affinities.mul_(logits.softmax(dim=-1)).sqrt_()
+        if may_be_empty:
+            affinities.nan_to_num_(0.0)
+        repel, attract = affinities.split(sizes, dim=-1)
+        attraction = attract.sum(dim=-1, keepdim=True)
+        attract *= repel.sum(dim=-1, keepdim=True)
+        repel *= attraction
+        velocity = torch.bmm(attract, positives.points)
+        velocities.append(velocity.baddbmm_(repel, negatives.points, alpha=-1))
+    return velocities

@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.ops import Cloud
+from keras_drift.ops import Pairs
+from keras_drift.ops import checked_block_size
 from keras_drift.ops import join
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
@@ -54,6 +56,9 @@ class Drift(keras.layers.Layer):
             mean square of 1 per coordinate, in its unit of length, and the
             fields are then added. Otherwise they are averaged. Defaults to
             `False`.
+        block_size: int, or two: how many samples and how many points are
+            compared at once. Memory grows with it, results do not change.
+            Defaults to `None`: chosen from the shapes.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -79,13 +84,20 @@ class Drift(keras.layers.Layer):
     # noise, which must not be blown up to unit size.
     mean_square_floor = 1e-12
 
-    def __init__(self, self_interaction="excluded", unit_rms=False, **kwargs):
+    def __init__(
+        self,
+        self_interaction="excluded",
+        unit_rms=False,
+        block_size=None,
+        **kwargs,
+    ):
         # Half precision cannot tell neighbours apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.self_interaction = checks.choice(
             "self_interaction", self_interaction, SELF_INTERACTIONS
         )
         self.unit_rms = bool(unit_rms)
+        self.block_size = checked_block_size(block_size)
         self.built = True
 
     def velocities(self, x, positives, negatives, unit):
@@ -93,12 +105,13 @@ class Drift(keras.layers.Layer):
 
         Args:
             x: float32 tensor `(groups, n, d)`.
-            positives: `keras_drift.ops.Cloud`.
-            negatives: `keras_drift.ops.Cloud`.
+            positives: `keras_drift.ops.Pairs` of the samples with them.
+            negatives: `keras_drift.ops.Pairs` of the samples with them.
             unit: what `unit` returned.
 
         Returns:
-            float32 tensor `(bandwidths, groups, n, d)`, in the units of `x`.
+            A list of float32 tensors `(groups, n, d)`, one for each bandwidth,
+            in the units of `x`.
         """
         raise NotImplementedError(
             f"`{type(self).__name__}` must write `velocities(x, positives, "
@@ -200,25 +213,29 @@ class Drift(keras.layers.Layer):
         if "unconditional" in given:
             extra = Cloud(given["unconditional"], weights.get("unconditional"))
             negatives = join(negatives, extra)
+        positives, negatives = (
+            Pairs(x, cloud, block_size=self.block_size)
+            for cloud in (positives, negatives)
+        )
         unit = self.unit(x, positives, negatives)
         fields = self.velocities(x, positives, negatives, unit)
-        if len(fields.shape) != 4:
+        if not isinstance(fields, (list, tuple)) or not fields:
             raise ValueError(
-                "`velocities` returns a field for each bandwidth, "
-                "`(bandwidths, groups, n, d)`; for one, add an axis: "
-                f"`velocity[None]`. Received: shape {tuple(fields.shape)} from "
-                f"`{type(self).__name__}`"
+                "`velocities` returns a list of fields `(groups, n, d)`, one "
+                "for each bandwidth; for one, `[velocity]`. "
+                f"Received: {fields!r} from `{type(self).__name__}`"
             )
-        mean_squares = ops.mean(ops.square(fields), axis=(1, 2, 3))
-        norm = ops.sqrt(mean_squares * x.shape[-1])
+        mean_squares = [ops.mean(ops.square(field)) for field in fields]
+        norm = ops.sqrt(ops.stack(mean_squares) * x.shape[-1])
+        # Added one by one: a stack of them would cost a copy of each.
         if self.unit_rms:
-            floored = ops.maximum(
-                mean_squares / unit**2, self.mean_square_floor
+            floor = self.mean_square_floor
+            velocity = sum(
+                field * ops.rsqrt(ops.maximum(square / unit**2, floor))
+                for field, square in zip(fields, mean_squares, strict=True)
             )
-            sizes = ops.sqrt(floored)[:, None, None, None]
-            velocity = ops.sum(fields / sizes, axis=0)
         else:
-            velocity = ops.mean(fields, axis=0)
+            velocity = sum(fields) / len(fields)
         return Field(velocity, unit, norm)
 
     def _check(self, given, weights):
@@ -287,4 +304,5 @@ class Drift(keras.layers.Layer):
             **super().get_config(),
             "self_interaction": self.self_interaction,
             "unit_rms": self.unit_rms,
+            "block_size": self.block_size,
         }

@@ -9,7 +9,7 @@ from keras_drift import checks
 from keras_drift import kernels
 from keras_drift.drifts.drift import Drift
 from keras_drift.ops import dual_field
-from keras_drift.ops import mean_distance
+from keras_drift.ops import mean_cost
 from keras_drift.ops import released_dual_field
 from keras_drift.ops import released_mean_distance
 from keras_drift.ops import row_field
@@ -52,6 +52,9 @@ class KernelDrift(Drift):
             affinities, a mean distance that counts self-pairs, weights outside
             of the softmaxes. Needs `"dual"`, relative distances, unit fields
             and excluded self-interaction. Defaults to `False`.
+        block_size: int, or two: how many samples and how many points are
+            compared at once. Memory grows with it, results do not change.
+            Defaults to `None`: chosen from the shapes.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -94,13 +97,15 @@ class KernelDrift(Drift):
         unit_rms=None,
         self_interaction="excluded",
         released_parity=False,
+        block_size=None,
         **kwargs,
     ):
         dual = checks.choice("normalization", normalization, ("row", "dual"))
         dual = dual == "dual"
         super().__init__(
             self_interaction,
-            unit_rms=dual if unit_rms is None else unit_rms,
+            dual if unit_rms is None else unit_rms,
+            block_size,
             **kwargs,
         )
         self.kernel = kernels.get(kernel)
@@ -138,32 +143,20 @@ class KernelDrift(Drift):
         # So that the mean distance over all coordinates is one.
         root_dim = math.sqrt(x.shape[-1])
         if self.released_parity:
-            mean = released_mean_distance(x, positives, negatives)
+            mean = released_mean_distance(x, positives.cloud, negatives.cloud)
             return ops.maximum(mean / root_dim, _RELEASED_UNIT_FLOOR)
-        mean = mean_distance(x, positives, negatives)
+        mean = mean_cost(positives, negatives)
         # Where all points coincide, any unit will do.
         return ops.where(mean > 0, mean, 1.0) / root_dim
 
     def velocities(self, x, positives, negatives, unit):
         if self.released_parity:
-            mean = released_mean_distance(x, positives, negatives)
             return released_dual_field(
-                self.kernel.log_similarity,
-                x,
-                positives,
-                negatives,
-                unit=ops.maximum(mean, _RELEASED_UNIT_FLOOR),
+                self.kernel.scores(), x, positives.cloud, negatives.cloud
             )
         field = row_field if self.normalization == "row" else dual_field
-        return field(
-            self._log_similarity_in(unit, x.shape[-1]), x, positives, negatives
-        )
-
-    def _log_similarity_in(self, unit, dim):
-        if not self.relative:
-            return self.kernel.log_similarity
-        mean_distance = unit * math.sqrt(dim)
-        return lambda r: self.kernel.log_similarity(r / mean_distance)
+        mean_distance = unit * math.sqrt(x.shape[-1]) if self.relative else 1.0
+        return field(self.kernel.scores(mean_distance), positives, negatives)
 
     def get_config(self):
         return {

@@ -1,5 +1,7 @@
 """The base class of all kernels."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -78,6 +80,26 @@ class Kernel(keras.layers.Layer):
             self.bandwidth, (self.num_bandwidths,) + (1,) * len(distance.shape)
         )
         return self.log_value(distance[None] / bandwidth)
+
+    def scores(self, unit=1.0):
+        """The log-similarities as `keras_drift.ops` sums them over pairs.
+
+        Args:
+            unit: float or scalar tensor, the length that bandwidths are
+                multiples of. Defaults to `1.0`.
+
+        Returns:
+            For each bandwidth a callable from distances to log-similarities.
+        """
+        # Divided once, not for every pair.
+        rates = 1.0 / (ops.reshape(self.bandwidth, (-1,)) * unit)
+        return [
+            functools.partial(self._log_value_at, rates[k])
+            for k in range(self.num_bandwidths)
+        ]
+
+    def _log_value_at(self, rate, distance):
+        return self.log_value(distance * rate)
 
     def log_value(self, radius):
         """`log k` at a distance of `radius` bandwidths."""

@@ -5,23 +5,33 @@ from keras_drift.ops.cloud import join
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
 from keras_drift.ops.fields import dual_field
-from keras_drift.ops.fields import mean_distance
-from keras_drift.ops.fields import released_dual_field
-from keras_drift.ops.fields import released_mean_distance
 from keras_drift.ops.fields import row_field
+from keras_drift.ops.pairs import Block
+from keras_drift.ops.pairs import Pairs
+from keras_drift.ops.pairs import checked_block_size
 from keras_drift.ops.reductions import barycentres
+from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.reductions import mean_cost
+from keras_drift.ops.reductions import weighted_sums
+from keras_drift.ops.released import released_dual_field
+from keras_drift.ops.released import released_mean_distance
 
 __all__ = [
+    "Block",
     "Cloud",
+    "Pairs",
     "barycentres",
+    "checked_block_size",
     "dual_field",
+    "geometric_softmax",
     "join",
     "log_sum_exp",
-    "mean_distance",
+    "mean_cost",
     "pairwise_distances",
     "released_dual_field",
     "released_mean_distance",
     "row_field",
     "squared_distances",
+    "weighted_sums",
 ]

@@ -21,25 +21,11 @@ class Cloud(NamedTuple):
     weights: Any = None
     contains_samples: bool = False
 
-    def log_weights(self, num_samples):
-        """Log-weight of every pair: broadcasts to `(groups, num_samples, m)`.
-
-        It is minus infinity for points of weight zero and for self-pairs.
-        """
-        logs = ops.zeros((1, 1, 1))
-        if self.weights is not None:
-            logs = logs + safe_log(self.weights)[:, None, :]
-        if self.contains_samples:
-            same = self_pairs(num_samples, ops.shape(self.points)[-2])
-            logs = ops.where(same, float("-inf"), logs)
-        return logs
-
-
-def self_pairs(num_samples, num_points):
-    """True where sample i meets point i: `(1, num_samples, num_points)`."""
-    rows = ops.arange(num_samples)[:, None]
-    columns = ops.arange(num_points)[None, :]
-    return (rows == columns)[None]
+    def dense_weights(self):
+        """The weights `(groups, m)`, where there are none as ones."""
+        if self.weights is None:
+            return ops.ones_like(self.points[..., 0])
+        return self.weights
 
 
 def safe_log(weights):
@@ -64,11 +50,7 @@ def join(first, second):
     points = ops.concatenate([first.points, second.points], axis=-2)
     if first.weights is None and second.weights is None:
         return Cloud(points, None, first.contains_samples)
-    weights = [
-        ops.ones_like(cloud.points[..., 0])
-        if cloud.weights is None
-        else cloud.weights
-        for cloud in (first, second)
-    ]
-    weights = ops.concatenate(weights, axis=-1)
+    weights = ops.concatenate(
+        [first.dense_weights(), second.dense_weights()], axis=-1
+    )
     return Cloud(points, weights, first.contains_samples)

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from keras_drift import backend
+
 # Up to here coordinates are subtracted one by one, which loses no digits;
 # beyond, one matrix product is faster and the digits it loses matter less,
 # since distances in many dimensions differ little from each other.
@@ -26,6 +28,9 @@ def pairwise_distances(x, y):
     >>> keras.ops.convert_to_numpy(ops.pairwise_distances(x, y)).tolist()
     [[5.0, 0.0]]
     """
+    if backend.distances is not None:
+        few = x.shape[-1] <= _FEW_COORDINATES
+        return backend.distances(*_about_a_centre(x, y), exact=few)
     squared = squared_distances(x, y)
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
     apart = squared > 0
@@ -35,14 +40,13 @@ def pairwise_distances(x, y):
 
 def squared_distances(x, y):
     """Squares of `pairwise_distances`, with the same arguments."""
-    x = ops.cast(x, "float32")
-    y = ops.cast(y, "float32")
     if x.shape[-1] <= _FEW_COORDINATES:
         return _sum_of_squared_differences(x, y)
     return _squares_minus_products(x, y)
 
 
 def _sum_of_squared_differences(x, y):
+    x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
     return sum(
         ops.square(x[..., :, None, i] - y[..., None, :, i])
         for i in range(x.shape[-1])
@@ -50,10 +54,15 @@ def _sum_of_squared_differences(x, y):
 
 
 def _squares_minus_products(x, y):
-    # About a common centre, so that an offset of both clouds costs no digits.
-    centre = ops.mean(y, axis=-2, keepdims=True)
-    x, y = x - centre, y - centre
+    x, y = _about_a_centre(x, y)
     x_squares = ops.sum(ops.square(x), axis=-1)[..., :, None]
     y_squares = ops.sum(ops.square(y), axis=-1)[..., None, :]
-    products = ops.matmul(x, ops.swapaxes(y, -1, -2))
+    products = backend.matmul(x, ops.swapaxes(y, -1, -2))
     return ops.maximum(x_squares + y_squares - 2 * products, 0.0)
+
+
+def _about_a_centre(x, y):
+    """Both clouds moved alike, so that an offset of both costs no digits."""
+    x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
+    centre = ops.mean(y, axis=-2, keepdims=True)
+    return x - centre, y - centre

@@ -1,49 +1,222 @@
-"""Sums over one axis of pairs that survive empty and far-away sets."""
+"""Sums over all pairs, sample by sample or point by point.
 
+`scores` are functions from the costs of a block of pairs to the logarithms of
+what is summed, of the same shape: far below zero and minus infinity are fine.
+Several of them share the costs. The weights of the points count them.
+"""
+
+import functools
+
+import keras
 from keras import ops
 
-
-def log_sum_exp(logits, axis):
-    """`log(sum(exp(logits)))`, minus infinity for a set without any mass."""
-    top = _finite_max(logits, axis)
-    total = ops.sum(ops.exp(logits - top), axis=axis, keepdims=True)
-    present = total > 0
-    value = top + ops.log(ops.where(present, total, 1.0))
-    value = ops.where(present, value, float("-inf"))
-    return ops.squeeze(value, axis=axis)
+# Takes part in `maximum` and `exp` as minus infinity would, without a NaN.
+_LOWEST = -1e38
 
 
-def barycentres(logits, points):
-    """Means of `points` under the weights `exp(logits)`, row by row.
+def mean_cost(*pairs):
+    """Weighted mean of the costs: a scalar over all groups and all `pairs`."""
+    total = mass = 0.0
+    for each in pairs:
+        (totals,), _ = each.fold(_add_costs, _zero, _nothing)
+        total += ops.sum(totals)
+        mass += each.total_weight()
+    return total / ops.maximum(mass, 1e-30)
+
+
+def log_sum_exp(pairs, scores):
+    """Logarithms of the sums of `exp(score)`, in both directions.
 
     Args:
-        logits: float tensor `(..., n, m)`; minus infinity means absent.
-        points: float tensor, broadcasts to `(..., m, d)`.
+        pairs: `Pairs`.
+        scores: sequence of callables, see above.
 
     Returns:
-        `(means, log_mass)`: `(..., n, d)` and `(..., n)`. A row without mass
-        has mean 0 and log-mass minus infinity.
+        For each score `(over_points, over_samples)`, `(groups, n)` and
+        `(groups, m)`: for each sample the weighted sum over the points, and for
+        each point the sum over the samples. Minus infinity for a sum of
+        nothing.
     """
-    top = _finite_max(logits, -1)
-    weights = ops.exp(logits - top)
-    mass = ops.sum(weights, axis=-1, keepdims=True)
+
+    def start(groups, size):
+        return tuple(_empty_sum(groups, size) for _ in scores)
+
+    def function(rows, columns, block):
+        rows, columns = list(rows), list(columns)
+        for k, score in enumerate(scores):
+            logits = score(block.costs)
+            rows[k] = _add_to_sum(rows[k], block.weigh(logits), axis=-1)
+            unweighted = block.fill(logits, float("-inf"))
+            columns[k] = _turned(
+                _add_to_sum(_turned(columns[k]), unweighted, axis=-2)
+            )
+        return tuple(rows), tuple(columns)
+
+    states = pairs.fold(function, start, start)
+    return [
+        tuple(_log(*state)[..., 0] for state in of_score)
+        for of_score in zip(*states, strict=True)
+    ]
+
+
+def barycentres(pairs, scores):
+    """Means of the points under the weights `exp(score)`, sample by sample.
+
+    Args:
+        pairs: `Pairs`.
+        scores: sequence of callables, see above.
+
+    Returns:
+        For each score `(means, log_mass)`, `(groups, n, d)` and `(groups, n)`.
+        A mean of nothing is 0, with a log-mass of minus infinity.
+    """
+    dim = pairs.x.shape[-1]
+
+    def start(groups, size):
+        zeros = ops.zeros((groups, size, dim))
+        return tuple((*_empty_sum(groups, size), zeros) for _ in scores)
+
+    def function(rows, columns, block):
+        new_rows = []
+        for score, (top, mass, sums) in zip(scores, rows, strict=True):
+            logits = block.weigh(score(block.costs))
+            new_top = _top(top, logits, -1)
+            weights = ops.exp(logits - new_top)
+            shrink = ops.exp(top - new_top)
+            mass = mass * shrink + ops.sum(weights, axis=-1, keepdims=True)
+            sums = sums * shrink + ops.matmul(weights, block.points)
+            new_rows.append((new_top, mass, sums))
+        return tuple(new_rows), columns
+
+    rows, _ = pairs.fold(function, start, _nothing)
+    return [
+        (sums / ops.where(mass > 0, mass, 1.0), _log(top, mass)[..., 0])
+        for top, mass, sums in rows
+    ]
+
+
+def weighted_sums(pairs, scores, row_logs, column_logs):
+    """Sums of the points under `exp(score + row_log + column_log)`.
+
+    Take it where the logarithms are normalised already, as those of a transport
+    plan: where their sum exceeds 80, its exponential is infinite.
+
+    Args:
+        pairs: `Pairs`.
+        scores: sequence of callables, see above.
+        row_logs: for each score a float tensor `(groups, n)`.
+        column_logs: for each score a float tensor `(groups, m)`. Where one is
+            infinite, from a sum of nothing, no weight is left.
+
+    Returns:
+        For each score `(sums, mass)`, `(groups, n, d)` and `(groups, n)`.
+    """
+    dim = pairs.x.shape[-1]
+
+    def start(groups, size):
+        shape = (groups, size)
+        return tuple(
+            (ops.zeros((*shape, dim)), ops.zeros((*shape, 1))) for _ in scores
+        )
+
+    def function(rows, columns, block):
+        new_rows = []
+        for score, (sums, mass), row_log, column_log in zip(
+            scores, rows, block.rows, block.columns, strict=True
+        ):
+            logits = score(block.costs) + row_log
+            logits = logits + ops.swapaxes(column_log, -1, -2)
+            weights = block.count(ops.exp(logits))
+            sums = sums + ops.matmul(weights, block.points)
+            mass = mass + ops.sum(weights, axis=-1, keepdims=True)
+            new_rows.append((sums, mass))
+        return tuple(new_rows), columns
+
+    rows, _ = pairs.fold(
+        function,
+        start,
+        _nothing,
+        tuple(_finite(logs)[..., None] for logs in row_logs),
+        tuple(_finite(logs)[..., None] for logs in column_logs),
+    )
+    return [(sums, mass[..., 0]) for sums, mass in rows]
+
+
+def geometric_softmax(blocks, score):
+    """Geometric mean of a softmax over points and one over samples.
+
+    Args:
+        blocks: `Block`s, each of all pairs of the same samples with some
+            points. A sample is normalised over the points of all blocks, a
+            point over the samples.
+        score: callable, see above.
+
+    Returns:
+        For each block a tensor `(groups, n, m)`, 0 where a pair is absent.
+    """
+    logits = [score(block.costs) for block in blocks]
+    weighed = [
+        block.weigh(each) for block, each in zip(blocks, logits, strict=True)
+    ]
+    over_points = functools.reduce(
+        ops.logaddexp, (_log_sum(each, -1) for each in weighed)
+    )
+    over_samples = [
+        _log_sum(block.fill(each, float("-inf")), -2)
+        for block, each in zip(blocks, logits, strict=True)
+    ]
+    return [
+        ops.exp(each - 0.5 * (_finite(over_points) + _finite(of_point)))
+        for each, of_point in zip(weighed, over_samples, strict=True)
+    ]
+
+
+def _log_sum(logits, axis):
+    top = _top(_LOWEST, logits, axis)
+    return _log(top, ops.sum(ops.exp(logits - top), axis=axis, keepdims=True))
+
+
+def _add_costs(rows, columns, block):
+    (totals,) = rows
+    counted = block.count(block.costs)
+    return (totals + ops.sum(counted, axis=-1, keepdims=True),), columns
+
+
+def _add_to_sum(state, logits, axis):
+    top, mass = state
+    new_top = _top(top, logits, axis)
+    added = ops.sum(ops.exp(logits - new_top), axis=axis, keepdims=True)
+    return new_top, mass * ops.exp(top - new_top) + added
+
+
+def _top(top, logits, axis):
+    # It cancels: it needs no gradient, and none flows through a tie.
+    highest = ops.max(logits, axis=axis, keepdims=True)
+    return ops.stop_gradient(ops.maximum(top, highest))
+
+
+def _log(top, mass):
     present = mass > 0
-    safe_mass = ops.where(present, mass, 1.0)
-    means = weighted_sums(weights, points) / safe_mass
-    log_mass = ops.where(present, top + ops.log(safe_mass), float("-inf"))
-    return means, log_mass[..., 0]
+    logs = top + ops.log(ops.where(present, mass, 1.0))
+    return ops.where(present, logs, float("-inf"))
 
 
-def weighted_sums(weights, points):
-    """`weights @ points`, for `(..., n, m)` and points that broadcast."""
-    # Spelled out, because TensorFlow's eager matmul corrupts memory when it
-    # broadcasts a batch axis of one (tensorflow/tensorflow#117700).
-    batch = ops.shape(weights)[:-2]
-    points = ops.broadcast_to(points, (*batch, *ops.shape(points)[-2:]))
-    return ops.matmul(weights, points)
+def _finite(logs):
+    return ops.where(ops.isfinite(logs), logs, _LOWEST)
 
 
-def _finite_max(logits, axis):
-    top = ops.max(logits, axis=axis, keepdims=True)
-    # The maximum cancels: it needs no gradient, and none flows through a tie.
-    return ops.stop_gradient(ops.maximum(top, -1e38))
+def _turned(state):
+    return keras.tree.map_structure(lambda v: ops.swapaxes(v, -1, -2), state)
+
+
+def _empty_sum(groups, size):
+    return ops.full((groups, size, 1), _LOWEST), ops.zeros((groups, size, 1))
+
+
+def _zero(groups, size):
+    return (ops.zeros((groups, size, 1)),)
+
+
+def _nothing(groups, size):
+    del groups, size
+    return ()

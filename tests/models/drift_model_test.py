@@ -731,12 +731,12 @@ def test_names_what_first_tries_get_wrong(points, classes):
 
 
 class FlatDrift(drifts.Drift):
-    """A drift that forgets the axis of its bandwidths."""
+    """A drift that forgets to list its bandwidths."""
 
     def velocities(self, x, positives, negatives, unit):
         return x
 
 
-def test_names_a_drift_without_an_axis_of_bandwidths(points):
-    with pytest.raises(ValueError, match=r"`velocity\[None\]`.*FlatDrift"):
+def test_names_a_drift_without_a_list_of_bandwidths(points):
+    with pytest.raises(ValueError, match=r"`\[velocity\]`(.|\n)*FlatDrift"):
         FlatDrift()(points, points)

@@ -5,6 +5,7 @@ from keras import ops
 import contracts
 from keras_drift.ops import Cloud
 from keras_drift.ops import join
+from keras_drift.ops.cloud import safe_log
 
 NOTHING = float("-inf")
 
@@ -15,46 +16,19 @@ def points(*size):
     )
 
 
-def log_weights(cloud, num_samples):
-    shape = (cloud.points.shape[0], num_samples, cloud.points.shape[1])
-    logs = ops.broadcast_to(cloud.log_weights(num_samples), shape)
-    return contracts.numpy(logs)
-
-
-def test_every_pair_counts_once_by_default():
-    np.testing.assert_array_equal(log_weights(Cloud(points(2, 3, 1)), 4), 0)
-
-
-def test_weights_count_for_every_sample():
-    weights = ops.convert_to_tensor([[1.0, 0.0, 4.0]])
-    logs = log_weights(Cloud(points(1, 3, 1), weights), 2)
-    expected = [[0, NOTHING, np.log(4)]] * 2
-    np.testing.assert_allclose(logs[0], expected, rtol=1e-6)
-
-
-def test_a_sample_does_not_meet_itself():
-    logs = log_weights(Cloud(points(1, 3, 1), None, True), 2)
-    np.testing.assert_array_equal(logs[0], [[NOTHING, 0, 0], [0, NOTHING, 0]])
-
-
-def test_self_pairs_are_absent_whatever_their_weight():
-    weights = ops.convert_to_tensor([[5.0, 0.0, 1.0]])
-    logs = log_weights(Cloud(points(1, 3, 1), weights, True), 2)
-    np.testing.assert_allclose(
-        logs[0],
-        [[NOTHING, NOTHING, 0], [np.log(5), NOTHING, 0]],
-        rtol=1e-6,
-    )
+def test_weights_are_ones_by_default():
+    weights = contracts.numpy(Cloud(points(2, 3, 1)).dense_weights())
+    np.testing.assert_array_equal(weights, np.ones((2, 3)))
+    given = ops.convert_to_tensor([[1.0, 0.0, 4.0]])
+    weights = contracts.numpy(Cloud(points(1, 3, 1), given).dense_weights())
+    np.testing.assert_array_equal(weights, [[1, 0, 4]])
 
 
 def test_the_log_of_a_zero_weight_has_a_finite_gradient():
-    cloud_points = points(1, 3, 1)
-
-    def total_mass(weights):
-        logs = Cloud(cloud_points, weights).log_weights(2)
-        return ops.sum(ops.exp(logs))
-
-    found = contracts.gradient(total_mass, np.array([[1.0, 0.0, 4.0]]))
+    weights = np.array([[1.0, 0.0, 4.0]], "float32")
+    logs = contracts.numpy(safe_log(ops.convert_to_tensor(weights)))
+    np.testing.assert_allclose(logs, [[0, NOTHING, np.log(4)]], rtol=1e-6)
+    found = contracts.gradient(lambda w: ops.sum(ops.exp(safe_log(w))), weights)
     np.testing.assert_allclose(found, [[1, 0, 1]], atol=1e-6)
 
 

@@ -4,8 +4,8 @@ from keras import ops
 
 import contracts
 from keras_drift.ops import Cloud
+from keras_drift.ops import Pairs
 from keras_drift.ops import dual_field
-from keras_drift.ops import mean_distance
 from keras_drift.ops import released_mean_distance
 from keras_drift.ops import row_field
 
@@ -24,26 +24,6 @@ def clouds():
         [[1, 2, 0, 0.5, 1, 1, 0], [3, 1, 1, 0, 0, 2, 2]], "float32"
     )
     return x, Cloud(ops.convert_to_tensor(positives), weights)
-
-
-@pytest.mark.parametrize("contains_samples", [True, False])
-def test_mean_distance_is_a_weighted_mean_over_pairs(clouds, contains_samples):
-    x, positives = clouds
-    negatives = Cloud(ops.convert_to_tensor(x), None, contains_samples)
-    total = mass = 0.0
-    for group in range(2):
-        for i, sample in enumerate(x[group]):
-            for j, point in enumerate(contracts.numpy(positives.points)[group]):
-                weight = positives.weights[group, j]
-                total += weight * np.linalg.norm(sample - point)
-                mass += weight
-            for j, point in enumerate(x[group]):
-                if contains_samples and i == j:
-                    continue
-                total += np.linalg.norm(sample - point)
-                mass += 1
-    found = float(mean_distance(ops.convert_to_tensor(x), positives, negatives))
-    assert found == pytest.approx(total / mass, rel=1e-5)
 
 
 def test_released_mean_distance_weighs_all_pairs(clouds):
@@ -69,34 +49,39 @@ def test_released_mean_distance_weighs_all_pairs(clouds):
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
-def test_mean_distance_of_no_pairs_is_zero():
-    x = ops.convert_to_tensor(draw(1, 1, 2))
-    assert float(mean_distance(x, Cloud(x, None, True))) == 0
+SCORES = [lambda r, b=b: -r / b for b in (0.5, 1.0, 2.0)]
 
 
-def log_similarity(distance):
-    bandwidths = np.array([0.5, 1.0, 2.0], "float32")[:, None, None, None]
-    return -distance[None] / bandwidths
-
-
+@pytest.mark.parametrize("block_size", [None, (2, 3)])
 @pytest.mark.parametrize("field", [row_field, dual_field])
-def test_fields_stack_the_bandwidths(clouds, field):
+def test_fields_list_the_bandwidths(clouds, field, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
-    stacked = contracts.numpy(
-        contracts.in_one_program(
-            lambda x: field(log_similarity, x, positives, Cloud(x, None, True))
-        )(x)
-    )
-    assert stacked.shape == (3, 2, 5, 3)
-    assert np.all(np.isfinite(stacked))
+
+    def compute(scores):
+        pairs = (
+            Pairs(x, cloud, block_size=block_size)
+            for cloud in (positives, Cloud(x, None, True))
+        )
+        return field(scores, *pairs)
+
+    fields = contracts.in_one_program(lambda: compute(SCORES))()
+    assert [tuple(each.shape) for each in fields] == [(2, 5, 3)] * 3
+    assert all(np.all(np.isfinite(contracts.numpy(f))) for f in fields)
+    for k, score in enumerate(SCORES):
+        (alone,) = contracts.in_one_program(lambda s=score: compute([s]))()
+        np.testing.assert_allclose(
+            contracts.numpy(alone), contracts.numpy(fields[k]), atol=1e-6
+        )
 
 
-def test_a_mean_over_nothing_exerts_no_force(clouds):
+@pytest.mark.parametrize("block_size", [None, (2, 3)])
+def test_a_mean_over_nothing_exerts_no_force(clouds, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
-    nobody = Cloud(x, ops.zeros((2, 5)))
-    row = row_field(log_similarity, x, nobody, nobody)
-    np.testing.assert_array_equal(contracts.numpy(row), 0)
-    dual = dual_field(log_similarity, x, positives, nobody)
-    np.testing.assert_array_equal(contracts.numpy(dual), 0)
+    nobody = Pairs(x, Cloud(x, ops.zeros((2, 5))), block_size=block_size)
+    for each in row_field(SCORES, nobody, nobody):
+        np.testing.assert_array_equal(contracts.numpy(each), 0)
+    positives = Pairs(x, positives, block_size=block_size)
+    for each in dual_field(SCORES, positives, nobody):
+        np.testing.assert_array_equal(contracts.numpy(each), 0)

@@ -2,84 +2,204 @@ import numpy as np
 import pytest
 from keras import ops
 from scipy import special
+from scipy.spatial import distance as scipy_distance
 
 import contracts
+from keras_drift.ops import Block
+from keras_drift.ops import Cloud
+from keras_drift.ops import Pairs
 from keras_drift.ops import barycentres
+from keras_drift.ops import geometric_softmax
 from keras_drift.ops import log_sum_exp
+from keras_drift.ops import mean_cost
+from keras_drift.ops import weighted_sums
 
 NOTHING = float("-inf")
+GROUPS, SAMPLES, POINTS, DIM = 3, 7, 11, 2
+# In one block; cut with and without a rest; one pair at a time; one strip.
+BLOCK_SIZES = [None, (3, 4), (7, 5), 1, (2, 100)]
+
+each_block_size = pytest.mark.parametrize("block_size", BLOCK_SIZES)
 
 
-@pytest.fixture
-def logits():
-    rng = np.random.default_rng(0)
-    return rng.normal(scale=3, size=(2, 3, 4)).astype("float32")
+def near(costs):
+    return -3.0 * costs
 
 
-@pytest.mark.parametrize("axis", [-1, -2, 1])
-def test_log_sum_exp(logits, axis):
-    found = contracts.numpy(log_sum_exp(ops.convert_to_tensor(logits), axis))
+def far(costs):
+    return -0.5 * costs**2 + 1.0
+
+
+SCORES = (near, far)
+
+
+class Case:
+    """Samples that are the first points; weights, one of them zero."""
+
+    def __init__(self, weighted=True, contains_samples=True):
+        rng = np.random.default_rng(0)
+        self.x = rng.normal(size=(GROUPS, SAMPLES, DIM)).astype("float32")
+        more = rng.normal(size=(GROUPS, POINTS - SAMPLES, DIM))
+        self.points = np.concatenate([self.x, more.astype("float32")], axis=1)
+        self.weights = np.ones((GROUPS, POINTS), "float32")
+        if weighted:
+            self.weights = rng.uniform(0.5, 3, (GROUPS, POINTS)).astype("f4")
+            self.weights[1, 4] = 0
+        self.weighted = weighted
+        self.contains_samples = contains_samples
+        x, y = (v.astype("float64") for v in (self.x, self.points))
+        self.costs = np.stack(
+            [scipy_distance.cdist(*xy) for xy in zip(x, y, strict=True)]
+        )
+        self.present = np.ones((SAMPLES, POINTS), bool)
+        if contains_samples:
+            self.present &= ~np.eye(SAMPLES, POINTS, dtype=bool)
+        self.counts = self.weights[:, None, :] * self.present
+
+    def pairs(self, block_size=None):
+        weights = ops.convert_to_tensor(self.weights) if self.weighted else None
+        cloud = Cloud(
+            ops.convert_to_tensor(self.points), weights, self.contains_samples
+        )
+        x = ops.convert_to_tensor(self.x)
+        return Pairs(x, cloud, block_size=block_size)
+
+
+@pytest.fixture(
+    params=[(False, False), (True, True), (False, True)],
+    ids=["plain", "weighted", "excluded"],
+)
+def case(request):
+    return Case(*request.param)
+
+
+def close(found, expected, rtol=1e-5, atol=1e-6):
     np.testing.assert_allclose(
-        found, special.logsumexp(logits, axis=axis), rtol=1e-5
+        contracts.numpy(found), expected, rtol=rtol, atol=atol
     )
+
+
+@each_block_size
+def test_mean_cost(case, block_size):
+    found = contracts.in_one_program(
+        lambda: mean_cost(case.pairs(block_size), case.pairs())
+    )()
+    close(found, np.average(case.costs, weights=case.counts))
+
+
+def test_mean_cost_of_nothing_is_zero():
+    x = ops.ones((1, 1, 2))
+    assert float(mean_cost(Pairs(x, Cloud(x, None, True)))) == 0
+
+
+@each_block_size
+def test_log_sum_exp_in_both_directions(case, block_size):
+    found = contracts.in_one_program(
+        lambda: log_sum_exp(case.pairs(block_size), SCORES)
+    )()
+    for (over_points, over_samples), score in zip(found, SCORES, strict=True):
+        logits = score(case.costs)
+        close(over_points, special.logsumexp(logits, 2, case.counts))
+        close(over_samples, special.logsumexp(logits, 1, case.present))
+
+
+@each_block_size
+def test_barycentres_are_weighted_means(case, block_size):
+    found = contracts.in_one_program(
+        lambda: barycentres(case.pairs(block_size), SCORES)
+    )()
+    for (means, log_mass), score in zip(found, SCORES, strict=True):
+        weights = case.counts * np.exp(score(case.costs))
+        mass = weights.sum(axis=2)
+        close(means, weights @ case.points / mass[..., None], atol=1e-5)
+        close(log_mass, np.log(mass))
+
+
+@each_block_size
+def test_weighted_sums_take_logs_of_rows_and_columns(case, block_size):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(2, GROUPS, SAMPLES)).astype("float32")
+    columns = rng.normal(size=(2, GROUPS, POINTS)).astype("float32")
+    found = contracts.in_one_program(
+        lambda: weighted_sums(
+            case.pairs(block_size),
+            SCORES,
+            [*rows],
+            [*columns],
+        )
+    )()
+    for k, (sums, mass) in enumerate(found):
+        logs = SCORES[k](case.costs)
+        logs = logs + rows[k][:, :, None] + columns[k][:, None, :]
+        weights = case.counts * np.exp(logs)
+        close(sums, weights @ case.points, rtol=1e-4, atol=1e-5)
+        close(mass, weights.sum(axis=2))
 
 
 @pytest.mark.parametrize("shift", [-1e12, -1e4, 1e4, 1e12])
-def test_log_sum_exp_far_from_zero(shift):
-    logits = ops.convert_to_tensor([[shift, shift]], "float32")
-    found = contracts.numpy(log_sum_exp(logits, -1))
-    np.testing.assert_allclose(found, [shift + np.log(2)], rtol=1e-6)
+@pytest.mark.parametrize("block_size", [None, (1, 1)])
+def test_scores_far_from_zero(shift, block_size):
+    x, y = np.zeros((1, 1, 1), "float32"), np.zeros((1, 2, 1), "float32")
+    pairs = Pairs(x, Cloud(ops.convert_to_tensor(y)), block_size=block_size)
+    ((over_points, over_samples),) = log_sum_exp(pairs, [lambda c: c + shift])
+    close(over_points, [[shift + np.log(2)]])
+    close(over_samples, [[shift, shift]])
+    ((means, log_mass),) = barycentres(pairs, [lambda c: c + shift])
+    close(means, [[[0.0]]])
+    close(log_mass, [[shift + np.log(2)]])
 
 
-def test_log_sum_exp_of_nothing_is_minus_infinity():
-    logits = ops.convert_to_tensor([[NOTHING, NOTHING], [NOTHING, 2.0]])
-    found = contracts.numpy(log_sum_exp(logits, -1))
-    assert found[0] == NOTHING
-    np.testing.assert_allclose(found[1], 2)
+@pytest.mark.parametrize("block_size", [None, (1, 1)])
+def test_sums_of_nothing(block_size):
+    x = ops.convert_to_tensor([[[1.0], [4.0]]])
+    nobody = Cloud(x, ops.zeros((1, 2)), True)
+    pairs = Pairs(x, nobody, block_size=block_size)
+    ((over_points, _),) = log_sum_exp(pairs, [near])
+    close(over_points, [[NOTHING, NOTHING]])
+    ((means, log_mass),) = barycentres(pairs, [near])
+    close(means, np.zeros((1, 2, 1)))
+    close(log_mass, [[NOTHING, NOTHING]])
+    infinite = ops.full((1, 2), float("inf"))
+    ((sums, mass),) = weighted_sums(pairs, [near], [infinite], [infinite])
+    close(sums, np.zeros((1, 2, 1)))
+    close(mass, np.zeros((1, 2)))
 
 
-def test_barycentres_are_weighted_means(logits):
-    rng = np.random.default_rng(1)
-    points = rng.normal(size=(2, 4, 5)).astype("float32")
-    means, log_mass = barycentres(ops.convert_to_tensor(logits), points)
-    for group in range(2):
-        for row in range(3):
-            weights = np.exp(logits[group, row].astype("float64"))
-            np.testing.assert_allclose(
-                contracts.numpy(means)[group, row],
-                np.average(points[group], axis=0, weights=weights),
-                rtol=1e-4,
-                atol=1e-6,
-            )
-    np.testing.assert_allclose(
-        contracts.numpy(log_mass), special.logsumexp(logits, -1), rtol=1e-5
-    )
+def test_geometric_softmax_of_two_sets(case):
+    """Against softmaxes of SciPy, of both sets side by side."""
+    other = Case(weighted=not case.weighted, contains_samples=False)
+    blocks = [each.pairs().whole() for each in (case, other)]
+    assert all(isinstance(block, Block) for block in blocks)
+    found = geometric_softmax(blocks, near)
+    logits = [near(each.costs) for each in (case, other)]
+    with np.errstate(divide="ignore"):
+        weighed = [
+            each + np.log(c.counts)
+            for each, c in zip(logits, (case, other), strict=True)
+        ]
+    over_points = special.softmax(np.concatenate(weighed, 2), axis=2)
+    over_points = np.split(over_points, [POINTS], axis=2)
+    for each, c, rows, means in zip(
+        logits, (case, other), over_points, found, strict=True
+    ):
+        columns = special.softmax(np.where(c.present, each, NOTHING), axis=1)
+        columns = columns * c.counts
+        close(means, np.sqrt(rows * columns), atol=1e-7)
 
 
-def test_barycentres_of_empty_rows_are_zero_without_mass():
-    logits = ops.convert_to_tensor([[NOTHING, NOTHING], [NOTHING, -1e6]])
-    points = ops.convert_to_tensor([[1.0, 2.0], [3.0, 4.0]])
-    means, log_mass = barycentres(logits, points)
-    np.testing.assert_array_equal(contracts.numpy(means), [[0, 0], [3, 4]])
-    np.testing.assert_array_equal(contracts.numpy(log_mass), [NOTHING, -1e6])
+@pytest.mark.parametrize("block_size", [None, (2, 3)])
+def test_gradients_are_the_softmax(block_size):
+    case = Case(weighted=False, contains_samples=False)
+    x = case.x[:1]
 
+    def pairs(x):
+        cloud = Cloud(ops.convert_to_tensor(case.points[:1] + 5))
+        return Pairs(x, cloud, block_size=block_size)
 
-def test_barycentres_broadcast_the_points_over_bandwidths(logits):
-    points = np.ones((2, 4, 5), "float32")
-    stacked = ops.convert_to_tensor(np.stack([logits] * 3))
-    means, log_mass = barycentres(stacked, points)
-    assert tuple(means.shape) == (3, 2, 3, 5)
-    assert tuple(log_mass.shape) == (3, 2, 3)
-
-
-def test_gradients_are_the_softmax(logits):
-    at = logits[0, 0]
-    found = contracts.gradient(lambda x: log_sum_exp(x, -1), at)
-    np.testing.assert_allclose(found, special.softmax(at), atol=1e-5)
-    points = np.arange(4.0, dtype="float32")[:, None]
     found = contracts.gradient(
-        lambda x: ops.sum(barycentres(x[None], points)[0]), at
+        lambda x: ops.sum(log_sum_exp(pairs(x), [far])[0][0]), x
     )
-    share = special.softmax(at)
-    expected = share * (points[:, 0] - share @ points[:, 0])
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    gaps = x[0][:, None] - (case.points[0] + 5)[None]
+    weights = special.softmax(-0.5 * np.sum(gaps**2, -1), axis=1)
+    expected = -np.einsum("nm,nmd->nd", weights, gaps)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-4)

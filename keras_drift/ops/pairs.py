@@ -1,0 +1,293 @@
+"""All pairs of two sets, visited block by block: the only loop over pairs."""
+
+import functools
+import math
+from typing import Any
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from keras_drift import backend
+from keras_drift import checks
+from keras_drift.ops.cloud import safe_log
+from keras_drift.ops.distances import pairwise_distances
+
+# Pairs in a block: on a CPU what stays in its caches, on an accelerator what
+# keeps it busy.
+_PAIRS_ON_CPU = 2**19
+_PAIRS_ON_ACCELERATOR = 2**24
+
+
+class Block(NamedTuple):
+    """The pairs of some samples with some points.
+
+    Attributes:
+        costs: float tensor `(groups, a, b)`.
+        points: float tensor `(groups, b, d)`.
+        weights: float tensor `(groups, 1, b)` of the points, or `None`: ones.
+        absent: bool tensor `(a, b)`, the pairs that do not count, or `None`:
+            all do.
+        rows: tuple of tensors `(groups, a, f)` that go with the samples.
+        columns: tuple of tensors `(groups, b, f)` that go with the points.
+    """
+
+    costs: Any
+    points: Any
+    weights: Any
+    absent: Any
+    rows: tuple
+    columns: tuple
+
+    def count(self, values):
+        """`values` of the pairs times their weights, zero where absent."""
+        if self.weights is not None:
+            values = values * self.weights
+        return self.fill(values, 0.0)
+
+    def weigh(self, logs):
+        """Adds the logarithms of the weights, minus infinity where absent."""
+        if self.weights is not None:
+            logs = logs + safe_log(self.weights)
+        return self.fill(logs, float("-inf"))
+
+    def fill(self, values, otherwise):
+        """`values` of the pairs, `otherwise` where they are absent."""
+        if self.absent is None:
+            return values
+        return ops.where(self.absent, otherwise, values)
+
+
+class Pairs:
+    """All pairs of samples with the points of a cloud.
+
+    Reductions over pairs compute the costs of one block of them, use them and
+    drop them, so that memory grows with the number of samples only. Costs that
+    fit into one block are kept: in compiled code, make pairs inside of it.
+
+    Args:
+        x: float tensor `(groups, n, d)`, the samples.
+        cloud: `Cloud` of `m` points.
+        cost: callable from points `(groups, a, d)` and `(groups, b, d)` to
+            costs `(groups, a, b)`. Defaults to the Euclidean distance.
+        block_size: int, or two: how many samples and how many points make a
+            block. Defaults to `None`: chosen from the shapes. Where a compiled
+            program does not know them, all pairs are one block.
+    """
+
+    def __init__(self, x, cloud, cost=pairwise_distances, block_size=None):
+        self.x = x
+        self.cloud = cloud
+        self.cost = cost
+        shape = (x.shape[0], x.shape[1], self.points.shape[1])
+        sizes = _block_shape(*shape, block_size)
+        self._cuts = tuple(map(_Cut, shape, sizes))
+
+    @property
+    def points(self):
+        """The points of the cloud, `(groups, m, d)`."""
+        return self.cloud.points
+
+    @property
+    def is_whole(self):
+        """Whether all pairs are one block."""
+        return all(cut.count == 1 for cut in self._cuts)
+
+    def whole(self):
+        """The `Block` of all pairs, with nothing beside them."""
+        columns = (self.points,)
+        if self.cloud.weights is not None:
+            columns = (*columns, self.cloud.weights[..., None])
+        return self._block(0, (self.x,), 0, columns)
+
+    def total_weight(self):
+        """Sum of the weights of all pairs that count: a scalar."""
+        weights = self.cloud.dense_weights()
+        num_samples = ops.shape(self.x)[1]
+        total = ops.cast(num_samples, "float32") * ops.sum(weights)
+        if self.cloud.contains_samples:
+            total = total - ops.sum(weights[:, :num_samples])
+        return total
+
+    def fold(self, function, row_start, column_start, rows=(), columns=()):
+        """Folds a function over all blocks.
+
+        Args:
+            function: from `(row_state, column_state, block)` to the next
+                `(row_state, column_state)`. A state is a nest of tensors,
+                `(groups, a, f)` for the samples of the `Block` and
+                `(groups, b, f)` for its points.
+            row_start: callable from `(groups, a)` to the first state of the
+                samples.
+            column_start: callable from `(groups, b)` to that of the points.
+            rows: tuple of tensors `(groups, n, f)`, to be cut into blocks.
+            columns: tuple of tensors `(groups, m, f)`.
+
+        Returns:
+            The last `(row_state, column_state)` of all samples and points.
+        """
+        by_group, by_row, by_column = self._cuts
+        rows = (self.x, *rows)
+        columns = (self.points, *columns)
+        if self.cloud.weights is not None:
+            columns = (*columns, self.cloud.weights[..., None])
+
+        def over_groups(_, parts):
+            rows, columns = parts
+            _, groups, height, _ = ops.shape(rows[0])
+            width = ops.shape(columns[0])[2]
+
+            def over_rows(column_states, turn):
+                def over_columns(row_state, column_turn):
+                    *column_turn, column_state = column_turn
+                    block = self._block(*turn, *column_turn)
+                    return function(row_state, column_state, block)
+
+                row_state, column_states = _loop(
+                    over_columns,
+                    row_start(groups, height),
+                    (by_column.turns(), columns, column_states),
+                )
+                return column_states, row_state
+
+            column_states = keras.tree.map_structure(
+                lambda v: ops.repeat(v[None], by_column.count, axis=0),
+                column_start(groups, width),
+            )
+            column_states, row_states = _loop(
+                over_rows, column_states, (by_row.turns(), rows)
+            )
+            return (), (row_states, column_states)
+
+        rows = tuple(by_group.split(by_row.split(v, 1), 1) for v in rows)
+        columns = tuple(
+            by_group.split(by_column.split(v, 1), 1) for v in columns
+        )
+        _, (rows, columns) = _loop(over_groups, (), (rows, columns))
+        return (
+            keras.tree.map_structure(
+                lambda v: by_row.merge(by_group.merge(v, 1), 1), rows
+            ),
+            keras.tree.map_structure(
+                lambda v: by_column.merge(by_group.merge(v, 1), 1), columns
+            ),
+        )
+
+    def _block(self, row_turn, rows, column_turn, columns):
+        x, *rows = rows
+        points, *columns = columns
+        weights = None
+        if self.cloud.weights is not None:
+            weights = ops.swapaxes(columns.pop(), -1, -2)
+        costs = self._all_costs if self.is_whole else self.cost(x, points)
+        absent = self._absent(
+            row_turn, ops.shape(x)[-2], column_turn, ops.shape(points)[-2]
+        )
+        return Block(
+            costs, points, weights, absent, tuple(rows), tuple(columns)
+        )
+
+    def _absent(self, row_turn, height, column_turn, width):
+        """Self-pairs, and what fills up the last blocks."""
+        _, by_row, by_column = self._cuts
+        i = row_turn * height + ops.arange(height)[:, None]
+        j = column_turn * width + ops.arange(width)[None, :]
+        absent = i == j if self.cloud.contains_samples else None
+        for cut, index in ((by_row, i), (by_column, j)):
+            if cut.padding:
+                beyond = index >= cut.length
+                absent = (
+                    beyond if absent is None else ops.logical_or(absent, beyond)
+                )
+        return absent
+
+    @functools.cached_property
+    def _all_costs(self):
+        # Several folds share them.
+        return self.cost(self.x, self.points)
+
+
+class _Cut:
+    """How an axis is cut into pieces of one size, the last one filled up."""
+
+    def __init__(self, length, size):
+        self.length = length
+        self.count = 1 if size is None else math.ceil(length / size)
+        # Pieces as equal as can be.
+        self.size = None if size is None else math.ceil(length / self.count)
+        self.padding = 0 if size is None else self.count * self.size - length
+
+    def turns(self):
+        """The numbers of the pieces."""
+        return ops.arange(self.count)
+
+    def split(self, tensor, axis):
+        """Cuts an axis into pieces, which come first: `(count, ...)`."""
+        if self.count == 1:
+            return tensor[None]
+        if self.padding:
+            widths = [[0, 0] for _ in tensor.shape]
+            widths[axis][1] = self.padding
+            tensor = ops.pad(tensor, widths)
+        shape = _known(tensor.shape)
+        shape[axis : axis + 1] = [self.count, self.size]
+        return ops.moveaxis(ops.reshape(tensor, shape), axis, 0)
+
+    def merge(self, tensor, axis):
+        """The inverse of `split`; `axis` counts without the pieces."""
+        if self.count == 1:
+            return tensor[0]
+        tensor = ops.moveaxis(tensor, 0, axis)
+        shape = _known(tensor.shape)
+        shape[axis : axis + 2] = [self.count * self.size]
+        tensor = ops.reshape(tensor, shape)
+        within = [slice(None)] * axis + [slice(self.length)]
+        return tensor[tuple(within)]
+
+
+def _known(shape):
+    """A shape to give to `reshape`; it may leave one axis open."""
+    return [-1 if size is None else size for size in shape]
+
+
+def _loop(function, carry, xs):
+    """`backend.scan`, without a loop where there is but one turn."""
+    if keras.tree.flatten(xs)[0].shape[0] != 1:
+        return backend.scan(function, carry, xs)
+    carry, y = function(carry, keras.tree.map_structure(lambda v: v[0], xs))
+    return carry, keras.tree.map_structure(lambda v: v[None], y)
+
+
+def _block_shape(groups, n, m, block_size):
+    """How many groups, samples and points make a block; `None` for all."""
+    block_size = checked_block_size(block_size)
+    if n is None or m is None:
+        return None, None, None
+    if block_size is not None:
+        height, width = block_size
+        return None, min(n, height), min(m, width)
+    limit = (
+        _PAIRS_ON_ACCELERATOR if backend.has_accelerator() else _PAIRS_ON_CPU
+    )
+    if groups is not None and groups * n * m <= 2 * limit:
+        return None, None, None
+    # A block is twice as wide as high, unless it fits only otherwise.
+    width = min(m, max(math.isqrt(2 * limit), limit // n))
+    height = min(n, max(1, limit // width))
+    if groups is None:
+        return None, height, width
+    return min(groups, max(1, limit // (height * width))), height, width
+
+
+def checked_block_size(block_size):
+    """Two ints, how many samples and how many points, or `None`."""
+    if block_size is None:
+        return None
+    if not isinstance(block_size, (tuple, list)):
+        block_size = (block_size, block_size)
+    if len(block_size) != 2:
+        raise ValueError(
+            "`block_size` is one number, or two: of samples and of points. "
+            f"Received: block_size={block_size!r}"
+        )
+    return tuple(checks.positive_integer("block_size", s) for s in block_size)

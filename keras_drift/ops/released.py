@@ -1,0 +1,72 @@
+"""The dual field as the release of Deng et al. computes it, for parity.
+
+It differs from `dual_field` where mathematics would not: affinities are
+floored, weights stand outside of the softmaxes, a self-pair is merely far away
+and counts in the mean distance, and distances are floored. All pairs are in
+memory at once.
+"""
+
+from keras import ops
+
+from keras_drift.ops.cloud import join
+from keras_drift.ops.distances import squared_distances
+
+_SQUARED_DISTANCE_FLOOR = 1e-8
+_MEAN_DISTANCE_FLOOR = 1e-3
+_SELF_DISTANCE = 100.0
+_AFFINITY_FLOOR = 1e-6
+
+
+def released_mean_distance(x, positives, negatives):
+    """`mean(w * distance) / mean(w)`, the self-distances among them."""
+    points = join(negatives, positives)
+    weights = points.dense_weights()
+    distances = _distances(x, points.points)
+    return ops.mean(weights[:, None, :] * distances) / ops.mean(weights)
+
+
+def released_dual_field(scores, x, positives, negatives):
+    """The field, of relative distances.
+
+    Args:
+        scores: sequence of callables, see `keras_drift.ops.reductions`.
+        x: float tensor `(groups, n, d)`, the samples.
+        positives: `Cloud`.
+        negatives: `Cloud`.
+
+    Returns:
+        For each score the velocities, `(groups, n, d)`.
+    """
+    points = join(negatives, positives)
+    mean = released_mean_distance(x, positives, negatives)
+    distances = _distances(x, points.points) / ops.maximum(
+        mean, _MEAN_DISTANCE_FLOOR
+    )
+    if points.contains_samples:
+        same = ops.eye(ops.shape(x)[1], ops.shape(points.points)[1])
+        distances = distances + _SELF_DISTANCE * same
+    return [
+        _released_velocity(score(distances), points, negatives)
+        for score in scores
+    ]
+
+
+def _released_velocity(logits, points, negatives):
+    over_points = ops.logsumexp(logits, axis=-1, keepdims=True)
+    over_samples = ops.logsumexp(logits, axis=-2, keepdims=True)
+    products = ops.exp(2 * logits - over_points - over_samples)
+    affinities = ops.sqrt(ops.maximum(products, _AFFINITY_FLOOR))
+    affinities = affinities * points.dense_weights()[:, None, :]
+    size = ops.shape(negatives.points)[1]
+    repel, attract = affinities[..., :size], affinities[..., size:]
+    near = ops.matmul(attract, points.points[:, size:])
+    here = ops.matmul(repel, points.points[:, :size])
+    repulsion = ops.sum(repel, axis=-1, keepdims=True)
+    attraction = ops.sum(attract, axis=-1, keepdims=True)
+    return repulsion * near - attraction * here
+
+
+def _distances(x, points):
+    """Distances as the release floors them: never below 1e-4."""
+    squared = squared_distances(x, points)
+    return ops.sqrt(ops.maximum(squared, _SQUARED_DISTANCE_FLOOR))

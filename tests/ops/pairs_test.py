@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from keras import ops
+
+import contracts
+from keras_drift.ops import Cloud
+from keras_drift.ops import Pairs
+from keras_drift.ops import pairs as pairs_module
+
+
+def draw(*size):
+    rng = np.random.default_rng(0)
+    return ops.convert_to_tensor(rng.normal(size=size).astype("float32"))
+
+
+def count_and_sum(pairs):
+    """How often each sample and each point was met, and by what cost."""
+
+    def start(groups, size):
+        return ops.zeros((groups, size, 1)), ops.zeros((groups, size, 1))
+
+    def function(rows, columns, block):
+        ones = block.fill(ops.ones_like(block.costs), 0.0)
+        costs = block.fill(block.costs, 0.0)
+        rows = tuple(
+            state + ops.sum(v, axis=2, keepdims=True)
+            for state, v in zip(rows, (ones, costs), strict=True)
+        )
+        columns = tuple(
+            state + ops.sum(v, axis=1)[..., None]
+            for state, v in zip(columns, (ones, costs), strict=True)
+        )
+        return rows, columns
+
+    return contracts.in_one_program(
+        lambda: pairs.fold(function, start, start)
+    )()
+
+
+@pytest.mark.parametrize("limit", [1, 12, 40, 1000])
+@pytest.mark.parametrize("contains_samples", [False, True])
+def test_every_pair_is_met_once(monkeypatch, limit, contains_samples):
+    """Whatever is cut: groups, samples, points, or nothing."""
+    monkeypatch.setattr(pairs_module, "_PAIRS_ON_CPU", limit)
+    x, y = draw(5, 4, 3), draw(5, 7, 3)
+    y = ops.concatenate([x, y], axis=1)
+    pairs = Pairs(x, Cloud(y, None, contains_samples))
+    assert pairs.is_whole == (limit == 1000)
+    rows, columns = count_and_sum(pairs)
+    present = np.ones((4, 11)) - contains_samples * np.eye(4, 11)
+    costs = contracts.numpy(pairs.cost(x, y)) * present
+    for found, expected in (
+        (rows[0], np.tile(present.sum(1), (5, 1))),
+        (columns[0], np.tile(present.sum(0), (5, 1))),
+        (rows[1], costs.sum(2)),
+        (columns[1], costs.sum(1)),
+    ):
+        np.testing.assert_allclose(
+            contracts.numpy(found)[..., 0], expected, rtol=1e-5, atol=1e-5
+        )
+
+
+def test_rows_and_columns_come_with_their_block():
+    x, y = draw(2, 5, 1), draw(2, 7, 1)
+    rows = ops.convert_to_tensor(np.arange(10.0).reshape(2, 5, 1), "float32")
+    columns = ops.convert_to_tensor(np.arange(14.0).reshape(2, 7, 1), "float32")
+    pairs = Pairs(x, Cloud(y), block_size=(2, 3))
+
+    def function(state, _, block):
+        total = state[0] + ops.sum(
+            block.fill(
+                block.rows[0] * ops.swapaxes(block.columns[0], 1, 2), 0.0
+            ),
+            axis=2,
+            keepdims=True,
+        )
+        return (total,), ()
+
+    (found,), _ = pairs.fold(
+        function,
+        lambda groups, size: (ops.zeros((groups, size, 1)),),
+        lambda groups, size: (),
+        (rows,),
+        (columns,),
+    )
+    expected = contracts.numpy(rows) * contracts.numpy(columns).sum(
+        1, keepdims=True
+    )
+    np.testing.assert_allclose(contracts.numpy(found), expected)
+
+
+def test_costs_of_any_kind():
+    x, y = draw(2, 3, 2), draw(2, 4, 2)
+
+    def furthest(x, y):
+        return ops.max(ops.abs(x[:, :, None] - y[:, None]), axis=-1)
+
+    block = Pairs(x, Cloud(y), cost=furthest).whole()
+    np.testing.assert_allclose(
+        contracts.numpy(block.costs), contracts.numpy(furthest(x, y))
+    )
+
+
+def test_a_total_weight_counts_the_pairs():
+    x = draw(1, 2, 1)
+    y = ops.concatenate([x, draw(1, 1, 1)], axis=1)
+    weights = ops.convert_to_tensor([[2.0, 3.0, 5.0]])
+    assert float(Pairs(x, Cloud(y, weights)).total_weight()) == 20
+    excluded = Pairs(x, Cloud(y, weights, True))
+    assert float(excluded.total_weight()) == 15
+
+
+@pytest.mark.parametrize(
+    ("shape", "whole"),
+    [
+        ((1, 512, 1024), True),
+        ((1, 4096, 4096), False),
+        ((64, 64, 144), True),
+        ((5000, 16, 80), False),
+        ((1, 1, 10**6), True),
+        ((1, 10**4, 10**4), False),
+    ],
+)
+def test_blocks_fit_into_caches(monkeypatch, shape, whole):
+    """Near their limit, neither far above nor far below."""
+    limit = 2**19
+    monkeypatch.setattr(pairs_module, "_PAIRS_ON_CPU", limit)
+    monkeypatch.setattr(pairs_module.backend, "has_accelerator", lambda: False)
+    sizes = pairs_module._block_shape(*shape, None)
+    assert (sizes == (None, None, None)) == whole
+    if not whole:
+        assert limit / 4 < np.prod(sizes) <= limit
+
+
+def test_names_a_block_size_that_cannot_be():
+    x = draw(1, 2, 1)
+    with pytest.raises(ValueError, match="block_size=0"):
+        Pairs(x, Cloud(x), block_size=0)
+    with pytest.raises(TypeError, match=r"block_size=1\.5"):
+        Pairs(x, Cloud(x), block_size=(1.5, 2))
+    with pytest.raises(ValueError, match=r"block_size=\(1, 2, 3\)"):
+        Pairs(x, Cloud(x), block_size=(1, 2, 3))
