@@ -3,6 +3,7 @@
 from keras_drift.datasets.digits import digits
 from keras_drift.datasets.gaussian_mixture import GaussianMixture
 from keras_drift.datasets.grouped_dataset import GroupedDataset
+from keras_drift.datasets.memory_bank import MemoryBank
 from keras_drift.datasets.toys import TOYS
 from keras_drift.datasets.toys import checkerboard
 from keras_drift.datasets.toys import eight_gaussians
@@ -14,6 +15,7 @@ __all__ = [
     "TOYS",
     "GaussianMixture",
     "GroupedDataset",
+    "MemoryBank",
     "checkerboard",
     "digits",
     "eight_gaussians",

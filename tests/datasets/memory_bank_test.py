@@ -1,0 +1,164 @@
+import collections
+
+import numpy as np
+import pytest
+
+from keras_drift.datasets import MemoryBank
+
+SHAPE = (2, 3)
+
+
+def numbered(start, stop):
+    """Samples that hold their own number everywhere."""
+    numbers = np.arange(start, stop, dtype="float32")
+    return np.broadcast_to(numbers[:, None, None], (len(numbers), *SHAPE))
+
+
+def held(bank, label):
+    """The numbers of the samples of one class, each once."""
+    drawn = bank.sample(int(bank.counts[label]), [label])[0]
+    assert np.all(drawn == drawn[:, :1, :1])
+    return sorted(drawn[:, 0, 0].tolist())
+
+
+def test_holds_the_newest_of_every_class():
+    """Against rings written naively, as deques."""
+    rng = np.random.default_rng(0)
+    bank = MemoryBank(SHAPE, num_classes=5, capacity=4)
+    rings = collections.defaultdict(lambda: collections.deque(maxlen=4))
+    start = 0
+    for size in (1, 3, 0, 7, 40, 2, 11):  # 40: more than all rings hold
+        labels = rng.integers(0, 4, size=size)  # never class 4
+        bank.add(numbered(start, start + size), labels)
+        for number, label in enumerate(labels, start=start):
+            rings[int(label)].append(float(number))
+        start += size
+        for label in range(5):
+            assert bank.counts[label] == len(rings[label])
+            if rings[label]:
+                assert held(bank, label) == sorted(rings[label])
+    assert len(bank) == sum(map(len, rings.values()))
+
+
+def test_one_ring_without_classes():
+    bank = MemoryBank(SHAPE, capacity=5)
+    bank.add(numbered(0, 3))
+    bank.add(numbered(3, 7))
+    drawn = bank.sample(5)
+    assert drawn.shape == (5, *SHAPE)
+    assert drawn.dtype == "float32"
+    assert sorted(drawn[:, 0, 0].tolist()) == [2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_draws_without_repetition_and_uniformly():
+    bank = MemoryBank((1,), num_classes=2, capacity=8)
+    bank.add(np.arange(16.0)[:, None], np.repeat([0, 1], 8))
+    drawn = np.stack([bank.sample(3, [1, 1])[..., 0] for _ in range(1000)])
+    drawn = drawn.reshape(-1, 3)
+    assert all(len(set(row)) == 3 for row in drawn.tolist())
+    values, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_array_equal(values, np.arange(8.0, 16.0))
+    # 750 each are expected, with a standard deviation of 22.
+    np.testing.assert_allclose(counts, 750, atol=120)
+
+
+def test_repeats_where_a_class_has_too_few():
+    bank = MemoryBank(SHAPE, num_classes=2)
+    bank.add(numbered(0, 2), [1, 1])
+    assert set(bank.sample(6, [1])[0, :, 0, 0]) <= {0.0, 1.0}
+
+
+def test_draws_are_its_own():
+    bank = MemoryBank(SHAPE)
+    bank.add(numbered(0, 3))
+    bank.sample(3)[:] = -1
+    assert sorted(bank.sample(3)[:, 0, 0].tolist()) == [0.0, 1.0, 2.0]
+
+
+def test_same_seed_same_draws():
+    banks = [MemoryBank(SHAPE, 3, seed=seed) for seed in (7, 7, 8)]
+    for bank in banks:
+        bank.add(numbered(0, 60), np.arange(60) % 3)
+    first, again, other = (bank.sample(4, [0, 2]) for bank in banks)
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_goes_on_after_saving_where_it_was(tmp_path, dtype):
+    bank = MemoryBank(SHAPE, 3, capacity=4, dtype=dtype, seed=5)
+    bank.add(numbered(0, 20), np.arange(20) % 2)
+    bank.sample(2, [0])
+    bank.save(tmp_path / "bank.npz")
+    again = MemoryBank.load(tmp_path / "bank.npz")
+    for each in (bank, again):
+        each.add(numbered(20, 23), [1, 2, 1])
+    np.testing.assert_array_equal(again.counts, bank.counts)
+    for _ in range(3):
+        drawn = again.sample(3, [0, 1, 2])
+        assert drawn.dtype == dtype
+        np.testing.assert_array_equal(drawn, bank.sample(3, [0, 1, 2]))
+    assert [path.name for path in tmp_path.iterdir()] == ["bank.npz"]
+
+
+def test_a_failed_save_leaves_the_last_one(tmp_path, monkeypatch):
+    bank = MemoryBank(SHAPE)
+    bank.add(numbered(0, 3))
+    bank.save(tmp_path / "bank.npz")
+
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="disk full"):
+        bank.save(tmp_path / "bank.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["bank.npz"]
+    assert len(MemoryBank.load(tmp_path / "bank.npz")) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 cut"])
+def test_names_a_damaged_file(tmp_path, content):
+    path = tmp_path / "bank.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged.*bank\.npz"):
+        MemoryBank.load(path)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "match"),
+    [
+        ({"sample_shape": ()}, ValueError, "sample_shape"),
+        ({"sample_shape": 3}, ValueError, "sample_shape=3"),
+        ({"sample_shape": (2, 0)}, ValueError, "sample_shape=0"),
+        ({"num_classes": 0}, ValueError, "num_classes=0"),
+        ({"capacity": 1.5}, TypeError, "capacity=1.5"),
+        ({"dtype": "int8"}, ValueError, "dtype='int8'"),
+        ({"seed": -1}, ValueError, "seed=-1"),
+    ],
+)
+def test_names_an_argument_that_cannot_be(kwargs, error, match):
+    with pytest.raises(error, match=match):
+        MemoryBank(**{"sample_shape": SHAPE, **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda b: b.add(numbered(0, 2)), "labels=None"),
+        (lambda b: b.add(numbered(0, 2), [0]), r"shape \(1,\)"),
+        (lambda b: b.add(numbered(0, 2), [0.0, 1.0]), "float64"),
+        (lambda b: b.add(numbered(0, 2), [0, 3]), r"labels\[1\]=3"),
+        (lambda b: b.add(numbered(0, 2)[:, 0], [0, 1]), r"\(2, 3\)"),
+        (lambda b: b.sample(2), "labels=None"),
+        (lambda b: b.sample(2, [-1]), r"labels\[0\]=-1"),
+        (lambda b: b.sample(2, [0, 1]), "empty class 1"),
+        (lambda b: b.sample(0, [0]), "n=0"),
+        (lambda b: MemoryBank(SHAPE).sample(1), "an empty bank"),
+        (lambda b: MemoryBank(SHAPE).sample(1, [0]), "num_classes=None"),
+    ],
+)
+def test_names_data_that_do_not_fit(call, match):
+    bank = MemoryBank(SHAPE, num_classes=3)
+    bank.add(numbered(0, 1), [0])
+    with pytest.raises(ValueError, match=match):
+        call(bank)
