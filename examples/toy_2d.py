@@ -112,7 +112,7 @@ def main():
     parser.add_argument(
         "--toy", choices=sorted(kd.datasets.TOYS), default="checkerboard"
     )
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--steps-per-epoch", type=int, default=100)
     parser.add_argument("--num-samples", type=int, default=5000)
     parser.add_argument(
