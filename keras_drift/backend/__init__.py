@@ -12,6 +12,9 @@ along the first axes of the tensors in `xs`, of static length, and returns
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU.
 
+`compiled(network)` is a function from a dict of arrays to what the network
+makes of them, compiled where the backend compiles, without gradients.
+
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
 """
@@ -27,6 +30,7 @@ else:
 
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
+compiled = _backend.compiled
 has_accelerator = _backend.has_accelerator
 matmul = _backend.matmul
 run = _backend.run

@@ -45,6 +45,19 @@ def scan(function, carry, xs):
     return jax.lax.scan(function, carry, xs)
 
 
+def compiled(network):
+    """The network as a compiled function, see `keras_drift.backend`."""
+    variables = network.variables
+
+    @jax.jit
+    def call(values, inputs):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return network(inputs, training=False)
+
+    return lambda inputs: call([v.value for v in variables], inputs)
+
+
 def matmul(x, y):
     """A product without the shortcuts of accelerators."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)

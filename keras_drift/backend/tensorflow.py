@@ -6,7 +6,15 @@ import tensorflow as tf
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 
-__all__ = ["has_accelerator", "matmul", "run", "scan", "step", "step_result"]
+__all__ = [
+    "compiled",
+    "has_accelerator",
+    "matmul",
+    "run",
+    "scan",
+    "step",
+    "step_result",
+]
 
 
 def run(model, state, function, *args):
@@ -45,6 +53,18 @@ def scan(function, carry, xs):
     )
     ys = [array.stack() for array in arrays]
     return carry, keras.tree.pack_sequence_as(first, ys)
+
+
+def compiled(network):
+    """The network as a compiled function, see `keras_drift.backend`."""
+    # One program for batches of any size.
+    signature = keras.tree.map_structure(
+        lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), network.input
+    )
+    return tf.function(
+        lambda inputs: network(inputs, training=False),
+        input_signature=[signature],
+    )
 
 
 def matmul(x, y):

@@ -7,6 +7,7 @@ from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 
 __all__ = [
+    "compiled",
     "distances",
     "dual_field",
     "has_accelerator",
@@ -34,6 +35,20 @@ def scan(function, carry, xs):
         carry, y = function(carry, x)
         turns.append(y)
     return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *turns)
+
+
+def compiled(network):
+    """The network without gradients, see `keras_drift.backend`."""
+
+    @torch.no_grad()
+    def call(inputs):
+        inputs = {
+            key: keras.ops.convert_to_tensor(value)
+            for key, value in inputs.items()
+        }
+        return network(inputs, training=False)
+
+    return call
 
 
 def matmul(x, y):

@@ -1,11 +1,10 @@
 """The energy distance."""
 
 import keras
-from keras import ops
 
 from keras_drift.metrics import samples
 from keras_drift.metrics.distance import Distance
-from keras_drift.ops import pairwise_distances
+from keras_drift.ops import mean_cost
 
 
 def energy_distance(x, y):
@@ -42,9 +41,9 @@ def energy_distance(x, y):
     - [Székely and Rizzo, 2013](https://doi.org/10.1016/j.jspi.2013.03.018)
     """
     x, y = samples.flatten_pair(x, y)
-    between = ops.mean(pairwise_distances(x, y))
-    within_x = ops.mean(pairwise_distances(x, x))
-    within_y = ops.mean(pairwise_distances(y, y))
+    between, within_x, within_y = (
+        mean_cost(pairs) for pairs in samples.all_pairs(x, y)
+    )
     return samples.root(2 * between - within_x - within_y)
 
 

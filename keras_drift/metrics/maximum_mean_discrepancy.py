@@ -1,11 +1,11 @@
 """The maximum mean discrepancy."""
 
 import keras
-from keras import ops
 
 from keras_drift import kernels
 from keras_drift.metrics import samples
 from keras_drift.metrics.distance import Distance
+from keras_drift.ops import mean_similarity
 
 
 def maximum_mean_discrepancy(x, y, kernel="gaussian"):
@@ -50,9 +50,10 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
     """
     kernel = kernels.get(kernel)
     x, y = samples.flatten_pair(x, y)
-    within_x = ops.mean(ops.exp(kernel(x, x)))
-    within_y = ops.mean(ops.exp(kernel(y, y)))
-    between = ops.mean(ops.exp(kernel(x, y)))
+    between, within_x, within_y = (
+        mean_similarity(pairs, kernel.scores())
+        for pairs in samples.all_pairs(x, y)
+    )
     return samples.root(within_x + within_y - 2 * between)
 
 

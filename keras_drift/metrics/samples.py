@@ -4,6 +4,9 @@ import math
 
 from keras import ops
 
+from keras_drift.ops import Cloud
+from keras_drift.ops import Pairs
+
 
 def flatten_pair(x, y):
     """Two sets of samples as float32 matrices `(n, d)` and `(m, d)`.
@@ -78,6 +81,12 @@ def split(y_true, y_pred, sample_weight=None):
         _thin(samples, size) for samples in (y_pred, y_true[1::2], y_true[0::2])
     )
     return generated, reference, real, size
+
+
+def all_pairs(x, y):
+    """Pairs between two sets, within the first and within the second."""
+    x, y = x[None], y[None]
+    return tuple(Pairs(a, Cloud(b)) for a, b in ((x, y), (x, x), (y, y)))
 
 
 def root(squared):

@@ -123,6 +123,7 @@ class DriftModel(keras.Model):
         self.drift_norm = keras.metrics.Mean(name="drift_norm")
         self.bandwidth_schedule = None
         self._traced_schedule = None
+        self._sampler = None
         self.callbacks_in_use = ()
         self.encoder.build((None, *generator.sample_shape))
         self.built = True
@@ -438,11 +439,20 @@ class DriftModel(keras.Model):
         # Full batches of few sizes, so that another `n` compiles nothing anew.
         size = min(batch_size, 1 << (n - 1).bit_length())
         padding = -n % size
-        inputs = {
-            key: np.concatenate([value, value[:1].repeat(padding, axis=0)])
-            for key, value in inputs.items()
-        }
-        return self.predict(inputs, batch_size=size, verbose=0)[:n]
+        if padding:
+            inputs = {
+                key: np.concatenate([value, value[:1].repeat(padding, axis=0)])
+                for key, value in inputs.items()
+            }
+        if self._sampler is None:
+            self._sampler = backend.compiled(self.generator)
+        # All are asked for before the first is waited for.
+        drawn = [
+            self._sampler({k: v[i : i + size] for k, v in inputs.items()})
+            for i in range(0, n, size)
+        ]
+        drawn = [ops.convert_to_numpy(samples) for samples in drawn]
+        return np.concatenate(drawn)[:n] if len(drawn) > 1 else drawn[0][:n]
 
     def _check_guidance(self, guidance):
         low = high = 1.0

@@ -2,6 +2,7 @@
 
 from keras_drift.ops.cloud import Cloud
 from keras_drift.ops.cloud import join
+from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
 from keras_drift.ops.fields import dual_field
@@ -12,26 +13,37 @@ from keras_drift.ops.pairs import checked_block_size
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.reductions import log_sum_over_points
+from keras_drift.ops.reductions import log_sum_over_samples
 from keras_drift.ops.reductions import mean_cost
+from keras_drift.ops.reductions import mean_similarity
 from keras_drift.ops.reductions import weighted_sums
 from keras_drift.ops.released import released_dual_field
 from keras_drift.ops.released import released_mean_distance
+from keras_drift.ops.sinkhorn import SinkhornPlan
+from keras_drift.ops.sinkhorn import sinkhorn
 
 __all__ = [
     "Block",
     "Cloud",
     "Pairs",
+    "SinkhornPlan",
     "barycentres",
     "checked_block_size",
     "dual_field",
     "geometric_softmax",
+    "half_squared_distances",
     "join",
     "log_sum_exp",
+    "log_sum_over_points",
+    "log_sum_over_samples",
     "mean_cost",
+    "mean_similarity",
     "pairwise_distances",
     "released_dual_field",
     "released_mean_distance",
     "row_field",
+    "sinkhorn",
     "squared_distances",
     "weighted_sums",
 ]

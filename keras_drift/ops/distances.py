@@ -45,6 +45,11 @@ def squared_distances(x, y):
     return _squares_minus_products(x, y)
 
 
+def half_squared_distances(x, y):
+    """Halves of `squared_distances`: the cost of optimal transport."""
+    return 0.5 * squared_distances(x, y)
+
+
 def _sum_of_squared_differences(x, y):
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
     return sum(

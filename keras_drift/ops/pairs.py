@@ -1,6 +1,5 @@
 """All pairs of two sets, visited block by block: the only loop over pairs."""
 
-import functools
 import math
 from typing import Any
 from typing import NamedTuple
@@ -63,7 +62,7 @@ class Pairs:
 
     Reductions over pairs compute the costs of one block of them, use them and
     drop them, so that memory grows with the number of samples only. Costs that
-    fit into one block are kept: in compiled code, make pairs inside of it.
+    fit into one block are kept.
 
     Args:
         x: float tensor `(groups, n, d)`, the samples.
@@ -82,6 +81,9 @@ class Pairs:
         shape = (x.shape[0], x.shape[1], self.points.shape[1])
         sizes = _block_shape(*shape, block_size)
         self._cuts = tuple(map(_Cut, shape, sizes))
+        # Several folds share them; where they are not used, they are not
+        # computed in compiled code.
+        self._costs = cost(x, self.points) if self.is_whole else None
 
     @property
     def points(self):
@@ -179,7 +181,7 @@ class Pairs:
         weights = None
         if self.cloud.weights is not None:
             weights = ops.swapaxes(columns.pop(), -1, -2)
-        costs = self._all_costs if self.is_whole else self.cost(x, points)
+        costs = self._costs if self.is_whole else self.cost(x, points)
         absent = self._absent(
             row_turn, ops.shape(x)[-2], column_turn, ops.shape(points)[-2]
         )
@@ -200,11 +202,6 @@ class Pairs:
                     beyond if absent is None else ops.logical_or(absent, beyond)
                 )
         return absent
-
-    @functools.cached_property
-    def _all_costs(self):
-        # Several folds share them.
-        return self.cost(self.x, self.points)
 
 
 class _Cut:

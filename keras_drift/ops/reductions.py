@@ -24,6 +24,20 @@ def mean_cost(*pairs):
     return total / ops.maximum(mass, 1e-30)
 
 
+def mean_similarity(pairs, scores):
+    """Weighted mean of `exp(score)` over all pairs and scores: a scalar."""
+
+    def function(rows, columns, block):
+        (totals,) = rows
+        for score in scores:
+            counted = block.count(ops.exp(score(block.costs)))
+            totals = totals + ops.sum(counted, axis=-1, keepdims=True)
+        return (totals,), columns
+
+    (totals,), _ = pairs.fold(function, _zero, _nothing)
+    return ops.sum(totals) / (len(scores) * pairs.total_weight())
+
+
 def log_sum_exp(pairs, scores):
     """Logarithms of the sums of `exp(score)`, in both directions.
 
@@ -46,10 +60,7 @@ def log_sum_exp(pairs, scores):
         for k, score in enumerate(scores):
             logits = score(block.costs)
             rows[k] = _add_to_sum(rows[k], block.weigh(logits), axis=-1)
-            unweighted = block.fill(logits, float("-inf"))
-            columns[k] = _turned(
-                _add_to_sum(_turned(columns[k]), unweighted, axis=-2)
-            )
+            columns[k] = _add_over_samples(columns[k], block, logits)
         return tuple(rows), tuple(columns)
 
     states = pairs.fold(function, start, start)
@@ -57,6 +68,42 @@ def log_sum_exp(pairs, scores):
         tuple(_log(*state)[..., 0] for state in of_score)
         for of_score in zip(*states, strict=True)
     ]
+
+
+def log_sum_over_points(pairs, score, column_logs):
+    """`log sum_j w_j exp(score_ij + column_logs_j)`, sample by sample.
+
+    Args:
+        pairs: `Pairs`.
+        score: callable, see above.
+        column_logs: float tensor `(groups, m)`.
+
+    Returns:
+        `(groups, n)`, minus infinity for a sum of nothing.
+    """
+
+    def function(rows, columns, block):
+        logits = score(block.costs) + ops.swapaxes(block.columns[0], -1, -2)
+        return _add_to_sum(rows, block.weigh(logits), axis=-1), columns
+
+    columns = (_finite(column_logs)[..., None],)
+    rows, _ = pairs.fold(function, _empty_sum, _nothing, (), columns)
+    return _log(*rows)[..., 0]
+
+
+def log_sum_over_samples(pairs, score, row_logs):
+    """`log sum_i exp(score_ij + row_logs_i)`, point by point: `(groups, m)`.
+
+    The other direction of `log_sum_over_points`, for `row_logs` `(groups, n)`.
+    """
+
+    def function(rows, columns, block):
+        logits = score(block.costs) + block.rows[0]
+        return rows, _add_over_samples(columns, block, logits)
+
+    rows = (_finite(row_logs)[..., None],)
+    _, columns = pairs.fold(function, _nothing, _empty_sum, rows)
+    return _log(*columns)[..., 0]
 
 
 def barycentres(pairs, scores):
@@ -187,6 +234,11 @@ def _add_to_sum(state, logits, axis):
     new_top = _top(top, logits, axis)
     added = ops.sum(ops.exp(logits - new_top), axis=axis, keepdims=True)
     return new_top, mass * ops.exp(top - new_top) + added
+
+
+def _add_over_samples(state, block, logits):
+    logits = block.fill(logits, float("-inf"))
+    return _turned(_add_to_sum(_turned(state), logits, axis=-2))
 
 
 def _top(top, logits, axis):

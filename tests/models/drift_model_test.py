@@ -442,6 +442,36 @@ def test_labels_are_one_or_many_or_all_in_turn(classes):
     assert model.generate(labels=1, seed=0).shape == (1, 2)
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing")
+def test_another_number_of_samples_compiles_nothing(monkeypatch):
+    model = DriftModel(generators.MLP(output_dim=2, hidden_dims=(4,)), seed=0)
+    network = type(model.generator)
+    traces, call = [], network.call
+    monkeypatch.setattr(
+        network,
+        "call",
+        lambda self, *args, **kwargs: (
+            traces.append(args),
+            call(self, *args, **kwargs),
+        )[1],
+    )
+    for n in (200, 129, 256, 1000, 2049):
+        assert len(model.generate(n, seed=0)) == n
+        assert len(traces) == 1
+
+
+def test_generated_samples_follow_the_weights(points):
+    """Compiled once, whatever the weights are by then."""
+    model = DriftModel(generators.MLP(output_dim=2, hidden_dims=(4,)), seed=0)
+    before = model.generate(3, seed=0)
+    for variable in model.generator.trainable_variables:
+        variable.assign(variable * 0 + 0.5)
+    after = model.generate(3, seed=0)
+    assert np.all(after != before)
+    inputs = model.generator.sample_inputs(3, seed=0)
+    np.testing.assert_allclose(after, numpy(model(inputs)), rtol=1e-5)
+
+
 def test_noise_alone_can_be_given_to_predict(points):
     model = DriftModel(small_mlp(), seed=0)
     assert model.predict(np.zeros((3, 8)), verbose=0).shape == (3, 2)

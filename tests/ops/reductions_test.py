@@ -11,7 +11,10 @@ from keras_drift.ops import Pairs
 from keras_drift.ops import barycentres
 from keras_drift.ops import geometric_softmax
 from keras_drift.ops import log_sum_exp
+from keras_drift.ops import log_sum_over_points
+from keras_drift.ops import log_sum_over_samples
 from keras_drift.ops import mean_cost
+from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
 
 NOTHING = float("-inf")
@@ -90,6 +93,33 @@ def test_mean_cost(case, block_size):
 def test_mean_cost_of_nothing_is_zero():
     x = ops.ones((1, 1, 2))
     assert float(mean_cost(Pairs(x, Cloud(x, None, True)))) == 0
+
+
+@each_block_size
+def test_mean_similarity(case, block_size):
+    found = contracts.in_one_program(
+        lambda: mean_similarity(case.pairs(block_size), SCORES)
+    )()
+    values = np.mean([np.exp(score(case.costs)) for score in SCORES], axis=0)
+    close(found, np.average(values, weights=case.counts))
+
+
+@each_block_size
+def test_log_sums_with_logs_of_rows_and_columns(case, block_size):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(GROUPS, SAMPLES)).astype("float32")
+    columns = rng.normal(size=(GROUPS, POINTS)).astype("float32")
+    over_points, over_samples = contracts.in_one_program(
+        lambda: (
+            log_sum_over_points(case.pairs(block_size), near, columns),
+            log_sum_over_samples(case.pairs(block_size), near, rows),
+        )
+    )()
+    logits = near(case.costs)
+    with_columns = logits + columns[:, None, :]
+    close(over_points, special.logsumexp(with_columns, 2, case.counts))
+    with_rows = logits + rows[:, :, None]
+    close(over_samples, special.logsumexp(with_rows, 1, case.present))
 
 
 @each_block_size
