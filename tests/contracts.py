@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-ON_JAX = keras.backend.backend() == "jax"
+BACKEND = keras.backend.backend()
+ON_JAX = BACKEND == "jax"
 HALVES = ("float16", "bfloat16")
 
 

@@ -198,6 +198,48 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.parametrize("block_size", [None, (5, 7)])
+@pytest.mark.parametrize("dim", [3, 64])
+@each_normalization
+@each_kernel
+def test_float32_is_within_a_hundred_thousandth(
+    name, normalization, dim, block_size
+):
+    """Of float64, with all pairs at once and block by block."""
+    x, y, u = draw((2, 12, dim), (2, 20, dim), (2, 6, dim))
+    y = y + 0.5
+    drift = make(name, normalization, relative=True, block_size=block_size)
+    found = contracts.in_one_program(
+        lambda x, y, u: drift(x, y, unconditional=u)
+    )(x, y, u)
+    expected, _ = velocity_by_hand(
+        KERNELS[name][2],
+        normalization,
+        x,
+        y,
+        u=u,
+        relative=True,
+        unit_rms=normalization == "dual",
+    )
+    np.testing.assert_allclose(
+        contracts.numpy(found), expected, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@each_normalization
+def test_blocks_run_inside_of_a_program(normalization, jit_compile):
+    if contracts.BACKEND == "torch" and jit_compile:
+        pytest.skip("PyTorch compiles nothing here")
+    x, y, z, _ = draw(*SIZES)
+    whole = make("gaussian", normalization)
+    cut = make("gaussian", normalization, block_size=(2, 3))
+    found = contracts.compiled(cut, x, y, z, jit_compile=jit_compile)
+    np.testing.assert_allclose(
+        found, contracts.numpy(whole(x, y, z)), rtol=1e-4, atol=1e-5
+    )
+
+
 @each_normalization
 @each_kernel
 def test_matches_the_formula(name, normalization):

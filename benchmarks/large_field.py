@@ -1,0 +1,47 @@
+"""One large drift in a process of its own: seconds and megabytes, as JSON.
+
+KERAS_BACKEND=jax python benchmarks/large_field.py 8192 8192 64
+"""
+
+import argparse
+import json
+import time
+
+import measuring
+import operators
+import peers
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("generated", type=int)
+    parser.add_argument("positives", type=int)
+    parser.add_argument("dim", type=int)
+    parser.add_argument("--official", help="measure this checkout instead")
+    args = parser.parse_args()
+    shape = (1, args.generated, args.positives, 0, args.dim)
+    x, positives, _ = operators.clouds(*shape)
+    if args.official:
+        peers.official(args.official)
+        turn = peers.official_loss_and_gradient(x, positives, x[:, :0])
+    else:
+        function = operators.loss_and_gradient(operators.dual_drift())
+        # What a backend allocates once and for all is not counted.
+        small = operators.clouds(1, 64, 64, 0, args.dim)
+        measuring.wait(function(*small[:2]))
+        turn = lambda: function(x, positives)  # noqa: E731
+    before = measuring.peak_megabytes()
+    times = []
+    for _ in range(3 if args.generated <= 16384 else 2):
+        start = time.perf_counter()
+        measuring.wait(turn())
+        times.append(time.perf_counter() - start)
+    found = {
+        "seconds": min(times),
+        "megabytes": measuring.peak_megabytes() - before,
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What the benchmarks time: drifts, their loss and its gradient."""
+
+import math
+
+import measuring
+from keras import ops
+
+import keras_drift as kd
+
+BANDWIDTHS = (0.02, 0.05, 0.2)
+
+
+def dual_drift():
+    """The recipe for images, with three bandwidths."""
+    kernel = kd.kernels.Laplacian(BANDWIDTHS)
+    return kd.drifts.KernelDrift(kernel, normalization="dual")
+
+
+def loss_and_gradient(drift):
+    """The loss of a drifting model and its gradient, in closed form.
+
+    The target `x + V` is frozen, so the gradient of the mean of `(V / unit)**2`
+    is `-2 V / unit**2` over the number of coordinates.
+    """
+
+    def function(x, positives, unconditional=None):
+        options = {}
+        if unconditional is not None:
+            options["unconditional"] = unconditional
+        field = drift.field(x, positives, **options)
+        step = field.velocity / field.unit
+        gradient = step * (-2.0 / field.unit / math.prod(x.shape))
+        return ops.mean(ops.square(step)), gradient
+
+    return measuring.compiled(function)
+
+
+def clouds(groups, generated, positives, unconditional, dim):
+    """Samples, positives half a unit away, and unconditional data or None."""
+    return (
+        measuring.draw(groups, generated, dim),
+        measuring.draw(groups, positives, dim, seed=1, shift=0.5),
+        measuring.draw(groups, unconditional, dim, seed=2)
+        if unconditional
+        else None,
+    )
+
+
+def work(groups, generated, positives, unconditional, dim):
+    """Pairs, and the operations that distances and fields cannot do without."""
+    points = generated + positives + unconditional
+    pairs = groups * generated * points
+    return pairs, 2 * dim * pairs * (1 + len(BANDWIDTHS))

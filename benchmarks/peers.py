@@ -1,0 +1,133 @@
+"""Other implementations to compare with, from a checkout of theirs.
+
+The official JAX release is `lambertae/drifting`; a PyTorch port is
+`b-vitamins/kinetic-drifting`, or any with a `drift_loss` of the same arguments
+in `drift_loss.py`.
+"""
+
+import importlib
+import sys
+import types
+
+import measuring
+
+
+def official(folder):
+    """Makes the official release importable with a current JAX."""
+    if folder is None or measuring.BACKEND != "jax":
+        return False
+    import jax.numpy as jnp
+
+    clip = jnp.clip
+    # JAX has dropped the names of the bounds that the release uses.
+    jnp.clip = lambda x, min=None, max=None, *, a_min=None, a_max=None: clip(
+        x, min if a_min is None else a_min, max if a_max is None else a_max
+    )
+    sys.path.insert(0, str(folder))
+    return True
+
+
+def official_loss_and_gradient(x, positives, unconditional):
+    """A function like `drift.loss_and_gradient`, jitted."""
+    import jax
+
+    with _stand_ins("einops"):
+        from drift_loss import drift_loss
+
+    def loss(x):
+        return drift_loss(x, positives, unconditional)[0].mean()
+
+    step = jax.jit(jax.value_and_grad(loss))
+    return lambda: step(x)
+
+
+def official_bank(**kwargs):
+    from memory_bank import ArrayMemoryBank
+
+    return ArrayMemoryBank(**kwargs)
+
+
+def official_step(labels, positives, unconditional, generated, config):
+    """One training step of their network and loss, with plain Adam."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    with _stand_ins("einops"):
+        from drift_loss import drift_loss
+    from models.generator import DitGen
+    from utils.hsdp_util import set_global_mesh
+
+    set_global_mesh(1)
+    network = DitGen(**config)
+    key = jax.random.key(0)
+    labels = jnp.repeat(labels, generated)
+    rngs = {"params": key, "noise": key}
+    optimizer = optax.adam(1e-4)
+    parameters = network.init(rngs, labels)
+    state = optimizer.init(parameters)
+    groups = positives.shape[0]
+
+    def flat(samples):
+        return samples.reshape(groups, -1, samples[0, 0].size)
+
+    def loss(parameters, key):
+        samples = network.apply(parameters, labels, rngs={"noise": key})
+        samples = samples["samples"].reshape(groups, generated, -1)
+        losses, _ = drift_loss(samples, flat(positives), flat(unconditional))
+        return losses.mean()
+
+    @jax.jit
+    def step(parameters, state, key):
+        value, gradient = jax.value_and_grad(loss)(parameters, key)
+        updates, state = optimizer.update(gradient, state, parameters)
+        return optax.apply_updates(parameters, updates), state, value
+
+    held = [parameters, state, key]
+
+    def turn():
+        held[2], now = jax.random.split(held[2])
+        held[0], held[1], value = step(held[0], held[1], now)
+        return value
+
+    return turn
+
+
+def torch_port_loss_and_gradient(folder, x, positives, unconditional):
+    """A function like `drift.loss_and_gradient`, or `None` without a port."""
+    if folder is None or measuring.BACKEND != "torch":
+        return None
+    import torch
+
+    sys.path.insert(0, str(folder))
+    try:
+        drift_loss = importlib.import_module("kdrifting.losses").drift_loss
+    except ModuleNotFoundError:
+        drift_loss = importlib.import_module("drift_loss").drift_loss
+
+    @torch.enable_grad()
+    def turn():
+        leaf = x.clone().requires_grad_()
+        drift_loss(leaf, positives, unconditional)[0].mean().backward()
+        return leaf.grad
+
+    return turn
+
+
+class _stand_ins:  # noqa: N801 - reads as a statement
+    """Modules that are imported but not used, where they are missing."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __enter__(self):
+        for name in self.names:
+            try:
+                importlib.import_module(name)
+            except ModuleNotFoundError:
+                module = types.ModuleType(name)
+                module.repeat = module.rearrange = None
+                sys.modules[name] = module
+
+    def __exit__(self, *_):
+        return False
