@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
 
-.PHONY: demo test test-slow lint format $(BACKENDS:%=test-%) clean
+.PHONY: demo test test-slow bench lint format $(BACKENDS:%=test-%) clean
 
 demo: $(VENV)/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/digits.py
@@ -37,6 +37,11 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/.test
 test-slow: $(VENV)/.test
 	for backend in $(BACKENDS); do \
 		KERAS_BACKEND=$$backend $(PYTEST) -m slow || exit 1; done
+
+# BENCH="--official DIR" measures a checkout of the official release as well.
+bench: $(VENV)/.test
+	$(PIP) -e ".[bench]"
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python benchmarks/bench.py $(BENCH)
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)

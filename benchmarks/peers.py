@@ -31,8 +31,8 @@ def official_loss_and_gradient(x, positives, unconditional):
     """A function like `drift.loss_and_gradient`, jitted."""
     import jax
 
-    with _stand_ins("einops"):
-        from drift_loss import drift_loss
+    _stand_in_for("einops")
+    from drift_loss import drift_loss
 
     def loss(x):
         return drift_loss(x, positives, unconditional)[0].mean()
@@ -53,8 +53,8 @@ def official_step(labels, positives, unconditional, generated, config):
     import jax.numpy as jnp
     import optax
 
-    with _stand_ins("einops"):
-        from drift_loss import drift_loss
+    _stand_in_for("einops")
+    from drift_loss import drift_loss
     from models.generator import DitGen
     from utils.hsdp_util import set_global_mesh
 
@@ -114,20 +114,11 @@ def torch_port_loss_and_gradient(folder, x, positives, unconditional):
     return turn
 
 
-class _stand_ins:  # noqa: N801 - reads as a statement
-    """Modules that are imported but not used, where they are missing."""
-
-    def __init__(self, *names):
-        self.names = names
-
-    def __enter__(self):
-        for name in self.names:
-            try:
-                importlib.import_module(name)
-            except ModuleNotFoundError:
-                module = types.ModuleType(name)
-                module.repeat = module.rearrange = None
-                sys.modules[name] = module
-
-    def __exit__(self, *_):
-        return False
+def _stand_in_for(name):
+    """A module that is imported but not used, where it is missing."""
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        module = types.ModuleType(name)
+        module.repeat = module.rearrange = None
+        sys.modules[name] = module

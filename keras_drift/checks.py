@@ -41,6 +41,19 @@ def non_negative_integer(
     return _integer(name, value, meaning, lowest=0)
 
 
+def block_size(value):
+    """Two ints, of samples and of points, or `None`."""
+    if value is None:
+        return None
+    sizes = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(sizes) != 2:
+        raise ValueError(
+            "`block_size` is one number, or two: of samples and of points. "
+            f"Received: block_size={value!r}"
+        )
+    return tuple(positive_integer("block_size", size) for size in sizes)
+
+
 def choice(name, value, options):
     """Returns `value`, which must be one of the strings in `options`."""
     if value not in options:

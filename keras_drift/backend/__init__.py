@@ -12,8 +12,10 @@ along the first axes of the tensors in `xs`, of static length, and returns
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU.
 
-`compiled(network)` is a function from a dict of arrays to what the network
-makes of them, compiled where the backend compiles, without gradients.
+`sync(model)` makes sure that the variables of a model hold their values, which
+travel with the step while JAX trains. `compiled(network)` is a function from a
+dict of arrays to what the network makes of them, compiled where the backend
+compiles, without gradients.
 
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
@@ -37,3 +39,4 @@ run = _backend.run
 scan = _backend.scan
 step = _backend.step
 step_result = _backend.step_result
+sync = _backend.sync

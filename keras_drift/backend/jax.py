@@ -45,6 +45,11 @@ def scan(function, carry, xs):
     return jax.lax.scan(function, carry, xs)
 
 
+def sync(model):
+    """Gives the variables of a model in training their values back."""
+    model.jax_state_sync()
+
+
 def compiled(network):
     """The network as a compiled function, see `keras_drift.backend`."""
     variables = network.variables

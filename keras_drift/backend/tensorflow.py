@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
+from keras_drift.backend.in_place import sync
 
 __all__ = [
     "compiled",
@@ -14,6 +15,7 @@ __all__ = [
     "scan",
     "step",
     "step_result",
+    "sync",
 ]
 
 
@@ -68,10 +70,33 @@ def compiled(network):
 
 
 def matmul(x, y):
-    """A product; TensorFlow sets its precision for the whole program."""
-    return tf.matmul(x, y)
+    """A product without the shortcut that GPUs take, see `exact_matmul`."""
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    if not (tf32 and has_accelerator()):
+        return tf.matmul(x, y)
+    return exact_matmul(x, y)
+
+
+def exact_matmul(x, y):
+    """A float32 product as three of numbers that TF32 holds exactly.
+
+    TF32 keeps 10 bits of a factor: its head. What a head leaves over, the tail,
+    is so small that its own rounding does not matter.
+    """
+    x_head, y_head = _head(x), _head(y)
+    return (
+        tf.matmul(x_head, y_head)
+        + tf.matmul(x_head, y - y_head)
+        + tf.matmul(x - x_head, y)
+    )
+
+
+def _head(x):
+    bits = tf.bitcast(x, tf.int32)
+    return tf.bitcast(tf.bitwise.bitwise_and(bits, -(2**13)), tf.float32)
 
 
 def has_accelerator():
     """Whether tensors live on anything but a CPU."""
-    return bool(tf.config.list_logical_devices("GPU"))
+    devices = tf.config.list_logical_devices()
+    return any(device.device_type != "CPU" for device in devices)

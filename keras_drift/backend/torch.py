@@ -5,6 +5,7 @@ import torch
 
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
+from keras_drift.backend.in_place import sync
 
 __all__ = [
     "compiled",
@@ -16,6 +17,7 @@ __all__ = [
     "scan",
     "step",
     "step_result",
+    "sync",
 ]
 
 
@@ -79,9 +81,13 @@ def dual_field(scores, positives, negatives):
         For each score the velocities, or `None` if gradients are wanted.
     """
     blocks = negatives, positives
-    costs = torch.cat([block.costs for block in blocks], dim=-1)
-    if costs.requires_grad:
+    if any(
+        tensor is not None and tensor.requires_grad
+        for block in blocks
+        for tensor in (block.costs, block.points, block.weights)
+    ):
         return None
+    costs = torch.cat([block.costs for block in blocks], dim=-1)
     sizes = [block.costs.shape[-1] for block in blocks]
     weights = None
     if any(block.weights is not None for block in blocks):
@@ -94,11 +100,11 @@ def dual_field(scores, positives, negatives):
             ],
             dim=-1,
         )
-    # A softmax over nothing is not a number.
-    may_be_empty = weights is not None or costs.shape[1] == 1
     velocities = []
     for score in scores:
         logits = score(costs)
+        if logits.requires_grad:
+            return None
         logits = logits.clone() if logits is costs else logits
         for block, part in zip(blocks, logits.split(sizes, -1), strict=True):
             if block.absent is not None:  # self-pairs
@@ -108,8 +114,8 @@ def dual_field(scores, positives, negatives):
             affinities *= weights
             logits += torch.log(weights)
         affinities.mul_(logits.softmax(dim=-1)).sqrt_()
-        if may_be_empty:
-            affinities.nan_to_num_(0.0)
+        # A softmax of nothing is not a number.
+        affinities.masked_fill_(logits.isneginf(), 0.0)
         repel, attract = affinities.split(sizes, dim=-1)
         attraction = attract.sum(dim=-1, keepdim=True)
         attract *= repel.sum(dim=-1, keepdim=True)

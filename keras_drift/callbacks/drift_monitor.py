@@ -118,8 +118,10 @@ class DriftMonitor(keras.callbacks.Callback):
     def _norm(self):
         # Watching must not change training: the noise goes on where it was.
         state = np.array(self.model.seed_generator.state)
+        # One batch: the norm of a short last one would count as much.
+        size = len(self.samples) if self.labels is None else None
         logs = self.model.evaluate(
-            self.samples, self.labels, verbose=0, return_dict=True
+            self.samples, self.labels, size, verbose=0, return_dict=True
         )
         self.model.seed_generator.state.assign(state)
         return float(logs["drift_norm"])

@@ -105,6 +105,12 @@ class MemoryBank:
                 f"`samples` must be (n, *{self.sample_shape}), as the bank was "
                 f"made for. Received: samples.shape={samples.shape}"
             )
+        if samples.dtype.kind != "f":
+            raise ValueError(
+                "`samples` must be floats. Scale images to [-1, 1] first, as "
+                'in `samples.astype("float32") / 127.5 - 1`. '
+                f"Received: samples.dtype={samples.dtype}"
+            )
         rings = self._rings(labels, len(samples))
         if not len(samples):
             return
@@ -134,7 +140,8 @@ class MemoryBank:
             without classes.
         """
         checks.positive_integer("n", n)
-        rings = self._rings(labels, 1 if labels is None else len(labels))
+        labels = None if labels is None else np.asarray(labels)
+        rings = self._rings(labels, 1 if labels is None else labels.size)
         counts = self.counts[rings]
         if not counts.all():
             raise ValueError(
@@ -195,16 +202,22 @@ class MemoryBank:
             with open(path, "rb") as file, np.load(file) as arrays:
                 parts = dict(arrays)
             state = json.loads(str(parts["state"]))
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            random = state.pop("random")
+            bank = cls(**state)
+            bank._rng.bit_generator.state = random
+            bank.counts, bank._next = parts["counts"], parts["next"]
+            bank._rows[bank._filled()] = parts["rows"]
+        except (
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            zipfile.BadZipFile,
+        ) as error:
             raise ValueError(
                 "This is not a file that `MemoryBank.save` wrote, or it is "
                 f"damaged. Received: path={str(path)!r}"
             ) from error
-        random = state.pop("random")
-        bank = cls(**state)
-        bank._rng.bit_generator.state = random
-        bank.counts, bank._next = parts["counts"], parts["next"]
-        bank._rows[bank._filled()] = parts["rows"]
         return bank
 
     def _filled(self):

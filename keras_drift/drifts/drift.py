@@ -9,7 +9,6 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
-from keras_drift.ops import checked_block_size
 from keras_drift.ops import join
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
@@ -97,7 +96,7 @@ class Drift(keras.layers.Layer):
             "self_interaction", self_interaction, SELF_INTERACTIONS
         )
         self.unit_rms = bool(unit_rms)
-        self.block_size = checked_block_size(block_size)
+        self.block_size = checks.block_size(block_size)
         self.built = True
 
     def velocities(self, x, positives, negatives, unit):
@@ -148,7 +147,7 @@ class Drift(keras.layers.Layer):
     def unit(self, x, positives, negatives):
         """The unit of length per coordinate. Defaults to 1."""
         del x, positives, negatives  # absolute distances
-        return ops.ones(())
+        return ops.ones((), "float32")
 
     def call(self, x, positives, negatives=None, **options):
         return self.field(x, positives, negatives, **options).velocity
@@ -223,7 +222,8 @@ class Drift(keras.layers.Layer):
             raise ValueError(
                 "`velocities` returns a list of fields `(groups, n, d)`, one "
                 "for each bandwidth; for one, `[velocity]`. "
-                f"Received: {fields!r} from `{type(self).__name__}`"
+                f"Received: {type(fields).__name__} from "
+                f"`{type(self).__name__}`"
             )
         mean_squares = [ops.mean(ops.square(field)) for field in fields]
         norm = ops.sqrt(ops.stack(mean_squares) * x.shape[-1])

@@ -51,7 +51,8 @@ class KernelDrift(Drift):
             of the paper does, to continue from its checkpoints: floored
             affinities, a mean distance that counts self-pairs, weights outside
             of the softmaxes. Needs `"dual"`, relative distances, unit fields
-            and excluded self-interaction. Defaults to `False`.
+            and excluded self-interaction, and keeps all pairs in memory,
+            whatever the `block_size`. Defaults to `False`.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
@@ -139,7 +140,7 @@ class KernelDrift(Drift):
 
     def unit(self, x, positives, negatives):
         if not self.relative:
-            return ops.ones(())
+            return ops.ones((), "float32")
         # So that the mean distance over all coordinates is one.
         root_dim = math.sqrt(x.shape[-1])
         if self.released_parity:

@@ -446,12 +446,15 @@ class DriftModel(keras.Model):
             }
         if self._sampler is None:
             self._sampler = backend.compiled(self.generator)
-        # All are asked for before the first is waited for.
-        drawn = [
-            self._sampler({k: v[i : i + size] for k, v in inputs.items()})
-            for i in range(0, n, size)
-        ]
-        drawn = [ops.convert_to_numpy(samples) for samples in drawn]
+        backend.sync(self)
+        drawn = []
+        for i in range(0, n, size):
+            batch = {key: value[i : i + size] for key, value in inputs.items()}
+            drawn.append(self._sampler(batch))
+            # The next batch is asked for before this one is waited for.
+            if len(drawn) > 1:
+                drawn[-2] = ops.convert_to_numpy(drawn[-2])
+        drawn[-1] = ops.convert_to_numpy(drawn[-1])
         return np.concatenate(drawn)[:n] if len(drawn) > 1 else drawn[0][:n]
 
     def _check_guidance(self, guidance):

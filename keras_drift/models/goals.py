@@ -1,5 +1,6 @@
 """Where the drift wants each feature of the generated samples to be."""
 
+import keras
 from keras import ops
 
 
@@ -23,11 +24,17 @@ def find(model, features, x, y, weights):
         the feature, `"unit"` and `"norm"` as in a `drifts.Field`.
     """
     groups = ops.shape(y)[0]
-    sets = {"positives": _encode(model, y)}
+    count = model.num_generated or y.shape[1]
+    # How many there are of each in a group, and their features.
+    sets = {"positives": (y.shape[1], _encode(model, y))}
     if "negatives" in x:
-        sets["negatives"] = model.encoder(x["negatives"])
+        negatives = model.encoder(x["negatives"])
+        if model.stop_gradient:
+            negatives = keras.tree.map_structure(ops.stop_gradient, negatives)
+        sets["negatives"] = (count, negatives)
     if "unconditional" in x:
-        sets["unconditional"] = _encode(model, x["unconditional"])
+        extra = x["unconditional"]
+        sets["unconditional"] = (extra.shape[1], _encode(model, extra))
     goals = {}
     for name, feature in features.items():
         feature = ops.cast(feature, "float32")
@@ -35,11 +42,11 @@ def find(model, features, x, y, weights):
             feature = ops.stop_gradient(feature)
         tokens = feature.shape[1]
         grouped = {
-            key: _group_by_place(value[name], groups)
-            for key, value in sets.items()
+            key: _group_by_place(value[name], groups, size)
+            for key, (size, value) in sets.items()
         }
         field = model.drift.field(
-            _group_by_place(feature, groups),
+            _group_by_place(feature, groups, count),
             **grouped,
             positive_weights=_for_places(weights, tokens),
             unconditional_weights=_for_places(
@@ -76,13 +83,15 @@ def _encode(model, samples):
     return {name: ops.stop_gradient(f) for name, f in features.items()}
 
 
-def _group_by_place(feature, groups):
+def _group_by_place(feature, groups, count):
     """`(groups * n, tokens, dim)` to `(groups * tokens, n, dim)`."""
     _, tokens, dim = feature.shape
-    feature = ops.reshape(feature, (groups, -1, tokens, dim))
+    # A program may know the size of a group, but not the number of groups.
+    sizes = (groups, -1) if count is None else (-1, count)
+    feature = ops.reshape(feature, (*sizes, tokens, dim))
     feature = ops.transpose(feature, (0, 2, 1, 3))
-    count = ops.shape(feature)[2]
-    return ops.reshape(feature, (groups * tokens, count, dim))
+    sizes = (groups * tokens, -1) if count is None else (-1, count)
+    return ops.reshape(feature, (*sizes, dim))
 
 
 def _ungroup(velocity, like):

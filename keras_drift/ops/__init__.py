@@ -9,7 +9,6 @@ from keras_drift.ops.fields import dual_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
-from keras_drift.ops.pairs import checked_block_size
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
@@ -29,7 +28,6 @@ __all__ = [
     "Pairs",
     "SinkhornPlan",
     "barycentres",
-    "checked_block_size",
     "dual_field",
     "geometric_softmax",
     "half_squared_distances",

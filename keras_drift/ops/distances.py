@@ -33,9 +33,9 @@ def pairwise_distances(x, y):
         return backend.distances(*_about_a_centre(x, y), exact=few)
     squared = squared_distances(x, y)
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
-    apart = squared > 0
-    roots = ops.sqrt(ops.where(apart, squared, 1.0))
-    return ops.where(apart, roots, 0.0)
+    coincident = squared == 0
+    roots = ops.sqrt(ops.where(coincident, 1.0, squared))
+    return ops.where(coincident, 0.0, roots)
 
 
 def squared_distances(x, y):

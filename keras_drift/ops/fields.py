@@ -72,14 +72,14 @@ def _dual_field_at_once(scores, positives, negatives):
         attraction = ops.sum(attract, axis=-1, keepdims=True)
         repulsion = ops.sum(repel, axis=-1, keepdims=True)
         velocities.append(
-            ops.matmul(repulsion * attract, positives.points)
-            - ops.matmul(attraction * repel, negatives.points)
+            backend.matmul(repulsion * attract, positives.points)
+            - backend.matmul(attraction * repel, negatives.points)
         )
     return velocities
 
 
 def _means_near(scores, pairs):
     return [
-        ops.where(log_mass[..., None] > float("-inf"), means, pairs.x)
+        ops.where(log_mass[..., None] == float("-inf"), pairs.x, means)
         for means, log_mass in barycentres(pairs, scores)
     ]

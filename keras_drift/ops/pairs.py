@@ -62,7 +62,9 @@ class Pairs:
 
     Reductions over pairs compute the costs of one block of them, use them and
     drop them, so that memory grows with the number of samples only. Costs that
-    fit into one block are kept.
+    fit into one block are kept. A gradient through many blocks keeps them all;
+    a drift that is held fixed needs none. On JAX, compile what folds over many
+    blocks: outside of `jit`, every call would compile its loop anew.
 
     Args:
         x: float tensor `(groups, n, d)`, the samples.
@@ -79,6 +81,12 @@ class Pairs:
         self.cloud = cloud
         self.cost = cost
         shape = (x.shape[0], x.shape[1], self.points.shape[1])
+        if 0 in shape:
+            raise ValueError(
+                "Pairs need at least one sample and one point. Received: "
+                f"x.shape={tuple(x.shape)}, "
+                f"points.shape={tuple(self.points.shape)}"
+            )
         sizes = _block_shape(*shape, block_size)
         self._cuts = tuple(map(_Cut, shape, sizes))
         # Several folds share them; where they are not used, they are not
@@ -257,7 +265,7 @@ def _loop(function, carry, xs):
 
 def _block_shape(groups, n, m, block_size):
     """How many groups, samples and points make a block; `None` for all."""
-    block_size = checked_block_size(block_size)
+    block_size = checks.block_size(block_size)
     if n is None or m is None:
         return None, None, None
     if block_size is not None:
@@ -274,17 +282,3 @@ def _block_shape(groups, n, m, block_size):
     if groups is None:
         return None, height, width
     return min(groups, max(1, limit // (height * width))), height, width
-
-
-def checked_block_size(block_size):
-    """Two ints, how many samples and how many points, or `None`."""
-    if block_size is None:
-        return None
-    if not isinstance(block_size, (tuple, list)):
-        block_size = (block_size, block_size)
-    if len(block_size) != 2:
-        raise ValueError(
-            "`block_size` is one number, or two: of samples and of points. "
-            f"Received: block_size={block_size!r}"
-        )
-    return tuple(checks.positive_integer("block_size", s) for s in block_size)

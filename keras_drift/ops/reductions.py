@@ -10,6 +10,8 @@ import functools
 import keras
 from keras import ops
 
+from keras_drift import backend
+
 # Takes part in `maximum` and `exp` as minus infinity would, without a NaN.
 _LOWEST = -1e38
 
@@ -35,7 +37,8 @@ def mean_similarity(pairs, scores):
         return (totals,), columns
 
     (totals,), _ = pairs.fold(function, _zero, _nothing)
-    return ops.sum(totals) / (len(scores) * pairs.total_weight())
+    mass = len(scores) * pairs.total_weight()
+    return ops.sum(totals) / ops.maximum(mass, 1e-30)
 
 
 def log_sum_exp(pairs, scores):
@@ -76,7 +79,8 @@ def log_sum_over_points(pairs, score, column_logs):
     Args:
         pairs: `Pairs`.
         score: callable, see above.
-        column_logs: float tensor `(groups, m)`.
+        column_logs: float tensor `(groups, m)`; a point with an infinite one
+            is absent.
 
     Returns:
         `(groups, n)`, minus infinity for a sum of nothing.
@@ -86,7 +90,7 @@ def log_sum_over_points(pairs, score, column_logs):
         logits = score(block.costs) + ops.swapaxes(block.columns[0], -1, -2)
         return _add_to_sum(rows, block.weigh(logits), axis=-1), columns
 
-    columns = (_finite(column_logs)[..., None],)
+    columns = (_absent_if_infinite(column_logs),)
     rows, _ = pairs.fold(function, _empty_sum, _nothing, (), columns)
     return _log(*rows)[..., 0]
 
@@ -101,7 +105,7 @@ def log_sum_over_samples(pairs, score, row_logs):
         logits = score(block.costs) + block.rows[0]
         return rows, _add_over_samples(columns, block, logits)
 
-    rows = (_finite(row_logs)[..., None],)
+    rows = (_absent_if_infinite(row_logs),)
     _, columns = pairs.fold(function, _nothing, _empty_sum, rows)
     return _log(*columns)[..., 0]
 
@@ -120,7 +124,7 @@ def barycentres(pairs, scores):
     dim = pairs.x.shape[-1]
 
     def start(groups, size):
-        zeros = ops.zeros((groups, size, dim))
+        zeros = _zeros(groups, size, dim)
         return tuple((*_empty_sum(groups, size), zeros) for _ in scores)
 
     def function(rows, columns, block):
@@ -131,7 +135,7 @@ def barycentres(pairs, scores):
             weights = ops.exp(logits - new_top)
             shrink = ops.exp(top - new_top)
             mass = mass * shrink + ops.sum(weights, axis=-1, keepdims=True)
-            sums = sums * shrink + ops.matmul(weights, block.points)
+            sums = sums * shrink + backend.matmul(weights, block.points)
             new_rows.append((new_top, mass, sums))
         return tuple(new_rows), columns
 
@@ -161,9 +165,8 @@ def weighted_sums(pairs, scores, row_logs, column_logs):
     dim = pairs.x.shape[-1]
 
     def start(groups, size):
-        shape = (groups, size)
         return tuple(
-            (ops.zeros((*shape, dim)), ops.zeros((*shape, 1))) for _ in scores
+            (_zeros(groups, size, dim), _zeros(groups, size)) for _ in scores
         )
 
     def function(rows, columns, block):
@@ -173,8 +176,9 @@ def weighted_sums(pairs, scores, row_logs, column_logs):
         ):
             logits = score(block.costs) + row_log
             logits = logits + ops.swapaxes(column_log, -1, -2)
-            weights = block.count(ops.exp(logits))
-            sums = sums + ops.matmul(weights, block.points)
+            # Weighed in logarithms: an absent pair may exceed any bound.
+            weights = ops.exp(block.weigh(logits))
+            sums = sums + backend.matmul(weights, block.points)
             mass = mass + ops.sum(weights, axis=-1, keepdims=True)
             new_rows.append((sums, mass))
         return tuple(new_rows), columns
@@ -183,8 +187,8 @@ def weighted_sums(pairs, scores, row_logs, column_logs):
         function,
         start,
         _nothing,
-        tuple(_finite(logs)[..., None] for logs in row_logs),
-        tuple(_finite(logs)[..., None] for logs in column_logs),
+        tuple(_absent_if_infinite(logs) for logs in row_logs),
+        tuple(_absent_if_infinite(logs) for logs in column_logs),
     )
     return [(sums, mass[..., 0]) for sums, mass in rows]
 
@@ -248,13 +252,18 @@ def _top(top, logits, axis):
 
 
 def _log(top, mass):
-    present = mass > 0
-    logs = top + ops.log(ops.where(present, mass, 1.0))
-    return ops.where(present, logs, float("-inf"))
+    empty = mass == 0
+    logs = top + ops.log(ops.where(empty, 1.0, mass))
+    return ops.where(empty, float("-inf"), logs)
 
 
 def _finite(logs):
-    return ops.where(ops.isfinite(logs), logs, _LOWEST)
+    return ops.where(ops.isinf(logs), _LOWEST, logs)
+
+
+def _absent_if_infinite(logs):
+    """One axis more, and minus infinity for both infinities."""
+    return ops.where(ops.isinf(logs), float("-inf"), logs)[..., None]
 
 
 def _turned(state):
@@ -262,11 +271,17 @@ def _turned(state):
 
 
 def _empty_sum(groups, size):
-    return ops.full((groups, size, 1), _LOWEST), ops.zeros((groups, size, 1))
+    zeros = _zeros(groups, size)
+    return zeros + _LOWEST, zeros
+
+
+def _zeros(groups, size, dim=1):
+    # In float32 whatever the default of Keras is.
+    return ops.zeros((groups, size, dim), "float32")
 
 
 def _zero(groups, size):
-    return (ops.zeros((groups, size, 1)),)
+    return (_zeros(groups, size),)
 
 
 def _nothing(groups, size):

@@ -8,6 +8,7 @@ memory at once.
 
 from keras import ops
 
+from keras_drift import backend
 from keras_drift.ops.cloud import join
 from keras_drift.ops.distances import squared_distances
 
@@ -43,7 +44,9 @@ def released_dual_field(scores, x, positives, negatives):
         mean, _MEAN_DISTANCE_FLOOR
     )
     if points.contains_samples:
-        same = ops.eye(ops.shape(x)[1], ops.shape(points.points)[1])
+        same = ops.eye(
+            ops.shape(x)[1], ops.shape(points.points)[1], dtype="float32"
+        )
         distances = distances + _SELF_DISTANCE * same
     return [
         _released_velocity(score(distances), points, negatives)
@@ -59,8 +62,8 @@ def _released_velocity(logits, points, negatives):
     affinities = affinities * points.dense_weights()[:, None, :]
     size = ops.shape(negatives.points)[1]
     repel, attract = affinities[..., :size], affinities[..., size:]
-    near = ops.matmul(attract, points.points[:, size:])
-    here = ops.matmul(repel, points.points[:, :size])
+    near = backend.matmul(attract, points.points[:, size:])
+    here = backend.matmul(repel, points.points[:, :size])
     repulsion = ops.sum(repel, axis=-1, keepdims=True)
     attraction = ops.sum(attract, axis=-1, keepdims=True)
     return repulsion * near - attraction * here

@@ -33,14 +33,19 @@ class SinkhornPlan(NamedTuple):
     point_potential: Any
 
     def means(self):
-        """Where the plan sends each sample on average: `(groups, n, d)`."""
+        """Where the plan sends each sample on average: `(groups, n, d)`.
+
+        A sample stays where it is if no point of its group has any weight.
+        """
         ((sums, mass),) = weighted_sums(
             self.pairs,
             [lambda cost: -cost / self.epsilon],
             [self.sample_potential / self.epsilon],
             [self.point_potential / self.epsilon],
         )
-        return sums / ops.maximum(mass, 1e-30)[..., None]
+        mass = mass[..., None]
+        means = sums / ops.where(mass == 0, 1.0, mass)
+        return ops.where(mass == 0, self.pairs.x, means)
 
 
 def sinkhorn(pairs, epsilon, num_steps=100):
@@ -77,12 +82,15 @@ def sinkhorn(pairs, epsilon, num_steps=100):
     - [Feydy et al., 2019](https://arxiv.org/abs/1810.08278), in logarithms
     """
     checks.positive_integer("num_steps", num_steps)
+    if checks.is_number(epsilon):
+        checks.positive_number("epsilon", epsilon)
 
     def score(cost):
         return -cost / epsilon
 
     weights = pairs.cloud.dense_weights()
-    log_total = ops.log(ops.sum(weights, axis=1, keepdims=True))
+    total = ops.sum(weights, axis=1, keepdims=True)
+    log_total = ops.log(ops.where(total == 0, 1.0, total))
     log_n = ops.log(ops.cast(ops.shape(pairs.x)[1], "float32"))
 
     def sample_potential(point_potential):

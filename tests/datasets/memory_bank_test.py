@@ -124,6 +124,14 @@ def test_names_a_damaged_file(tmp_path, content):
         MemoryBank.load(path)
 
 
+def test_names_a_file_of_something_else(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "bank.npz", state="{}")
+    for name in ("array.npy", "bank.npz"):
+        with pytest.raises(ValueError, match="damaged"):
+            MemoryBank.load(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("kwargs", "error", "match"),
     [
@@ -149,6 +157,8 @@ def test_names_an_argument_that_cannot_be(kwargs, error, match):
         (lambda b: b.add(numbered(0, 2), [0.0, 1.0]), "float64"),
         (lambda b: b.add(numbered(0, 2), [0, 3]), r"labels\[1\]=3"),
         (lambda b: b.add(numbered(0, 2)[:, 0], [0, 1]), r"\(2, 3\)"),
+        (lambda b: b.add(np.zeros((1, 2, 3), "uint8"), [0]), "uint8"),
+        (lambda b: b.sample(2, 1), r"shape \(\)"),
         (lambda b: b.sample(2), "labels=None"),
         (lambda b: b.sample(2, [-1]), r"labels\[0\]=-1"),
         (lambda b: b.sample(2, [0, 1]), "empty class 1"),

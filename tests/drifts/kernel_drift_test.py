@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -450,3 +451,44 @@ def test_released_parity_is_the_whole_recipe(options):
         match=rf"`released_parity=True` stands for.*Received: .*{received}",
     ):
         KernelDrift(released_parity=True, **options)
+
+
+@pytest.mark.parametrize("block_size", [None, 1])
+def test_computes_in_float32_whatever_the_default_is(block_size):
+    x, y, _, _ = draw(*SIZES)
+    drift = make("laplacian", "dual", block_size=block_size)
+    expected = contracts.numpy(drift(x, y))
+    floatx = keras.config.floatx()
+    try:
+        for other in ("float16", "float64"):
+            keras.config.set_floatx(other)
+            found = contracts.numpy(
+                make("laplacian", "dual", block_size=block_size)(x, y)
+            )
+            assert found.dtype == "float32"
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+    finally:
+        keras.config.set_floatx(floatx)
+
+
+@pytest.mark.parametrize("block_size", [None, 2])
+@each_normalization
+def test_gradients_through_the_field(normalization, block_size):
+    """Against finite differences of the field itself, all at once."""
+    x, y, _, _ = draw(*SIZES)
+    drift = make(
+        "gaussian", normalization, block_size=block_size, unit_rms=False
+    )
+
+    def length(x):
+        return ops.sum(ops.square(drift(x, y)))
+
+    found = contracts.gradient(length, x)
+    direction = draw(x.shape, seed=5)[0]
+    ends = [
+        float(contracts.in_one_program(length)(x + step * direction))
+        for step in (-1e-2, 1e-2)
+    ]
+    assert np.sum(found * direction) == pytest.approx(
+        (ends[1] - ends[0]) / 2e-2, rel=2e-2
+    )

@@ -472,6 +472,29 @@ def test_generated_samples_follow_the_weights(points):
     np.testing.assert_allclose(after, numpy(model(inputs)), rtol=1e-5)
 
 
+def test_callbacks_can_draw_while_training(points):
+    """In the middle of an epoch, where JAX holds the weights elsewhere."""
+    drawn = []
+
+    class Draw(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            drawn.append(self.model.generate(3, seed=0))
+
+    weights = []
+    for callbacks_ in ([Draw()], []):
+        keras.utils.set_random_seed(1)
+        model = DriftModel(small_mlp(), seed=0)
+        before = model.generate(3, seed=0)
+        model.compile(keras.optimizers.Adam(1e-2))
+        model.fit(points, batch_size=16, verbose=0, callbacks=callbacks_)
+        weights.append([numpy(v) for v in model.generator.variables])
+    assert len(drawn) == 4
+    assert all(np.any(each != before) for each in drawn)
+    np.testing.assert_array_equal(drawn[-1], model.generate(3, seed=0))
+    for watched, alone in zip(*weights, strict=True):
+        np.testing.assert_array_equal(watched, alone)
+
+
 def test_noise_alone_can_be_given_to_predict(points):
     model = DriftModel(small_mlp(), seed=0)
     assert model.predict(np.zeros((3, 8)), verbose=0).shape == (3, 2)

@@ -85,3 +85,22 @@ def test_a_mean_over_nothing_exerts_no_force(clouds, block_size):
     positives = Pairs(x, positives, block_size=block_size)
     for each in dual_field(SCORES, positives, nobody):
         np.testing.assert_array_equal(contracts.numpy(each), 0)
+
+
+@pytest.mark.parametrize("block_size", [None, (1, 1)])
+def test_a_kernel_may_end_somewhere(block_size):
+    """A sample beyond the reach of all points feels nothing."""
+    x = ops.convert_to_tensor([[[0.0], [100.0]]])
+    y = ops.convert_to_tensor([[[0.5], [5.0]]])
+
+    def compact(r):
+        return ops.where(r < 1, -r, float("-inf"))
+
+    pairs = [
+        Pairs(x, cloud, block_size=block_size) for cloud in (Cloud(y), Cloud(x))
+    ]
+    for field in (row_field, dual_field):
+        (velocity,) = field([compact], *pairs)
+        velocity = contracts.numpy(velocity)
+        assert velocity[0, 0, 0] > 0
+        assert velocity[0, 1, 0] == 0

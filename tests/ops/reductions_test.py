@@ -233,3 +233,38 @@ def test_gradients_are_the_softmax(block_size):
     weights = special.softmax(-0.5 * np.sum(gaps**2, -1), axis=1)
     expected = -np.einsum("nm,nmd->nd", weights, gaps)
     np.testing.assert_allclose(found[0], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("block_size", [None, (1, 1)])
+def test_points_with_infinite_logs_are_absent(block_size):
+    x = ops.convert_to_tensor([[[0.0]]])
+    y = ops.convert_to_tensor([[[1.0], [2.0]]])
+    pairs = Pairs(x, Cloud(y), block_size=block_size)
+    for infinite in (NOTHING, -NOTHING):
+        logs = ops.convert_to_tensor([[0.0, infinite]])
+        close(log_sum_over_points(pairs, near, logs), [[-3.0]])
+        alone = ops.convert_to_tensor([[infinite]])
+        close(log_sum_over_samples(pairs, near, alone), [[NOTHING, NOTHING]])
+
+
+@pytest.mark.parametrize("block_size", [None, (1, 1)])
+def test_weightless_points_do_not_overflow(block_size):
+    """A point of no weight may be nearer than all that count."""
+    x = ops.convert_to_tensor([[[0.0], [400.0]]])
+    cloud = Cloud(x, ops.convert_to_tensor([[0.0, 1.0]]))
+    pairs = Pairs(x, cloud, block_size=block_size)
+    rows = [ops.convert_to_tensor([[200.0, 0.0]])]
+    columns = [ops.convert_to_tensor([[0.0, 0.0]])]
+    ((sums, mass),) = weighted_sums(pairs, [lambda c: -c], rows, columns)
+    close(mass, [[0.0, 1.0]])
+    close(sums, [[[0.0], [400.0]]])
+
+
+@pytest.mark.parametrize("block_size", [None, (1, 1)])
+def test_numbers_that_are_none_stay_so(block_size):
+    x = ops.convert_to_tensor([[[0.0], [1.0]]])
+    y = ops.convert_to_tensor([[[float("nan")], [2.0]]])
+    pairs = Pairs(x, Cloud(y), block_size=block_size)
+    ((means, log_mass),) = barycentres(pairs, [near])
+    assert np.all(np.isnan(contracts.numpy(means)))
+    assert np.all(np.isnan(contracts.numpy(log_mass)))
