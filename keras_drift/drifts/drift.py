@@ -1,5 +1,6 @@
 """The base class of all drifts."""
 
+import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from keras_drift import checks
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import join
+from keras_drift.ops import pairwise_distances
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 
@@ -212,10 +214,9 @@ class Drift(keras.layers.Layer):
         if "unconditional" in given:
             extra = Cloud(given["unconditional"], weights.get("unconditional"))
             negatives = join(negatives, extra)
-        positives, negatives = (
-            Pairs(x, cloud, block_size=self.block_size)
-            for cloud in (positives, negatives)
-        )
+        near = functools.partial(pairwise_distances, centred=True)
+        positives = Pairs(x, positives, near, self.block_size)
+        negatives = Pairs(x, negatives, block_size=self.block_size)
         unit = self.unit(x, positives, negatives)
         fields = self.velocities(x, positives, negatives, unit)
         if not isinstance(fields, (list, tuple)) or not fields:

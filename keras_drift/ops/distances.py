@@ -10,12 +10,14 @@ from keras_drift import backend
 _FEW_COORDINATES = 8
 
 
-def pairwise_distances(x, y):
+def pairwise_distances(x, y, centred=False):
     """Euclidean distance of every point of `x` to every point of `y`.
 
     Args:
         x: float tensor `(..., n, d)`.
         y: float tensor `(..., m, d)`.
+        centred: bool, whether the mean of `y` is known to be the origin, which
+            saves a copy of both. Defaults to `False`.
 
     Returns:
         float32 tensor `(..., n, m)`. Coincident points are at distance 0, in
@@ -30,19 +32,19 @@ def pairwise_distances(x, y):
     """
     if backend.distances is not None:
         few = x.shape[-1] <= _FEW_COORDINATES
-        return backend.distances(*_about_a_centre(x, y), exact=few)
-    squared = squared_distances(x, y)
+        return backend.distances(*_about_a_centre(x, y, centred), exact=few)
+    squared = squared_distances(x, y, centred)
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
     coincident = squared == 0
     roots = ops.sqrt(ops.where(coincident, 1.0, squared))
     return ops.where(coincident, 0.0, roots)
 
 
-def squared_distances(x, y):
+def squared_distances(x, y, centred=False):
     """Squares of `pairwise_distances`, with the same arguments."""
     if x.shape[-1] <= _FEW_COORDINATES:
         return _sum_of_squared_differences(x, y)
-    return _squares_minus_products(x, y)
+    return _squares_minus_products(x, y, centred)
 
 
 def half_squared_distances(x, y):
@@ -58,16 +60,18 @@ def _sum_of_squared_differences(x, y):
     )
 
 
-def _squares_minus_products(x, y):
-    x, y = _about_a_centre(x, y)
+def _squares_minus_products(x, y, centred):
+    x, y = _about_a_centre(x, y, centred)
     x_squares = ops.sum(ops.square(x), axis=-1)[..., :, None]
     y_squares = ops.sum(ops.square(y), axis=-1)[..., None, :]
     products = backend.matmul(x, ops.swapaxes(y, -1, -2))
     return ops.maximum(x_squares + y_squares - 2 * products, 0.0)
 
 
-def _about_a_centre(x, y):
+def _about_a_centre(x, y, centred):
     """Both clouds moved alike, so that an offset of both costs no digits."""
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
+    if centred:
+        return x, y
     centre = ops.mean(y, axis=-2, keepdims=True)
     return x - centre, y - centre

@@ -49,6 +49,27 @@ def test_a_common_offset_costs_no_digits(dim):
 
 
 @pytest.mark.parametrize("dim", DIMS)
+def test_a_centre_that_is_known(dim):
+    x, y = draw(dim, offset=3.0)
+    centre = y.mean(axis=1, keepdims=True)
+    x, y = x - centre, y - centre
+    found = contracts.in_one_program(
+        lambda x, y: drift_ops.pairwise_distances(x, y, centred=True)
+    )(x, y)
+    np.testing.assert_allclose(
+        contracts.numpy(found), by_scipy(x, y), rtol=1e-5
+    )
+
+
+def test_numbers_that_are_none_have_no_distance():
+    for dim in DIMS:
+        x, y = draw(dim)
+        x[0, 1, 0] = np.nan
+        found = contracts.numpy(pairwise_distances(x, y))
+        assert np.all(np.isnan(found[0, 1]))
+
+
+@pytest.mark.parametrize("dim", DIMS)
 def test_far_apart_clouds(dim):
     x, y = draw(dim)
     y = y + np.float32(1e6)

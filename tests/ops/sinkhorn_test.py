@@ -85,7 +85,20 @@ def test_weights_count_points():
     )
 
 
-def test_names_a_number_of_steps_that_cannot_be():
+def test_samples_without_points_stay_where_they_are():
+    x, y = draw(2, 3, 2), draw(2, 4, 2, seed=1)
+    weights = np.array([[0.0] * 4, [1.0] * 4], "float32")
+    found = plan_means(x, y, 0.3, weights)
+    np.testing.assert_array_equal(found[0], x[0])
+    alone = plan_means(x[1:], y[1:], 0.3)
+    np.testing.assert_allclose(found[1:], alone, atol=1e-5)
+
+
+def test_names_what_cannot_be():
     x = ops.convert_to_tensor(draw(1, 2, 2))
     with pytest.raises(ValueError, match="num_steps=0"):
         sinkhorn(Pairs(x, Cloud(x)), 1.0, num_steps=0)
+    with pytest.raises(ValueError, match=r"epsilon=-1\.0"):
+        sinkhorn(Pairs(x, Cloud(x)), -1.0)
+    with pytest.raises(ValueError, match=r"points\.shape=\(1, 0, 2\)"):
+        Pairs(x, Cloud(ops.zeros((1, 0, 2))))
