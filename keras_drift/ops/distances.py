@@ -8,6 +8,8 @@ from keras_drift import backend
 # beyond, one matrix product is faster and the digits it loses matter less,
 # since distances in many dimensions differ little from each other.
 _FEW_COORDINATES = 8
+# A square as good as zero, whose root float32 holds.
+_SMALLEST = 1e-37
 
 
 def pairwise_distances(x, y, centred=False):
@@ -33,18 +35,21 @@ def pairwise_distances(x, y, centred=False):
     if backend.distances is not None:
         few = x.shape[-1] <= _FEW_COORDINATES
         return backend.distances(*_about_a_centre(x, y, centred), exact=few)
-    squared = squared_distances(x, y, centred)
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
+    if x.shape[-1] > _FEW_COORDINATES:
+        squared = _squares_minus_products(x, y, centred)
+        return ops.sqrt(ops.maximum(squared, _SMALLEST))
+    squared = squared_distances(x, y)
     coincident = squared == 0
     roots = ops.sqrt(ops.where(coincident, 1.0, squared))
     return ops.where(coincident, 0.0, roots)
 
 
-def squared_distances(x, y, centred=False):
+def squared_distances(x, y):
     """Squares of `pairwise_distances`, with the same arguments."""
     if x.shape[-1] <= _FEW_COORDINATES:
         return _sum_of_squared_differences(x, y)
-    return _squares_minus_products(x, y, centred)
+    return ops.maximum(_squares_minus_products(x, y, False), 0.0)
 
 
 def half_squared_distances(x, y):
@@ -65,7 +70,7 @@ def _squares_minus_products(x, y, centred):
     x_squares = ops.sum(ops.square(x), axis=-1)[..., :, None]
     y_squares = ops.sum(ops.square(y), axis=-1)[..., None, :]
     products = backend.matmul(x, ops.swapaxes(y, -1, -2))
-    return ops.maximum(x_squares + y_squares - 2 * products, 0.0)
+    return x_squares + y_squares - 2 * products
 
 
 def _about_a_centre(x, y, centred):

@@ -209,22 +209,25 @@ def geometric_softmax(blocks, score):
     weighed = [
         block.weigh(each) for block, each in zip(blocks, logits, strict=True)
     ]
-    over_points = functools.reduce(
-        ops.logaddexp, (_log_sum(each, -1) for each in weighed)
-    )
+    over_points = 0.5 * _finite_log_sum(weighed, -1)
     over_samples = [
-        _log_sum(block.fill(each, float("-inf")), -2)
+        0.5 * _finite_log_sum([block.fill(each, float("-inf"))], -2)
         for block, each in zip(blocks, logits, strict=True)
     ]
     return [
-        ops.exp(each - 0.5 * (_finite(over_points) + _finite(of_point)))
+        ops.exp(each - over_points - of_point)
         for each, of_point in zip(weighed, over_samples, strict=True)
     ]
 
 
-def _log_sum(logits, axis):
-    top = _top(_LOWEST, logits, axis)
-    return _log(top, ops.sum(ops.exp(logits - top), axis=axis, keepdims=True))
+def _finite_log_sum(sets, axis):
+    """Over an axis of all tensors in `sets`; about -1e38 for nothing."""
+    top = functools.reduce(lambda top, v: _top(top, v, axis), sets, _LOWEST)
+    mass = sum(
+        ops.sum(ops.exp(logits - top), axis=axis, keepdims=True)
+        for logits in sets
+    )
+    return top + ops.log(ops.where(mass == 0, 1.0, mass))
 
 
 def _add_costs(rows, columns, block):
@@ -255,10 +258,6 @@ def _log(top, mass):
     empty = mass == 0
     logs = top + ops.log(ops.where(empty, 1.0, mass))
     return ops.where(empty, float("-inf"), logs)
-
-
-def _finite(logs):
-    return ops.where(ops.isinf(logs), _LOWEST, logs)
 
 
 def _absent_if_infinite(logs):
