@@ -1,6 +1,5 @@
 """The base class of all drifts."""
 
-import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from keras_drift import checks
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import join
-from keras_drift.ops import pairwise_distances
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 
@@ -214,9 +212,11 @@ class Drift(keras.layers.Layer):
         if "unconditional" in given:
             extra = Cloud(given["unconditional"], weights.get("unconditional"))
             negatives = join(negatives, extra)
-        near = functools.partial(pairwise_distances, centred=True)
-        positives = Pairs(x, positives, near, self.block_size)
-        negatives = Pairs(x, negatives, block_size=self.block_size)
+        # Alike, so that they cancel exactly where they are the same points.
+        positives, negatives = (
+            Pairs(x, cloud, block_size=self.block_size)
+            for cloud in (positives, negatives)
+        )
         unit = self.unit(x, positives, negatives)
         fields = self.velocities(x, positives, negatives, unit)
         if not isinstance(fields, (list, tuple)) or not fields:

@@ -12,14 +12,12 @@ _FEW_COORDINATES = 8
 _SMALLEST = 1e-37
 
 
-def pairwise_distances(x, y, centred=False):
+def pairwise_distances(x, y):
     """Euclidean distance of every point of `x` to every point of `y`.
 
     Args:
         x: float tensor `(..., n, d)`.
         y: float tensor `(..., m, d)`.
-        centred: bool, whether the mean of `y` is known to be the origin, which
-            saves a copy of both. Defaults to `False`.
 
     Returns:
         float32 tensor `(..., n, m)`. Coincident points are at distance 0, in
@@ -34,10 +32,10 @@ def pairwise_distances(x, y, centred=False):
     """
     if backend.distances is not None:
         few = x.shape[-1] <= _FEW_COORDINATES
-        return backend.distances(*_about_a_centre(x, y, centred), exact=few)
+        return backend.distances(*_about_a_centre(x, y), exact=few)
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
     if x.shape[-1] > _FEW_COORDINATES:
-        squared = _squares_minus_products(x, y, centred)
+        squared = _squares_minus_products(x, y)
         return ops.sqrt(ops.maximum(squared, _SMALLEST))
     squared = squared_distances(x, y)
     coincident = squared == 0
@@ -49,7 +47,7 @@ def squared_distances(x, y):
     """Squares of `pairwise_distances`, with the same arguments."""
     if x.shape[-1] <= _FEW_COORDINATES:
         return _sum_of_squared_differences(x, y)
-    return ops.maximum(_squares_minus_products(x, y, False), 0.0)
+    return ops.maximum(_squares_minus_products(x, y), 0.0)
 
 
 def half_squared_distances(x, y):
@@ -65,18 +63,16 @@ def _sum_of_squared_differences(x, y):
     )
 
 
-def _squares_minus_products(x, y, centred):
-    x, y = _about_a_centre(x, y, centred)
+def _squares_minus_products(x, y):
+    x, y = _about_a_centre(x, y)
     x_squares = ops.sum(ops.square(x), axis=-1)[..., :, None]
     y_squares = ops.sum(ops.square(y), axis=-1)[..., None, :]
     products = backend.matmul(x, ops.swapaxes(y, -1, -2))
     return x_squares + y_squares - 2 * products
 
 
-def _about_a_centre(x, y, centred):
+def _about_a_centre(x, y):
     """Both clouds moved alike, so that an offset of both costs no digits."""
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
-    if centred:
-        return x, y
     centre = ops.mean(y, axis=-2, keepdims=True)
     return x - centre, y - centre

@@ -48,19 +48,6 @@ def test_a_common_offset_costs_no_digits(dim):
     )
 
 
-@pytest.mark.parametrize("dim", DIMS)
-def test_a_centre_that_is_known(dim):
-    x, y = draw(dim, offset=3.0)
-    centre = y.mean(axis=1, keepdims=True)
-    x, y = x - centre, y - centre
-    found = contracts.in_one_program(
-        lambda x, y: drift_ops.pairwise_distances(x, y, centred=True)
-    )(x, y)
-    np.testing.assert_allclose(
-        contracts.numpy(found), by_scipy(x, y), rtol=1e-5
-    )
-
-
 def test_numbers_that_are_none_have_no_distance():
     for dim in DIMS:
         x, y = draw(dim)
