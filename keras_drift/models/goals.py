@@ -35,6 +35,7 @@ def find(model, features, x, y, weights):
     if "unconditional" in x:
         extra = x["unconditional"]
         sets["unconditional"] = (extra.shape[1], _encode(model, extra))
+    shares = unconditional_weights(model.drift, x, groups)
     goals = {}
     for name, feature in features.items():
         feature = ops.cast(feature, "float32")
@@ -49,9 +50,7 @@ def find(model, features, x, y, weights):
             _group_by_place(feature, groups, count),
             **grouped,
             positive_weights=_for_places(weights, tokens),
-            unconditional_weights=_for_places(
-                unconditional_weights(model.drift, x, groups), tokens
-            ),
+            unconditional_weights=_for_places(shares, tokens),
         )
         step = model.step_size * field.velocity
         goals[name] = {

@@ -105,10 +105,7 @@ class Pairs:
 
     def whole(self):
         """The `Block` of all pairs, with nothing beside them."""
-        columns = (self.points,)
-        if self.cloud.weights is not None:
-            columns = (*columns, self.cloud.weights[..., None])
-        return self._block(0, (self.x,), 0, columns)
+        return self._block(0, (self.x,), 0, self._with_points(()))
 
     def total_weight(self):
         """Sum of the weights of all pairs that count: a scalar."""
@@ -138,9 +135,7 @@ class Pairs:
         """
         by_group, by_row, by_column = self._cuts
         rows = (self.x, *rows)
-        columns = (self.points, *columns)
-        if self.cloud.weights is not None:
-            columns = (*columns, self.cloud.weights[..., None])
+        columns = self._with_points(columns)
 
         def over_groups(_, parts):
             rows, columns = parts
@@ -182,6 +177,12 @@ class Pairs:
                 lambda v: by_column.merge(by_group.merge(v, 1), 1), columns
             ),
         )
+
+    def _with_points(self, columns):
+        """Between the points and their weights, as `_block` takes them."""
+        if self.cloud.weights is None:
+            return (self.points, *columns)
+        return (self.points, *columns, self.cloud.weights[..., None])
 
     def _block(self, row_turn, rows, column_turn, columns):
         x, *rows = rows
