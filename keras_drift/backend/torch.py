@@ -7,6 +7,9 @@ from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
 
+# Stands for minus infinity.
+_LOWEST = -1e30
+
 __all__ = [
     "compiled",
     "distances",
@@ -65,8 +68,19 @@ def has_accelerator():
 
 def distances(x, y, exact):
     """Euclidean distances, see `keras_drift.ops.pairwise_distances`."""
-    mode = "donot_use_mm_for_euclid_dist" if exact else "use_mm_for_euclid_dist"
-    return torch.cdist(x, y, compute_mode=mode)
+    if exact or x.requires_grad or y.requires_grad:
+        # Its gradient at coincident points is 0.
+        mode = "donot_use_mm_for_euclid_dist"
+        return torch.cdist(
+            x, y, compute_mode=mode if exact else "use_mm_for_euclid_dist"
+        )
+    x_squares = torch.linalg.vecdot(x, x)[..., :, None]
+    y_squares = torch.linalg.vecdot(y, y)[..., None, :]
+    if x.ndim != 3:
+        squares = x_squares + y_squares - 2 * matmul(x, y.mT)
+    else:
+        squares = torch.baddbmm(y_squares, x, y.mT, alpha=-2).add_(x_squares)
+    return squares.clamp_min_(0.0).sqrt_()
 
 
 def dual_field(scores, positives, negatives):
@@ -89,17 +103,7 @@ def dual_field(scores, positives, negatives):
         return None
     costs = torch.cat([block.costs for block in blocks], dim=-1)
     sizes = [block.costs.shape[-1] for block in blocks]
-    weights = None
-    if any(block.weights is not None for block in blocks):
-        weights = torch.cat(
-            [
-                torch.ones_like(block.costs[:, :1])
-                if block.weights is None
-                else block.weights
-                for block in blocks
-            ],
-            dim=-1,
-        )
+    weights = _weights(blocks)
     velocities = []
     for score in scores:
         logits = score(costs)
@@ -109,17 +113,32 @@ def dual_field(scores, positives, negatives):
         for block, part in zip(blocks, logits.split(sizes, -1), strict=True):
             if block.absent is not None:  # self-pairs
                 part.diagonal(dim1=-2, dim2=-1).fill_(float("-inf"))
-        affinities = logits.softmax(dim=-2)
+        # A softmax of nothing but infinities is not a number.
+        over_samples = logits.clamp_min_(_LOWEST).softmax(dim=-2)
         if weights is not None:
-            affinities *= weights
-            logits += torch.log(weights)
-        affinities.mul_(logits.softmax(dim=-1)).sqrt_()
-        # A softmax of nothing is not a number.
-        affinities.masked_fill_(logits.isneginf(), 0.0)
+            over_samples *= weights
+            logits.add_(torch.log(weights)).clamp_min_(_LOWEST)
+        near_something = logits.amax(dim=-1, keepdim=True) > _LOWEST
+        affinities = logits.softmax(dim=-1).mul_(over_samples).sqrt_()
         repel, attract = affinities.split(sizes, dim=-1)
-        attraction = attract.sum(dim=-1, keepdim=True)
-        attract *= repel.sum(dim=-1, keepdim=True)
+        attraction = attract.sum(dim=-1, keepdim=True) * near_something
+        attract *= repel.sum(dim=-1, keepdim=True) * near_something
         repel *= attraction
         velocity = torch.bmm(attract, positives.points)
         velocities.append(velocity.baddbmm_(repel, negatives.points, alpha=-1))
     return velocities
+
+
+def _weights(blocks):
+    """The weights of the points of all blocks, `None` for ones."""
+    if all(block.weights is None for block in blocks):
+        return None
+    return torch.cat(
+        [
+            torch.ones_like(block.costs[:, :1])
+            if block.weights is None
+            else block.weights
+            for block in blocks
+        ],
+        dim=-1,
+    )

@@ -1,5 +1,6 @@
 """The base class of all drifts."""
 
+import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ from keras_drift import checks
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import join
+from keras_drift.ops import pairwise_distances
+
+_distances_around_origin = functools.partial(pairwise_distances, centred=True)
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 
@@ -198,8 +202,9 @@ class Drift(keras.layers.Layer):
         return field._replace(velocity=velocity)
 
     def _field(self, given, weights):
-        # No drift depends on the origin: near it, float32 is most exact.
-        origin = ops.mean(given["positives"], axis=-2, keepdims=True)
+        # No drift depends on the origin: around it, float32 is most exact. The
+        # samples can be much nearer to each other than to the data.
+        origin = ops.mean(given["x"], axis=-2, keepdims=True)
         given = {name: value - origin for name, value in given.items()}
         x = given["x"]
         positives = Cloud(given["positives"], weights.get("positives"))
@@ -214,7 +219,7 @@ class Drift(keras.layers.Layer):
             negatives = join(negatives, extra)
         # Alike, so that they cancel exactly where they are the same points.
         positives, negatives = (
-            Pairs(x, cloud, block_size=self.block_size)
+            Pairs(x, cloud, _distances_around_origin, self.block_size)
             for cloud in (positives, negatives)
         )
         unit = self.unit(x, positives, negatives)

@@ -12,12 +12,15 @@ _FEW_COORDINATES = 8
 _SMALLEST = 1e-37
 
 
-def pairwise_distances(x, y):
+def pairwise_distances(x, y, centred=False):
     """Euclidean distance of every point of `x` to every point of `y`.
 
     Args:
         x: float tensor `(..., n, d)`.
         y: float tensor `(..., m, d)`.
+        centred: bool, whether the points lie around the origin. Otherwise
+            they are moved there, since a common offset costs digits in more
+            than eight dimensions. Defaults to `False`.
 
     Returns:
         float32 tensor `(..., n, m)`. Coincident points are at distance 0, in
@@ -30,33 +33,35 @@ def pairwise_distances(x, y):
     >>> keras.ops.convert_to_numpy(ops.pairwise_distances(x, y)).tolist()
     [[5.0, 0.0]]
     """
+    few = x.shape[-1] <= _FEW_COORDINATES
+    x, y = _moved(x, y, few or centred)
     if backend.distances is not None:
-        few = x.shape[-1] <= _FEW_COORDINATES
-        return backend.distances(*_about_a_centre(x, y), exact=few)
+        return backend.distances(x, y, exact=few)
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
-    if x.shape[-1] > _FEW_COORDINATES:
+    if not few:
         squared = _squares_minus_products(x, y)
         return ops.sqrt(ops.maximum(squared, _SMALLEST))
-    squared = squared_distances(x, y)
+    squared = _sum_of_squared_differences(x, y)
     coincident = squared == 0
     roots = ops.sqrt(ops.where(coincident, 1.0, squared))
     return ops.where(coincident, 0.0, roots)
 
 
-def squared_distances(x, y):
+def squared_distances(x, y, centred=False):
     """Squares of `pairwise_distances`, with the same arguments."""
-    if x.shape[-1] <= _FEW_COORDINATES:
+    few = x.shape[-1] <= _FEW_COORDINATES
+    x, y = _moved(x, y, few or centred)
+    if few:
         return _sum_of_squared_differences(x, y)
     return ops.maximum(_squares_minus_products(x, y), 0.0)
 
 
-def half_squared_distances(x, y):
+def half_squared_distances(x, y, centred=False):
     """Halves of `squared_distances`: the cost of optimal transport."""
-    return 0.5 * squared_distances(x, y)
+    return 0.5 * squared_distances(x, y, centred)
 
 
 def _sum_of_squared_differences(x, y):
-    x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
     return sum(
         ops.square(x[..., :, None, i] - y[..., None, :, i])
         for i in range(x.shape[-1])
@@ -64,15 +69,16 @@ def _sum_of_squared_differences(x, y):
 
 
 def _squares_minus_products(x, y):
-    x, y = _about_a_centre(x, y)
     x_squares = ops.sum(ops.square(x), axis=-1)[..., :, None]
     y_squares = ops.sum(ops.square(y), axis=-1)[..., None, :]
     products = backend.matmul(x, ops.swapaxes(y, -1, -2))
     return x_squares + y_squares - 2 * products
 
 
-def _about_a_centre(x, y):
-    """Both clouds moved alike, so that an offset of both costs no digits."""
+def _moved(x, y, centred):
+    """Both clouds in float32, around the origin where it saves digits."""
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
+    if centred:
+        return x, y
     centre = ops.mean(y, axis=-2, keepdims=True)
     return x - centre, y - centre
