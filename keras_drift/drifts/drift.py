@@ -1,6 +1,5 @@
 """The base class of all drifts."""
 
-import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -12,8 +11,6 @@ from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import join
 from keras_drift.ops import pairwise_distances
-
-_distances_around_origin = functools.partial(pairwise_distances, centred=True)
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 
@@ -44,9 +41,10 @@ class Drift(keras.layers.Layer):
     limit of a large bandwidth is one full step, the mean of the positives minus
     the mean of the negatives.
 
-    Subclasses write `velocities`, and `unit` if they work with relative
-    distances. This class checks shapes, casts to float32, joins the negatives,
-    normalises and adds up the fields of several bandwidths.
+    Subclasses write `velocities`, `unit` if they work with relative distances,
+    and `cost` if they compare pairs by anything but their distance. This class
+    checks shapes, casts to float32, joins the negatives, normalises and adds up
+    the fields of several bandwidths.
 
     Args:
         self_interaction: who repels a sample if no negatives are given:
@@ -102,6 +100,18 @@ class Drift(keras.layers.Layer):
         self.unit_rms = bool(unit_rms)
         self.block_size = checks.block_size(block_size)
         self.built = True
+
+    def cost(self, x, y):
+        """What a pair is compared by; the points lie around the origin.
+
+        Args:
+            x: float32 tensor `(groups, a, d)`.
+            y: float32 tensor `(groups, b, d)`.
+
+        Returns:
+            float32 tensor `(groups, a, b)`. Defaults to the Euclidean distance.
+        """
+        return pairwise_distances(x, y, centred=True)
 
     def velocities(self, x, positives, negatives, unit):
         """The raw velocity of each sample, for each bandwidth.
@@ -219,7 +229,7 @@ class Drift(keras.layers.Layer):
             negatives = join(negatives, extra)
         # Alike, so that they cancel exactly where they are the same points.
         positives, negatives = (
-            Pairs(x, cloud, _distances_around_origin, self.block_size)
+            Pairs(x, cloud, self.cost, self.block_size)
             for cloud in (positives, negatives)
         )
         unit = self.unit(x, positives, negatives)
