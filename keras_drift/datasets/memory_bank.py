@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import sys
 import zipfile
 
 import numpy as np
@@ -88,6 +89,7 @@ class MemoryBank:
             (num_rings * self.capacity, math.prod(self.sample_shape)),
             self.dtype,
         )
+        self._spare = _Spare(self.dtype)
 
     def __len__(self):
         return int(self.counts.sum())
@@ -136,8 +138,8 @@ class MemoryBank:
                 classes.
 
         Returns:
-            A new array `(groups, n, *sample_shape)`, or `(n, *sample_shape)`
-            without classes.
+            An array `(groups, n, *sample_shape)`, or `(n, *sample_shape)`
+            without classes, which is yours alone.
         """
         checks.positive_integer("n", n)
         labels = None if labels is None else np.asarray(labels)
@@ -156,7 +158,9 @@ class MemoryBank:
             )
         members = draw(counts, n, self._rng)
         rows = rings[:, None] * self.capacity + members
-        drawn = self._rows.take(rows.ravel(), axis=0)
+        drawn = self._spare.array((rows.size, self._rows.shape[1]))
+        # `clip` writes into `drawn` directly; all rows are there.
+        self._rows.take(rows.ravel(), axis=0, out=drawn, mode="clip")
         groups = () if labels is None else (len(rings),)
         return drawn.reshape(*groups, n, *self.sample_shape)
 
@@ -247,6 +251,33 @@ class MemoryBank:
                 f"Received: labels[{np.argmax(wrong)}]={labels[wrong][0]}"
             )
         return labels.astype("int64")
+
+
+class _Spare:
+    """Hands out arrays, again once nobody holds them any more.
+
+    Memory that the system has just given costs more than the copy into it.
+    """
+
+    # One array is in the hands of the caller, another on its way to a device.
+    _MOST = 3
+
+    def __init__(self, dtype):
+        self._dtype = dtype
+        self._arrays = [np.empty(0)]
+        self._unused = sys.getrefcount(self._arrays[0])
+
+    def array(self, shape):
+        """An array of a shape, with anything in it."""
+        self._arrays = [a for a in self._arrays if a.shape == shape]
+        for i in range(len(self._arrays)):
+            # Views of an array hold it as well.
+            if sys.getrefcount(self._arrays[i]) == self._unused:
+                return self._arrays[i]
+        array = np.empty(shape, self._dtype)
+        if len(self._arrays) < self._MOST:
+            self._arrays.append(array)
+        return array
 
 
 def _turns(rings, num_rings):

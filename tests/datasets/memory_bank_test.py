@@ -2,6 +2,7 @@ import collections
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_drift.datasets import MemoryBank
 
@@ -73,6 +74,30 @@ def test_draws_are_its_own():
     bank.add(numbered(0, 3))
     bank.sample(3)[:] = -1
     assert sorted(bank.sample(3)[:, 0, 0].tolist()) == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [lambda drawn: drawn, lambda drawn: drawn[1:, 0], ops.convert_to_tensor],
+    ids=["array", "view", "tensor"],
+)
+def test_draws_that_somebody_holds_are_left_alone(keep):
+    bank = MemoryBank((32,), capacity=64)
+    bank.add(np.random.default_rng(0).normal(size=(64, 32)))
+    held = [keep(bank.sample(32)) for _ in range(8)]
+    copies = [np.array(ops.convert_to_numpy(each)) for each in held]
+    assert len({copy.tobytes() for copy in copies}) == 8
+    for _ in range(8):
+        bank.sample(32)
+    for each, copy in zip(held, copies, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(each), copy)
+
+
+def test_draws_that_nobody_holds_lend_their_memory():
+    bank = MemoryBank(SHAPE)
+    bank.add(numbered(0, 8))
+    places = {bank.sample(8).ctypes.data for _ in range(8)}
+    assert len(places) == 1
 
 
 def test_same_seed_same_draws():
