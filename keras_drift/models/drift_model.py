@@ -555,8 +555,9 @@ class _OwnWeights(keras.callbacks.Callback):
     """
 
     def on_train_end(self, logs=None):
-        for variable in self.model.trainable_variables:
-            variable.assign(ops.copy(variable))
+        if self.model.optimizer.use_ema:
+            for variable in self.model.trainable_variables:
+                variable.assign(ops.copy(variable))
 
 
 def _checked_guidance(guidance, generator):
