@@ -413,11 +413,11 @@ def test_gradients_through_the_field_stay_finite(normalization):
     assert np.all(np.isfinite(contracts.gradient(total, x)))
 
 
-def test_normalization_is_one_of_two():
+def test_normalization_is_one_of_four():
     with pytest.raises(
         ValueError,
-        match=r"`normalization` must be one of 'row', 'dual'. "
-        r"Did you mean 'dual'\?.*normalization='duel'",
+        match=r"`normalization` must be one of 'row', 'dual', 'sharp', "
+        r"'score'. Did you mean 'dual'\?.*normalization='duel'",
     ):
         KernelDrift(normalization="duel")
 
