@@ -72,6 +72,9 @@ class SphericalLogarithmic(Kernel):
         scale = 2 / ops.log1p(squared)
         return ops.log(scale) - ops.log1p(ops.square(radius))
 
+    def log_companion(self, radius, antipode=None):
+        return super().log_companion(radius)
+
     def _value(self, radius, antipode):
         squared = ops.square(radius)
         beyond = ops.maximum(ops.square(antipode) - squared, 0.0)
