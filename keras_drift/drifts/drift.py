@@ -183,7 +183,9 @@ class Drift(keras.layers.Layer):
         del x, positives, negatives  # absolute distances
         return ops.ones((), "float32")
 
-    def call(self, x, positives, negatives=None, **options):
+    def call(self, x, positives, negatives=None, guidance=None, **options):
+        # By name: among options that are tensors Keras takes no plain number.
+        options["guidance"] = guidance
         return self.field(x, positives, negatives, **options).velocity
 
     def field(

@@ -415,9 +415,8 @@ def test_guidance_of_velocities_takes_the_scales(classes):
     batches = datasets.GroupedDataset(*classes, positives=6, unconditional=4)
     x, y, _ = model.prepare_batch(batches[0], False)
     samples = model(x)
-    features = {"a": ops.reshape(samples, (18, 1, 2))}
-    model.encoder = lambda samples: {"a": ops.reshape(samples, (-1, 1, 2))}
-    found = goals.find(model, features, x, y, None)["a"]["place"]
+    features = model.encoder(samples)
+    (found,) = goals.find(model, features, x, y, None).values()
     groups = numpy(samples).reshape(3, 6, 2)
     expected = groups + numpy(
         drift(
@@ -428,7 +427,7 @@ def test_guidance_of_velocities_takes_the_scales(classes):
         )
     )
     np.testing.assert_allclose(
-        numpy(found).reshape(3, 6, 2), expected, rtol=1e-5, atol=1e-5
+        numpy(found["place"]).reshape(3, 6, 2), expected, rtol=1e-5, atol=1e-5
     )
 
 
