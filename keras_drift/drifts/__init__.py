@@ -1,11 +1,20 @@
 """Operators that say in which direction every sample should move."""
 
 from keras_drift import checks
+from keras_drift.drifts.decomposition import Decomposition
+from keras_drift.drifts.decomposition import decomposition
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.drift import Field
 from keras_drift.drifts.kernel_drift import KernelDrift
 
-__all__ = ["Drift", "Field", "KernelDrift", "get"]
+__all__ = [
+    "Decomposition",
+    "Drift",
+    "Field",
+    "KernelDrift",
+    "decomposition",
+    "get",
+]
 
 _DRIFTS = {"kernel_drift": KernelDrift}
 

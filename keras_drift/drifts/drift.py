@@ -13,6 +13,7 @@ from keras_drift.ops import join
 from keras_drift.ops import pairwise_distances
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
+GUIDANCES = ("distribution", "velocity")
 
 
 class Field(NamedTuple):
@@ -60,6 +61,13 @@ class Drift(keras.layers.Layer):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
+        guidance: what unconditional data do. `"distribution"`: they join the
+            negatives, with their weights, so that training rests at
+            `scale * conditional - (scale - 1) * unconditional`; that mixture
+            can be negative somewhere, and then training does not come to rest.
+            `"velocity"`: samples follow `V(positives, negatives) + (scale - 1)
+            V(positives, unconditional)`, which has no such limit but costs a
+            third comparison. Defaults to `"distribution"`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -68,17 +76,27 @@ class Drift(keras.layers.Layer):
         negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
             of the model. Defaults to `x` itself, see `self_interaction`.
         unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
-            of all conditions that repels as well, for guidance.
+            of all conditions that repels as well, see `guidance`.
         positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
             An integer weight `c` counts a point `c` times, zero as absent.
         negative_weights: the same for the negatives.
         unconditional_weights: the same for the unconditional points.
+        guidance: optional float or float tensor `(groups,)`, >= 1: the guidance
+            scale, 1 for none. With `guidance="velocity"` it goes with
+            `unconditional`; otherwise their weights take its place.
 
     Returns:
         The velocity of each sample, shaped like `x`, float32.
 
     Raises:
         ValueError: if ranks, dimensions or numbers of groups do not fit.
+
+    Reference:
+
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770), appendix A.7, for
+      guidance of distributions
+    - [Han et al., 2026](https://arxiv.org/abs/2605.11755), for guidance of
+      velocities
     """
 
     # A field with a smaller mean square, in its unit of length, is rounding
@@ -90,6 +108,7 @@ class Drift(keras.layers.Layer):
         self_interaction="excluded",
         unit_rms=False,
         block_size=None,
+        guidance="distribution",
         **kwargs,
     ):
         # Half precision cannot tell neighbours apart.
@@ -99,6 +118,7 @@ class Drift(keras.layers.Layer):
         )
         self.unit_rms = bool(unit_rms)
         self.block_size = checks.block_size(block_size)
+        self.guidance = checks.choice("guidance", guidance, GUIDANCES)
         self.built = True
 
     def cost(self, x, y):
@@ -163,7 +183,9 @@ class Drift(keras.layers.Layer):
         del x, positives, negatives  # absolute distances
         return ops.ones((), "float32")
 
-    def call(self, x, positives, negatives=None, **options):
+    def call(self, x, positives, negatives=None, guidance=None, **options):
+        # By name: among options that are tensors Keras takes no plain number.
+        options["guidance"] = guidance
         return self.field(x, positives, negatives, **options).velocity
 
     def field(
@@ -175,6 +197,7 @@ class Drift(keras.layers.Layer):
         positive_weights=None,
         negative_weights=None,
         unconditional_weights=None,
+        guidance=None,
     ):
         """The velocity with its unit and its raw norm.
 
@@ -203,18 +226,23 @@ class Drift(keras.layers.Layer):
             for tensors in (given, weights)
         )
         self._check(given, weights)
+        scale = self._checked_scale(guidance, given)
         x = given["x"]
         if len(x.shape) == 2:
             given = {name: value[None] for name, value in given.items()}
             weights = {name: value[None] for name, value in weights.items()}
-        field = self._field(given, weights)
+        field = self._field(given, weights, scale)
         velocity = ops.reshape(field.velocity, ops.shape(x))
         return field._replace(velocity=velocity)
 
-    def _field(self, given, weights):
+    def origin(self, x):
+        """The point that clouds are moved to zero from, `(groups, 1, d)`."""
         # No drift depends on the origin: around it, float32 is most exact. The
         # samples can be much nearer to each other than to the data.
-        origin = ops.mean(given["x"], axis=-2, keepdims=True)
+        return ops.mean(x, axis=-2, keepdims=True)
+
+    def _field(self, given, weights, scale):
+        origin = self.origin(given["x"])
         given = {name: value - origin for name, value in given.items()}
         x = given["x"]
         positives = Cloud(given["positives"], weights.get("positives"))
@@ -224,8 +252,10 @@ class Drift(keras.layers.Layer):
             contains_samples="negatives" not in given
             and self.self_interaction == "excluded",
         )
+        extra = None
         if "unconditional" in given:
             extra = Cloud(given["unconditional"], weights.get("unconditional"))
+        if scale is None:
             negatives = join(negatives, extra)
         # Alike, so that they cancel exactly where they are the same points.
         positives, negatives = (
@@ -241,6 +271,13 @@ class Drift(keras.layers.Layer):
                 f"Received: {type(fields).__name__} from "
                 f"`{type(self).__name__}`"
             )
+        if scale is not None:
+            extra = Pairs(x, extra, self.cost, self.block_size)
+            away = self.velocities(x, positives, extra, unit)
+            fields = [
+                field + (scale - 1.0) * guide
+                for field, guide in zip(fields, away, strict=True)
+            ]
         mean_squares = [ops.mean(ops.square(field)) for field in fields]
         norm = ops.sqrt(ops.stack(mean_squares) * x.shape[-1])
         # Added one by one: a stack of them would cost a copy of each.
@@ -289,6 +326,30 @@ class Drift(keras.layers.Layer):
             )
         self._check_weights(shapes, weights)
 
+    def _checked_scale(self, guidance, given):
+        """The scale of every sample, `(groups or 1, 1, 1)`, or `None`."""
+        by_velocity = self.guidance == "velocity"
+        if guidance is None and not (by_velocity and "unconditional" in given):
+            return None
+        if guidance is None or not by_velocity or "unconditional" not in given:
+            raise ValueError(
+                "A guidance scale and unconditional data go together, in a "
+                "drift with `guidance='velocity'`; one with "
+                "`guidance='distribution'` takes `unconditional_weights` "
+                f"instead. Received: a drift with guidance={self.guidance!r}, "
+                f"{'no' if guidance is None else 'a'} scale, "
+                f"{'' if 'unconditional' in given else 'no '}unconditional data"
+            )
+        scale = ops.convert_to_tensor(guidance, "float32")
+        groups = tuple(given["x"].shape[:-2])
+        shape = tuple(scale.shape)
+        if shape and not _fits(shape, groups):
+            raise ValueError(
+                "`guidance` is one scale for all groups, or one for each: "
+                f"shape () or {groups}. Received: shape {shape}"
+            )
+        return ops.reshape(scale, (-1, 1, 1))
+
     def _check_weights(self, shapes, weights):
         shapes = {"negatives": shapes["x"], **shapes}
         for name, value in weights.items():
@@ -298,10 +359,7 @@ class Drift(keras.layers.Layer):
                     f"points. Received: `{name}_weights` without `{name}`"
                 )
             expected, received = shapes[name][:-1], tuple(value.shape)
-            if len(received) != len(expected) or any(
-                size != wanted and None not in (size, wanted)
-                for size, wanted in zip(received, expected, strict=True)
-            ):
+            if not _fits(received, expected):
                 raise ValueError(
                     f"The weights of the {name} need one number for each of "
                     f"them: shape {expected}. Received: shape {received}"
@@ -321,4 +379,13 @@ class Drift(keras.layers.Layer):
             "self_interaction": self.self_interaction,
             "unit_rms": self.unit_rms,
             "block_size": self.block_size,
+            "guidance": self.guidance,
         }
+
+
+def _fits(shape, expected):
+    """Whether a shape is as expected, as far as both are known."""
+    return len(shape) == len(expected) and all(
+        size == wanted or None in (size, wanted)
+        for size, wanted in zip(shape, expected, strict=True)
+    )

@@ -6,6 +6,8 @@ from keras_drift.kernels.inverse_multiquadric import InverseMultiquadric
 from keras_drift.kernels.kernel import Kernel
 from keras_drift.kernels.laplacian import Laplacian
 from keras_drift.kernels.matern import Matern
+from keras_drift.kernels.spherical_logarithmic import SphericalLogarithmic
+from keras_drift.kernels.von_mises_fisher import VonMisesFisher
 
 __all__ = [
     "Gaussian",
@@ -13,6 +15,8 @@ __all__ = [
     "Kernel",
     "Laplacian",
     "Matern",
+    "SphericalLogarithmic",
+    "VonMisesFisher",
     "get",
 ]
 
@@ -21,6 +25,8 @@ _KERNELS = {
     "inverse_multiquadric": InverseMultiquadric,
     "laplacian": Laplacian,
     "matern": Matern,
+    "spherical_logarithmic": SphericalLogarithmic,
+    "von_mises_fisher": VonMisesFisher,
 }
 
 
@@ -29,8 +35,9 @@ def get(identifier):
 
     Args:
         identifier: a `Kernel`, its config, or one of `"gaussian"`,
-            `"laplacian"`, `"matern"`, `"inverse_multiquadric"` (with their
-            default arguments).
+            `"laplacian"`, `"matern"`, `"inverse_multiquadric"`,
+            `"von_mises_fisher"`, `"spherical_logarithmic"` (with their default
+            arguments).
 
     Returns:
         A `Kernel`.

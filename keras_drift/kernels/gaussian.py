@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_drift.kernels.kernel import Kernel
 
@@ -43,6 +44,15 @@ class Gaussian(Kernel):
 
     def log_value(self, radius):
         return -0.5 * radius * radius
+
+    def log_slope(self, radius):
+        return self.log_value(radius)
+
+    def log_pull(self, radius):
+        return ops.zeros_like(radius)
+
+    def log_companion_pull(self, radius):
+        return ops.zeros_like(radius)
 
     def log_companion(self, radius):
         return self.log_value(radius)

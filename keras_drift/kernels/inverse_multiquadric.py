@@ -58,6 +58,11 @@ class InverseMultiquadric(Kernel):
         )
         return -self.exponent * log_square
 
+    def log_slope(self, radius):
+        log_square = self.log_value(radius) / -self.exponent
+        factor = 2 * self.exponent
+        return math.log(factor) - (self.exponent + 1) * log_square
+
     def log_companion(self, radius):
         self._require_companion()
         log_square = self.log_value(radius) / -self.exponent

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.ops import directions
 from keras_drift.ops import pairwise_distances
 
 
@@ -17,9 +18,12 @@ class Kernel(keras.layers.Layer):
     to 1 where they coincide. It is computed as a logarithm, so that points many
     bandwidths apart stay comparable where `k` itself would be zero in float32.
 
-    Subclasses write `log_value`, and for the theory `log_companion`, `spectrum`
-    and `companion_spectrum`, all for a bandwidth of one; this class owns the
-    bandwidth, the distances, the dtype and the config.
+    Subclasses write `log_value`, and for the theory `log_slope`,
+    `log_companion`, `spectrum` and `companion_spectrum`, all for a bandwidth of
+    one; this class owns the bandwidth, the distances, the dtype and the config.
+
+    A `spherical` kernel compares directions: points are scaled to unit length
+    first, and the distance of two is that of the straight line between them.
 
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs:
@@ -37,6 +41,9 @@ class Kernel(keras.layers.Layer):
         Log-similarities, float32: `(..., n, m)` for a single bandwidth,
         `(b, ..., n, m)` for `b` bandwidths.
     """
+
+    # Whether points are scaled to unit length before they are compared.
+    spherical = False
 
     def __init__(self, bandwidth=1.0, **kwargs):
         # Half precision cannot tell neighbours apart.
@@ -64,6 +71,8 @@ class Kernel(keras.layers.Layer):
         return int(self.initial_bandwidth.size)
 
     def call(self, x, y):
+        if self.spherical:
+            x, y = directions(x), directions(y)
         log_values = self.log_similarity(pairwise_distances(x, y))
         return log_values if self.initial_bandwidth.ndim else log_values[0]
 
@@ -81,12 +90,14 @@ class Kernel(keras.layers.Layer):
         )
         return self.log_value(distance[None] / bandwidth)
 
-    def scores(self, unit=1.0):
+    def scores(self, unit=1.0, function=None):
         """The log-similarities as `keras_drift.ops` sums them over pairs.
 
         Args:
             unit: float or scalar tensor, the length that bandwidths are
                 multiples of. Defaults to `1.0`.
+            function: what to sum instead: another method of this kernel, such
+                as `log_companion`. Defaults to `None`: `log_value`.
 
         Returns:
             For each bandwidth a callable from distances to log-similarities.
@@ -95,11 +106,16 @@ class Kernel(keras.layers.Layer):
         rates = 1.0 / (ops.reshape(self.bandwidth, (-1,)) * unit)
         return [
             functools.partial(self._log_value_at, rates[k])
+            if function is None
+            else functools.partial(self._at, function, rates[k])
             for k in range(self.num_bandwidths)
         ]
 
     def _log_value_at(self, rate, distance):
-        return self.log_value(distance * rate)
+        return self._at(self.log_value, rate, distance)
+
+    def _at(self, function, rate, distance):
+        return function(distance * rate)
 
     def log_value(self, radius):
         """`log k` at a distance of `radius` bandwidths."""
@@ -107,6 +123,30 @@ class Kernel(keras.layers.Layer):
             f"`{type(self).__name__}` must say its `log_value(radius)`: the "
             "logarithm of the kernel at `radius` bandwidths."
         )
+
+    def log_slope(self, radius):
+        """`log(-k'(r) / r)` at `r = radius` bandwidths.
+
+        The gradient of the kernel in `x` is `exp(log_slope) * (y - x)`, in
+        bandwidths. Where the kernel has a tip, two points in one place pull
+        each other in no direction: minus infinity.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` has no closed form for its slope: "
+            "override `log_slope(radius)`."
+        )
+
+    def log_pull(self, radius):
+        """`log(-k'(r) / (r k(r)))`, the slope relative to the kernel."""
+        return self.log_slope(radius) - self.log_value(radius)
+
+    def log_companion_pull(self, radius):
+        """The same for the companion, as a share of that at coincidence.
+
+        `log(psi(0) k(r) / psi(r))`: 0 at coincidence and below elsewhere.
+        """
+        at_zero = self.log_companion(ops.zeros_like(radius))
+        return self.log_value(radius) + at_zero - self.log_companion(radius)
 
     def log_companion(self, radius):
         """Log of the companion kernel, at a distance of `radius` bandwidths.

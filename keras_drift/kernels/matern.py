@@ -9,6 +9,10 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.kernels.kernel import Kernel
 
+# Points nearer than so many bandwidths are in one place; beyond eight
+# dimensions, rounding keeps them from a distance of zero.
+_COINCIDENT = 1e-12
+
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Matern(Kernel):
@@ -63,6 +67,24 @@ class Matern(Kernel):
     def log_value(self, radius):
         return _log_matern(self.nu, radius)
 
+    def log_slope(self, radius):
+        return self.log_value(radius) + self.log_pull(radius)
+
+    def log_pull(self, radius):
+        if self.nu == 0.5:
+            apart = radius > _COINCIDENT
+            logs = -ops.log(ops.where(apart, radius, 1.0))
+            return ops.where(apart, logs, float("-inf"))
+        # Without the exponentials, which cancel: far away they would leave
+        # no digits.
+        below = _log_polynomial(self.nu - 1, radius)
+        here = _log_polynomial(self.nu, radius)
+        return below - here - math.log(2 * (self.nu - 1))
+
+    def log_companion_pull(self, radius):
+        here = _log_polynomial(self.nu, radius)
+        return here - _log_polynomial(self.nu + 1, radius)
+
     def log_companion(self, radius):
         return math.log(2 * self.nu) + _log_matern(self.nu + 1, radius)
 
@@ -77,10 +99,17 @@ class Matern(Kernel):
 
 
 def _log_matern(nu, radius):
-    """`log(polynomial(r)) - r`, the polynomial of degree `nu - 1/2`."""
+    """`log(polynomial(r)) - r`."""
+    if nu == 0.5:
+        return -radius
+    return _log_polynomial(nu, radius) - radius
+
+
+def _log_polynomial(nu, radius):
+    """Of the polynomial of degree `nu - 1/2`, which is 1 at zero."""
     degree = int(nu - 0.5)
     if degree == 0:
-        return -radius
+        return ops.zeros_like(radius)
     # Beyond 1 the highest power is taken out: far away it overflows float32.
     scale = ops.maximum(radius, 1.0)
     radius_part, rest = radius / scale, 1 / scale
@@ -90,7 +119,7 @@ def _log_matern(nu, radius):
     for power in range(degree - 1, -1, -1):
         factor = factor * rest
         value = value * radius_part + _coefficient(degree, power) * factor
-    return ops.log(value) + degree * ops.log(scale) - radius
+    return ops.log(value) + degree * ops.log(scale)
 
 
 def _coefficient(degree, power):

@@ -35,7 +35,7 @@ def find(model, features, x, y, weights):
     if "unconditional" in x:
         extra = x["unconditional"]
         sets["unconditional"] = (extra.shape[1], _encode(model, extra))
-    shares = unconditional_weights(model.drift, x, groups)
+    guidance = _guidance(model.drift, x, groups)
     goals = {}
     for name, feature in features.items():
         feature = ops.cast(feature, "float32")
@@ -50,7 +50,10 @@ def find(model, features, x, y, weights):
             _group_by_place(feature, groups, count),
             **grouped,
             positive_weights=_for_places(weights, tokens),
-            unconditional_weights=_for_places(shares, tokens),
+            **{
+                key: _for_places(value, tokens)
+                for key, value in guidance.items()
+            },
         )
         step = model.step_size * field.velocity
         goals[name] = {
@@ -61,10 +64,17 @@ def find(model, features, x, y, weights):
     return goals
 
 
+def _guidance(drift, x, groups):
+    """What the drift takes beside unconditional data, if there are any."""
+    if "unconditional" not in x:
+        return {}
+    if drift.guidance == "velocity":
+        return {"guidance": ops.reshape(x["guidance"], (groups, -1))[:, 0]}
+    return {"unconditional_weights": unconditional_weights(drift, x, groups)}
+
+
 def unconditional_weights(drift, x, groups):
     """Weights that give unconditional data the share `1 - 1/guidance`."""
-    if "unconditional" not in x:
-        return None
     scales = ops.reshape(x["guidance"], (groups, -1))
     count = ops.shape(x["unconditional"])[1]
     negatives = ops.shape(scales)[1]

@@ -2,9 +2,12 @@
 
 from keras_drift.ops.cloud import Cloud
 from keras_drift.ops.cloud import join
+from keras_drift.ops.distances import directions
 from keras_drift.ops.distances import half_squared_distances
+from keras_drift.ops.distances import lengths
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
+from keras_drift.ops.fields import conservative_field
 from keras_drift.ops.fields import dual_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.pairs import Block
@@ -15,6 +18,7 @@ from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sum_over_samples
 from keras_drift.ops.reductions import mean_cost
+from keras_drift.ops.reductions import mean_pulls
 from keras_drift.ops.reductions import mean_similarity
 from keras_drift.ops.reductions import weighted_sums
 from keras_drift.ops.released import released_dual_field
@@ -28,14 +32,18 @@ __all__ = [
     "Pairs",
     "SinkhornPlan",
     "barycentres",
+    "conservative_field",
+    "directions",
     "dual_field",
     "geometric_softmax",
     "half_squared_distances",
     "join",
+    "lengths",
     "log_sum_exp",
     "log_sum_over_points",
     "log_sum_over_samples",
     "mean_cost",
+    "mean_pulls",
     "mean_similarity",
     "pairwise_distances",
     "released_dual_field",

@@ -61,6 +61,26 @@ def half_squared_distances(x, y, centred=False):
     return 0.5 * squared_distances(x, y, centred)
 
 
+def directions(points):
+    """The points scaled to unit length, float32; the origin stays.
+
+    Args:
+        points: float tensor `(..., d)`.
+    """
+    points = ops.cast(points, "float32")
+    return points * ops.rsqrt(ops.maximum(_squared_lengths(points), _SMALLEST))
+
+
+def lengths(points):
+    """How far the points are from the origin: float32, `(..., 1)`."""
+    points = ops.cast(points, "float32")
+    return ops.sqrt(ops.maximum(_squared_lengths(points), _SMALLEST))
+
+
+def _squared_lengths(points):
+    return ops.sum(ops.square(points), axis=-1, keepdims=True)
+
+
 def _sum_of_squared_differences(x, y):
     return sum(
         ops.square(x[..., :, None, i] - y[..., None, :, i])

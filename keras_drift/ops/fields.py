@@ -2,7 +2,8 @@
 
 A field takes `scores`, see `keras_drift.ops.reductions`, one for each
 bandwidth, and returns the velocity of each sample for each of them: a list of
-tensors `(groups, n, d)`.
+tensors `(groups, n, d)`. With `bias_correction`, means over few points are
+corrected as `keras_drift.ops.mean_pulls` says.
 """
 
 from keras import ops
@@ -11,10 +12,11 @@ from keras_drift import backend
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.reductions import mean_pulls
 from keras_drift.ops.reductions import weighted_sums
 
 
-def row_field(scores, positives, negatives):
+def row_field(scores, positives, negatives, bias_correction=False):
     """Mean of the positives near a sample minus mean of the negatives near it.
 
     `V(x) = sum_j k(x, y_j) y_j / sum_j k(x, y_j)  -  the same over negatives`.
@@ -24,12 +26,44 @@ def row_field(scores, positives, negatives):
         scores: sequence of callables, see above.
         positives: `Pairs` of the samples with the positives.
         negatives: `Pairs` of the samples with the negatives.
+        bias_correction: bool, see above. Defaults to `False`.
     """
-    near, here = (_means_near(scores, p) for p in (positives, negatives))
+    near, here = (
+        _means_near(scores, p, bias_correction) for p in (positives, negatives)
+    )
     return [a - b for a, b in zip(near, here, strict=True)]
 
 
-def dual_field(scores, positives, negatives):
+def conservative_field(
+    scores, pulls, positives, negatives, bias_correction=False
+):
+    """Difference of the gradients of two log-densities of kernels.
+
+    `V(x) = sum_j K(x, y_j) b(x, y_j) (y_j - x) / sum_j K(x, y_j)  -  the same
+    over negatives`. With `b = -K'(r) / (r K(r))` that is the gradient of
+    `log sum_j K(x, y_j) - log sum_k K(x, z_k)`, so it goes round in no circles.
+    No points exert no force.
+
+    Args:
+        scores: sequence of callables, see above: `log K`.
+        pulls: for each of them a callable from costs to `log b`.
+        positives: `Pairs` of the samples with the positives.
+        negatives: `Pairs` of the samples with the negatives.
+        bias_correction: bool, see above. Defaults to `False`.
+    """
+    towards, away = (
+        mean_pulls(pairs, scores, pulls, bias_correction=bias_correction)
+        for pairs in (positives, negatives)
+    )
+    return [
+        (near - here) - (attraction - repulsion) * positives.x
+        for (near, attraction, _), (here, repulsion, _) in zip(
+            towards, away, strict=True
+        )
+    ]
+
+
+def dual_field(scores, positives, negatives, bias_correction=False):
     """Algorithm 2 of Deng et al., with weights that count samples.
 
     The affinity of sample i to point j is
@@ -40,7 +74,9 @@ def dual_field(scores, positives, negatives):
     what `row_field` takes.
     """
     if positives.is_whole and negatives.is_whole:
-        return _dual_field_at_once(scores, positives, negatives)
+        return _dual_field_at_once(
+            scores, positives, negatives, bias_correction
+        )
     towards = log_sum_exp(positives, scores)
     away = log_sum_exp(negatives, scores)
     # A sample is normalised over all points, each point over the samples that
@@ -50,7 +86,13 @@ def dual_field(scores, positives, negatives):
         for one, other in zip(towards, away, strict=True)
     ]
     sums = [
-        weighted_sums(pairs, scores, rows, [-0.5 * over for _, over in logs])
+        _affine_sums(
+            pairs,
+            scores,
+            rows,
+            [-0.5 * over for _, over in logs],
+            bias_correction,
+        )
         for pairs, logs in ((positives, towards), (negatives, away))
     ]
     return [
@@ -59,18 +101,44 @@ def dual_field(scores, positives, negatives):
     ]
 
 
-def _dual_field_at_once(scores, positives, negatives):
+def _affine_sums(pairs, scores, rows, columns, bias_correction):
+    """Sums of the points under their affinities, and of the affinities."""
+    if not bias_correction:
+        return weighted_sums(pairs, scores, rows, columns)
+    # The shares of the points need the sum of all their affinities first: as
+    # means, they are found in the same pass.
+    means = mean_pulls(pairs, scores, None, columns, bias_correction)
+    sums = []
+    for (mean, _, log_mass), row in zip(means, rows, strict=True):
+        # Near nothing, both are infinite.
+        empty = log_mass == float("-inf")
+        mass = ops.exp(ops.where(empty, 0.0, log_mass + row))
+        mass = ops.where(empty, 0.0, mass)
+        sums.append((mass[..., None] * mean, mass))
+    return sums
+
+
+def _dual_field_at_once(scores, positives, negatives, bias_correction):
     """The same, with all pairs in one block: their logarithms are kept."""
     blocks = positives.whole(), negatives.whole()
-    if backend.dual_field is not None:
+    if backend.dual_field is not None and not bias_correction:
         velocities = backend.dual_field(scores, *blocks)
         if velocities is not None:
             return velocities
     velocities = []
     for score in scores:
-        attract, repel = geometric_softmax(blocks, score)
-        attraction = ops.sum(attract, axis=-1, keepdims=True)
-        repulsion = ops.sum(repel, axis=-1, keepdims=True)
+        affinities = geometric_softmax(blocks, score)
+        attraction, repulsion = (
+            ops.sum(each, axis=-1, keepdims=True) for each in affinities
+        )
+        if bias_correction:
+            affinities = [
+                _corrected(each, mass, block.weights)
+                for each, mass, block in zip(
+                    affinities, (attraction, repulsion), blocks, strict=True
+                )
+            ]
+        attract, repel = affinities
         velocities.append(
             backend.matmul(repulsion * attract, positives.points)
             - backend.matmul(attraction * repel, negatives.points)
@@ -78,8 +146,23 @@ def _dual_field_at_once(scores, positives, negatives):
     return velocities
 
 
-def _means_near(scores, pairs):
+def _corrected(affinities, mass, weights):
+    """Affinities of the same sum, whose mean has less bias."""
+    shares = affinities / ops.where(mass > 0, mass, 1.0)
+    own = shares
+    if weights is not None:
+        own = shares / ops.maximum(weights, 1.0)
+    squares = ops.sum(shares * own, axis=-1, keepdims=True)
+    return affinities * (1.0 + own - squares)
+
+
+def _means_near(scores, pairs, bias_correction):
+    if bias_correction:
+        means = mean_pulls(pairs, scores, bias_correction=True)
+        means = [(points, log_mass) for points, _, log_mass in means]
+    else:
+        means = barycentres(pairs, scores)
     return [
-        ops.where(log_mass[..., None] == float("-inf"), pairs.x, means)
-        for means, log_mass in barycentres(pairs, scores)
+        ops.where(log_mass[..., None] == float("-inf"), pairs.x, mean)
+        for mean, log_mass in means
     ]

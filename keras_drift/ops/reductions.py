@@ -146,6 +146,104 @@ def barycentres(pairs, scores):
     ]
 
 
+def mean_pulls(
+    pairs, scores, pulls=None, column_logs=None, bias_correction=False
+):
+    """Means of `exp(pull) * point` and of `exp(pull)`, sample by sample.
+
+    A mean under the weights `exp(score + column_log)` is a ratio of two sums
+    over the same few points, which biases it by `-sum_j a_j^2 (u_j - mean)` to
+    leading order, `a_j` the share of a point and `u_j` its value
+    ([Zhang et al., 2026](https://arxiv.org/abs/2604.27239)). The correction
+    adds that back: the weights `a_j (1 + a_j - sum_l a_l^2)` are as positive as
+    the shares and add up to 1 as they do.
+
+    A weight `c` above 1 counts copies, each with its own share: `a_j^2 / c`. A
+    weight below 1 makes one point count less.
+
+    Args:
+        pairs: `Pairs`.
+        scores: sequence of callables, see above.
+        pulls: for each score a callable from costs to logarithms. Defaults to
+            `None`: zeros.
+        column_logs: for each score a float tensor `(groups, m)`; a point with
+            an infinite one is absent. Defaults to `None`: zeros.
+        bias_correction: bool, whether to correct the bias of few points.
+            Defaults to `False`.
+
+    Returns:
+        For each score `(points, pull, log_mass)`, `(groups, n, d)`,
+        `(groups, n, 1)` and `(groups, n)`. Means of nothing are 0, with a
+        log-mass of minus infinity.
+    """
+    dim = pairs.x.shape[-1]
+    num_orders = 2 if bias_correction else 1
+
+    def start(groups, size):
+        top, zeros = _empty_sum(groups, size)
+        sums = (zeros, zeros, _zeros(groups, size, dim))
+        return tuple((top, (sums,) * num_orders) for _ in scores)
+
+    def function(rows, columns, block):
+        new_rows = []
+        for k, (top, orders) in enumerate(rows):
+            logits = scores[k](block.costs)
+            if column_logs is not None:
+                logits = logits + ops.swapaxes(block.columns[k], -1, -2)
+            logits = block.weigh(logits)
+            new_top = _top(top, logits, -1)
+            shrink = ops.exp(top - new_top)
+            weights = ops.exp(logits - new_top)
+            powers = (weights, _squared_shares(weights, block))
+            pull = None if pulls is None else ops.exp(pulls[k](block.costs))
+            orders = tuple(
+                _add_pulls(sums, factor, power, pull, block.points)
+                for sums, factor, power in zip(
+                    orders, (shrink, shrink * shrink), powers, strict=False
+                )
+            )
+            new_rows.append((new_top, orders))
+        return tuple(new_rows), columns
+
+    columns = tuple(_absent_if_infinite(logs) for logs in column_logs or ())
+    rows, _ = pairs.fold(function, start, _nothing, (), columns)
+    return [
+        (*_means(*orders), _log(top, orders[0][0])[..., 0])
+        for top, orders in rows
+    ]
+
+
+def _squared_shares(weights, block):
+    squares = weights * weights
+    if block.weights is None:
+        return squares
+    return squares / ops.maximum(block.weights, 1.0)
+
+
+def _add_pulls(sums, shrink, weights, pull, points):
+    mass, pulled_mass, pulled = sums
+    pulling = weights if pull is None else weights * pull
+    return (
+        mass * shrink + ops.sum(weights, axis=-1, keepdims=True),
+        pulled_mass * shrink + ops.sum(pulling, axis=-1, keepdims=True),
+        pulled * shrink + backend.matmul(pulling, points),
+    )
+
+
+def _means(first, second=None):
+    """Of the points and of the pull; of nothing, zeros."""
+    mass, *sums = first
+    mass = ops.where(mass > 0, mass, 1.0)
+    pull, points = (each / mass for each in sums)
+    if second is None:
+        return points, pull
+    squares, pull_2, points_2 = (each / (mass * mass) for each in second)
+    return (
+        points + (points_2 - squares * points),
+        pull + (pull_2 - squares * pull),
+    )
+
+
 def weighted_sums(pairs, scores, row_logs, column_logs):
     """Sums of the points under `exp(score + row_log + column_log)`.
 

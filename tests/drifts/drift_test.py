@@ -224,3 +224,70 @@ def test_weights_need_their_points():
 def test_weights_of_groups_are_one_row_each():
     with pytest.raises(ValueError, match=r"shape \(1, 3\). Received.*\(3,\)"):
         ToTheMean().field(X[None], DATA[None], positive_weights=np.ones(3))
+
+
+# === Guidance of velocities ===
+
+
+@pytest.mark.parametrize("unit_rms", [False, True])
+def test_a_scale_of_one_is_no_guidance(unit_rms):
+    drift = KernelDrift(guidance="velocity", unit_rms=unit_rms)
+    guided = contracts.in_one_program(drift)(
+        X, DATA, unconditional=DATA + 1, guidance=1.0
+    )
+    np.testing.assert_array_equal(
+        contracts.numpy(guided), contracts.numpy(drift(X, DATA))
+    )
+
+
+def test_guidance_adds_the_velocity_away_from_unconditional_data():
+    rng = np.random.default_rng(0)
+    x, y, z, u = (rng.normal(size=(2, n, 3)) for n in (5, 7, 6, 4))
+    weights = rng.uniform(size=(2, 4))
+    drift = KernelDrift(Gaussian([0.5, 1.0]), guidance="velocity")
+    plain = contracts.numpy(contracts.in_one_program(drift)(x, y, z))
+    away = contracts.in_one_program(drift)(x, y, u, negative_weights=weights)
+    guided = contracts.in_one_program(drift)
+    options = {"unconditional": u, "unconditional_weights": weights}
+    for scale in (1.5, np.array([1.0, 4.0])):
+        found = guided(x, y, z, guidance=scale, **options)
+        share = np.reshape(scale, (-1, 1, 1)) - 1
+        np.testing.assert_allclose(
+            contracts.numpy(found),
+            plain + share * contracts.numpy(away),
+            atol=1e-5,
+        )
+
+
+def test_guidance_is_one_of_two():
+    with pytest.raises(ValueError, match=r"`guidance` must be one of.*'velo'"):
+        ToTheMean(guidance="velo")
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "received"),
+    [
+        ("velocity", {"guidance": 2.0}, "a scale, no unconditional"),
+        ("velocity", {"unconditional": DATA}, "no scale, unconditional"),
+        (
+            "distribution",
+            {"unconditional": DATA, "guidance": 2.0},
+            "a drift with guidance='distribution', a scale",
+        ),
+    ],
+)
+def test_a_scale_goes_with_unconditional_data(mode, options, received):
+    with pytest.raises(ValueError, match=f"go together.*{received}"):
+        ToTheMean(guidance=mode).field(X, DATA, **options)
+
+
+def test_names_the_guidance_scales_that_do_not_fit():
+    drift = ToTheMean(guidance="velocity")
+    for x, y, expected in (
+        (X, DATA, r"\(\)"),
+        (X[None], DATA[None], r"\(1,\)"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"or {expected}. Received: shape \(3,\)"
+        ):
+            drift.field(x, y, unconditional=y, guidance=np.ones(3))

@@ -9,7 +9,9 @@ from keras_drift.drifts import KernelDrift
 
 BANDWIDTHS = np.array([0.4, 0.7, 2.0])
 
-each_normalization = pytest.mark.parametrize("normalization", ["row", "dual"])
+each_normalization = pytest.mark.parametrize(
+    "normalization", ["row", "dual", "sharp", "score"]
+)
 
 
 def drift(normalization, kernel=None, **kwargs):
@@ -99,13 +101,18 @@ def test_pulls_towards_positives_and_pushes_off_negatives():
 def test_an_integer_weight_counts_repetitions(
     clouds, normalization, scaled, which
 ):
+    options = {
+        "relative": scaled,
+        "unit_rms": scaled,
+        "bias_correction": scaled,
+    }
     x, positives, negatives = clouds
     given = {
         "positives": positives,
         "negatives": negatives,
         "unconditional": negatives[:, ::-1] + 0.5,
     }
-    velocity = in_one_program(normalization, relative=scaled, unit_rms=scaled)
+    velocity = in_one_program(normalization, **options)
     option = which.removesuffix("s") + "_weights"
     ones = np.ones(given[which].shape[:2])
     counts = np.array([2, 1, 0, 3, 0, 0, 1])[: ones.shape[1]]
@@ -148,13 +155,15 @@ def test_a_wide_kernel_takes_one_step_to_the_mean(
     clouds, normalization, kernel
 ):
     x, positives, negatives = clouds
-    kernel = kernel(bandwidth=1e4 * BANDWIDTHS)
     n, m, k = (cloud.shape[1] for cloud in clouds)
-    gain = 1.0 if normalization == "row" else m * k / ((m + k) * n)
+    gain = m * k / ((m + k) * n) if normalization == "dual" else 1.0
+    if normalization == "score" and kernel is kernels.InverseMultiquadric:
+        gain = 3.0  # twice its exponent
     step = gain * (
         positives.mean(axis=1, keepdims=True)
         - negatives.mean(axis=1, keepdims=True)
     )
+    kernel = kernel(bandwidth=1e4 * BANDWIDTHS)
     velocity = field(normalization, kernel)(x, positives, negatives)
     assert_close(velocity, np.repeat(step, n, axis=1), 1e-4)
 

@@ -6,6 +6,7 @@ from keras import ops
 import contracts
 from keras_drift import kernels
 from keras_drift.drifts import KernelDrift
+from keras_drift.ops import pairwise_distances
 
 KERNELS = {
     "gaussian": (kernels.Gaussian, {}, lambda r: np.exp(-(r**2) / 2)),
@@ -21,11 +22,21 @@ KERNELS = {
         lambda r: (1 + r**2) ** -1.5,
     ),
 }
+# `integral from r to infinity of s k(s) ds`, by hand.
+COMPANIONS = {
+    "gaussian": lambda r: np.exp(-(r**2) / 2),
+    "laplacian": lambda r: (1 + r) * np.exp(-r),
+    "matern": lambda r: 5 * (1 + r + 2 * r**2 / 5 + r**3 / 15) * np.exp(-r),
+    "inverse_multiquadric": lambda r: (1 + r**2) ** -0.5,
+}
 # Not 1.0: a neutral value hides a multiplication written for a division.
 BANDWIDTHS = [0.4, 0.7, 2.0]
 
 each_kernel = pytest.mark.parametrize("name", KERNELS)
 each_normalization = pytest.mark.parametrize("normalization", ["row", "dual"])
+every_normalization = pytest.mark.parametrize(
+    "normalization", ["row", "dual", "sharp", "score"]
+)
 
 
 def make(name, normalization, bandwidth=BANDWIDTHS, **kwargs):
@@ -69,6 +80,14 @@ def test_contract(name, normalization):
         },
         {"normalization": "dual", "self_interaction": "included"},
         {"normalization": "dual", "released_parity": True},
+        {"normalization": "dual", "bias_correction": True},
+        {"normalization": "sharp", "relative": False},
+        {
+            "normalization": "score",
+            "relative": False,
+            "bias_correction": True,
+            "guidance": "velocity",
+        },
     ],
 )
 def test_contract_of_other_options(options):
@@ -95,6 +114,32 @@ def weighted_mean(points, weights):
     return sum(w * p for w, p in zip(weights, points, strict=True)) / sum(
         weights
     )
+
+
+def profile_of(name, normalization):
+    """The kernel whose mass a field divides by."""
+    return COMPANIONS[name] if normalization == "sharp" else KERNELS[name][2]
+
+
+def gradient_by_hand(k, x, y, a, z, b, excluded):
+    """Of a difference of log-densities, by central differences."""
+
+    def log_density(point, points, weights):
+        return np.log(
+            sum(w * k(point, p) for p, w in zip(points, weights, strict=True))
+        )
+
+    velocity = np.zeros(x.shape)
+    step = 1e-5 * np.eye(x.shape[1])
+    for i, point in enumerate(x):
+        b_i = np.array(b, "float64")
+        b_i[i] *= not excluded
+        for d, h in enumerate(step):
+            for sign in (1, -1):
+                at = point + sign * h
+                rise = log_density(at, y, a) - log_density(at, z, b_i)
+                velocity[i, d] += sign * rise / 2e-5
+    return velocity
 
 
 def row_by_hand(k, x, y, a, z, b, excluded):
@@ -168,7 +213,8 @@ def velocity_by_hand(
                     if not (excluded and i == j):
                         pairs.append((w, np.linalg.norm(point - p)))
         unit = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
-    by_hand = {"row": row_by_hand, "dual": dual_by_hand}[normalization]
+    by_hand = {"row": row_by_hand, "dual": dual_by_hand}
+    by_hand = by_hand.get(normalization, gradient_by_hand)
     fields = []
     for bandwidth in BANDWIDTHS:
 
@@ -181,6 +227,9 @@ def velocity_by_hand(
                 for g in range(groups)
             ]
         )
+        if by_hand is gradient_by_hand:  # in units of a step
+            scale = (bandwidth * unit) ** 2 * profile(0.0)
+            fields[-1] = scale * np.array(fields[-1])
     fields = np.array(fields)
     norm = np.sqrt(np.mean(np.sum(fields**2, axis=-1), axis=(1, 2)))
     if unit_rms:
@@ -241,13 +290,14 @@ def test_blocks_run_inside_of_a_program(normalization, jit_compile):
     )
 
 
-@each_normalization
+@every_normalization
 @each_kernel
 def test_matches_the_formula(name, normalization):
     x, y, z, _ = draw(*SIZES)
     drift = make(name, normalization, relative=False, unit_rms=False)
     field = drift.field(x, y, z)
-    velocity, norm = velocity_by_hand(KERNELS[name][2], normalization, x, y, z)
+    profile = profile_of(name, normalization)
+    velocity, norm = velocity_by_hand(profile, normalization, x, y, z)
     error = np.abs(contracts.numpy(field.velocity) - velocity).max()
     assert error <= 1e-5 * np.abs(velocity).max()
     np.testing.assert_allclose(contracts.numpy(field.norm), norm, rtol=1e-5)
@@ -292,6 +342,243 @@ def test_matches_the_formula_with_every_option(
     np.testing.assert_allclose(contracts.numpy(field.norm), norm, rtol=3e-5)
 
 
+@pytest.mark.parametrize("block_size", [None, (2, 3)])
+@pytest.mark.parametrize("name", ["laplacian", "matern"])
+@pytest.mark.parametrize("normalization", ["sharp", "score"])
+def test_gradient_fields_match_the_formula_with_options(
+    normalization, name, block_size
+):
+    x, y, _, u = draw(*SIZES)
+    options = {"relative": True, "unit_rms": True}
+    drift = make(name, normalization, block_size=block_size, **options)
+    weights = {
+        "positive_weights": WEIGHTS["a"],
+        "negative_weights": WEIGHTS["b"],
+        "unconditional_weights": WEIGHTS["c"],
+    }
+    velocity, norm = velocity_by_hand(
+        profile_of(name, normalization),
+        normalization,
+        x,
+        y,
+        u=u,
+        **WEIGHTS,
+        **options,
+    )
+    field = contracts.in_one_program(drift.field)(
+        x, y, unconditional=u, **weights
+    )
+    np.testing.assert_allclose(
+        contracts.numpy(field.velocity),
+        velocity,
+        atol=3e-5 * np.abs(velocity).max(),
+    )
+    np.testing.assert_allclose(contracts.numpy(field.norm), norm, rtol=3e-5)
+
+
+def corrected_mean(values, weights, counts):
+    """Papers, section 9, with a copy of a point for each of its counts."""
+    shares = np.array(weights) / np.sum(weights)
+    mean = shares @ values
+    squares = shares**2 / np.maximum(counts, 1)
+    return mean + squares @ (values - mean)
+
+
+def corrected_by_hand(name, normalization, bandwidth, x, y, a, z, b):
+    """The same as `velocity_by_hand`, for one group and its own negatives."""
+    kernel = KERNELS[name][2]
+    profile = profile_of(name, normalization)
+
+    def radius(p, q):
+        return np.linalg.norm(p - q) / bandwidth
+
+    similar = [
+        np.array([[profile(radius(s, p)) for p in c] for s in x])
+        for c in (y, z)
+    ]
+    gains = np.ones(len(x))
+    if normalization == "dual":
+        joined = np.concatenate([a * similar[0], b * similar[1]], axis=1)
+        rows = joined.sum(axis=1, keepdims=True)
+        similar = [s / np.sqrt(rows * s.sum(axis=0)) for s in similar]
+        gains = (similar[0] @ a) * (similar[1] @ b)
+    ends = []
+    for s, cloud, counts in ((similar[0], y, a), (similar[1], z, b)):
+        means = []
+        for point, row in zip(x, s, strict=True):
+            r = np.array([radius(point, p) for p in cloud])
+            pull = np.ones(len(cloud))
+            if normalization == "sharp":
+                pull = profile(0.0) * kernel(r) / profile(r)
+            if normalization == "score":
+                slope = (kernel(r + 1e-6) - kernel(r - 1e-6)) / 2e-6
+                pull = -slope / (r * kernel(r))
+            values = pull[:, None] * (cloud - point)
+            means.append(corrected_mean(values, counts * row, counts))
+        ends.append(np.array(means))
+    return gains[:, None] * (ends[0] - ends[1])
+
+
+@pytest.mark.parametrize("block_size", [None, (2, 3)])
+@every_normalization
+def test_bias_correction_matches_its_formula(normalization, block_size):
+    x, y, z, _ = (cloud[0] for cloud in draw(*SIZES))
+    drift = make(
+        "matern",
+        normalization,
+        [0.7],
+        relative=False,
+        unit_rms=False,
+        bias_correction=True,
+        block_size=block_size,
+    )
+    counts = WEIGHTS["a"][0], np.append(WEIGHTS["b"][0], 0.3)
+    found = contracts.in_one_program(drift)(
+        x, y, z, positive_weights=counts[0], negative_weights=counts[1]
+    )
+    expected = corrected_by_hand(
+        "matern",
+        normalization,
+        0.7,
+        *(v.astype("float64") for v in (x, y, counts[0], z, counts[1])),
+    )
+    np.testing.assert_allclose(
+        contracts.numpy(found), expected, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+@every_normalization
+def test_bias_correction_does_nothing_to_a_lone_point(normalization):
+    x, y, z = draw((3, 2), (1, 2), (1, 2))
+    options = {"relative": False, "unit_rms": False}
+    plain, corrected = (
+        contracts.in_one_program(
+            make("gaussian", normalization, bias_correction=b, **options)
+        )
+        for b in (False, True)
+    )
+    np.testing.assert_allclose(
+        contracts.numpy(corrected(x, y, z)),
+        contracts.numpy(plain(x, y, z)),
+        atol=1e-6,
+    )
+
+
+def test_bias_correction_does_nothing_where_one_point_has_all_the_weight():
+    x = np.zeros((1, 1))
+    y, z = np.array([[0.1], [5.0], [7.0]]), np.array([[0.3], [-5.0]])
+    drift = make("laplacian", "row", 0.05, bias_correction=True)
+    velocity = contracts.in_one_program(drift)(x, y, z)
+    assert contracts.numpy(velocity).item() == pytest.approx(-0.2, abs=1e-6)
+
+
+def test_corrected_means_stay_among_the_points():
+    # In one dimension and away from a far lone negative: between the ends.
+    y = np.linspace(-1, 1, 5)[None, :, None].repeat(40, axis=0)
+    rng = np.random.default_rng(0)
+    weights = rng.exponential(size=(40, 5)) ** 3
+    x = rng.normal(size=(40, 1, 1))
+    drift = make("gaussian", "row", 0.3, bias_correction=True)
+    velocity = contracts.in_one_program(drift)(
+        x, y, np.zeros((40, 1, 1)), positive_weights=weights
+    )
+    means = contracts.numpy(velocity)
+    assert np.all(np.abs(means) <= 1 + 1e-5)
+    assert np.ptp(means) > 1
+
+
+def test_bias_of_the_correction_falls_faster():
+    """Papers, section 9: like the second power of the number of points."""
+    rng = np.random.default_rng(0)
+    # Of standard normal data, around a place off the middle.
+    place, width, groups = 1.5, 0.5, 20_000
+    mean = place / (1 + width**2)
+    mass = np.exp(-(place**2) / (2 * (1 + width**2)))
+    mass *= width / np.sqrt(1 + width**2)
+    x, zeros = np.full((groups, 1, 1), place), np.zeros((groups, 1, 1))
+    bias = {}
+    for n in (16, 64):
+        y = rng.normal(size=(groups, n, 1))
+        # What the error is to first order, zero on average: without it there
+        # is less noise.
+        k = np.exp(-((y - place) ** 2) / (2 * width**2))
+        noise = np.mean(k * (y - mean), axis=1)[:, 0] / mass
+        for corrected in (False, True):
+            drift = make("gaussian", "row", width, bias_correction=corrected)
+            means = contracts.numpy(
+                contracts.in_one_program(drift)(x, y, zeros)
+            )
+            bias[corrected, n] = np.mean(means[:, 0, 0] - mean - noise)
+    assert bias[False, 16] / bias[False, 64] < 8
+    assert abs(bias[True, 16]) > 16 * abs(bias[True, 64])
+    assert abs(bias[True, 64]) < 0.1 * abs(bias[False, 64])
+
+
+def test_gradient_fields_have_a_symmetric_jacobian():
+    """And the row field of any kernel but the Gaussian has not."""
+    y, z = draw((7, 3), (6, 3))
+    step, point = 1e-2, draw((1, 3), seed=3)[0]
+    # The six ends of the differences, in groups of their own.
+    ends = point + step * np.concatenate([np.eye(3), -np.eye(3)])
+    groups = [np.stack([cloud] * 6) for cloud in (y, z)]
+
+    def asymmetry(normalization, name="laplacian"):
+        drift = make(name, normalization, [0.7], relative=False, unit_rms=False)
+        velocity = contracts.numpy(drift(ends[:, None], *groups))[:, 0]
+        jacobian = (velocity[:3] - velocity[3:]) / (2 * step)
+        return np.linalg.norm(jacobian - jacobian.T) / np.linalg.norm(jacobian)
+
+    for name in KERNELS:
+        assert asymmetry("sharp", name) < 1e-3
+        assert asymmetry("score", name) < 1e-3
+    assert asymmetry("row", "gaussian") < 1e-3
+    assert asymmetry("row") > 0.02
+
+
+@pytest.mark.parametrize("normalization", ["sharp", "score"])
+def test_gradient_fields_of_a_gaussian_are_its_row_field(normalization):
+    x, y, z, _ = draw(*SIZES)
+    expected = contracts.numpy(make("gaussian", "row")(x, y, z))
+    found = contracts.numpy(make("gaussian", normalization)(x, y, z))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_sharp_field_is_the_gradient_of_a_loss():
+    """Papers, 7.2: of the log-densities of the companion, points held fixed."""
+    x, y, z, _ = draw(*SIZES)
+    kernel, width = kernels.Laplacian(0.7), 0.7
+
+    def loss(samples):
+        def log_density(points):
+            radius = pairwise_distances(samples, points) / width
+            return ops.logsumexp(kernel.log_companion(radius), axis=-1)
+
+        return ops.mean(log_density(z) - log_density(y))
+
+    found = contracts.gradient(loss, x)
+    velocity = contracts.numpy(KernelDrift(kernel, "sharp")(x, y, z))
+    expected = -velocity / width**2 / (x.shape[0] * x.shape[1])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_far_away_a_gradient_field_still_knows_the_way():
+    # A Laplacian there has no density left, but a slope of its logarithm.
+    x, y, z = np.array([[[0.0]], [[1e6]], [[1e6 + 8]]])
+    for normalization in ("sharp", "score"):
+        drift = make("laplacian", normalization, 1e-6)
+        velocity = contracts.numpy(drift(x, y, x + 1.0)).item()
+        assert velocity == pytest.approx(0.0, abs=1e-9)
+        velocity = contracts.numpy(drift(x, y, -z)).item()
+        assert velocity == pytest.approx(2e-6, rel=1e-4)
+
+
+def test_sharp_needs_a_companion():
+    with pytest.raises(ValueError, match=r"companion.*`exponent` above 1"):
+        KernelDrift(kernels.InverseMultiquadric(0.5), "sharp")
+    with pytest.raises(NotImplementedError, match=r"no closed form.*companion"):
+        KernelDrift("spherical_logarithmic", "sharp")
+
+
 def test_defaults_are_the_recipes():
     row, dual = KernelDrift(), KernelDrift(normalization="dual")
     assert (row.relative, row.unit_rms) == (False, False)
@@ -313,7 +600,7 @@ def test_unit_fields_have_unit_size(normalization):
 
 
 @each_kernel
-@each_normalization
+@every_normalization
 def test_extremes_stay_finite(name, normalization):
     drift = make(name, normalization, [1e-6, 1.0, 1e6])
     plain = make(
@@ -331,7 +618,7 @@ def test_extremes_stay_finite(name, normalization):
                 assert np.all(np.isfinite(contracts.numpy(part)))
 
 
-@each_normalization
+@every_normalization
 @pytest.mark.parametrize("self_interaction", ["excluded", "included"])
 def test_lone_points_stay_finite(normalization, self_interaction):
     x, y = draw((1, 1, 3), (1, 7, 3))
@@ -399,7 +686,7 @@ def test_regression_onto_the_moved_samples_has_the_gradient_of_the_drift():
     np.testing.assert_allclose(contracts.gradient(loss, x), expected, atol=1e-6)
 
 
-@each_normalization
+@every_normalization
 def test_gradients_through_the_field_stay_finite(normalization):
     x, y = draw((2, 5, 3), (2, 7, 3))
     x[:, 1] = x[:, 0]  # coincident samples
@@ -413,11 +700,11 @@ def test_gradients_through_the_field_stay_finite(normalization):
     assert np.all(np.isfinite(contracts.gradient(total, x)))
 
 
-def test_normalization_is_one_of_two():
+def test_normalization_is_one_of_four():
     with pytest.raises(
         ValueError,
-        match=r"`normalization` must be one of 'row', 'dual'. "
-        r"Did you mean 'dual'\?.*normalization='duel'",
+        match=r"`normalization` must be one of 'row', 'dual', 'sharp', "
+        r"'score'. Did you mean 'dual'\?.*normalization='duel'",
     ):
         KernelDrift(normalization="duel")
 
@@ -441,6 +728,8 @@ def test_self_interaction_is_checked():
         {"normalization": "dual", "relative": False},
         {"normalization": "dual", "unit_rms": False},
         {"normalization": "dual", "self_interaction": "included"},
+        {"normalization": "dual", "bias_correction": True},
+        {"normalization": "dual", "guidance": "velocity"},
     ],
 )
 def test_released_parity_is_the_whole_recipe(options):

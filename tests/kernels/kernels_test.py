@@ -11,6 +11,8 @@ from keras_drift.kernels import Gaussian
 from keras_drift.kernels import InverseMultiquadric
 from keras_drift.kernels import Laplacian
 from keras_drift.kernels import Matern
+from keras_drift.kernels import SphericalLogarithmic
+from keras_drift.kernels import VonMisesFisher
 
 ALL = {
     "gaussian": (Gaussian, {}),
@@ -79,6 +81,38 @@ def test_distances_count_in_bandwidths(name):
     x, y = np.zeros((1, 2)), np.array([[3.0, 4.0]])  # 5 apart
     log = contracts.numpy(make(name, bandwidth=2.0)(x, y))
     np.testing.assert_allclose(np.exp(log), VALUES[name](2.5), rtol=1e-5)
+
+
+@each_kernel
+def test_slope_is_that_of_the_kernel(name):
+    step = 1e-6
+    slope = (VALUES[name](RADII + step) - VALUES[name](RADII - step)) / 2e-6
+    radius = ops.convert_to_tensor(RADII, "float32")
+    kernel = make(name)
+    found = np.exp(contracts.numpy(kernel.log_slope(radius)).astype("d"))
+    np.testing.assert_allclose(found, -slope / RADII, rtol=2e-5)
+    pull = np.exp(contracts.numpy(kernel.log_pull(radius)).astype("d"))
+    expected = -slope / RADII / VALUES[name](RADII)
+    np.testing.assert_allclose(pull, expected, rtol=2e-5)
+
+
+@each_kernel
+def test_companion_pull_is_a_share_of_that_at_coincidence(name):
+    integrals = [
+        integrate.quad(lambda s: s * VALUES[name](s), r, np.inf)[0]
+        for r in (0.0, *RADII)
+    ]
+    expected = integrals[0] * VALUES[name](RADII) / integrals[1:]
+    radius = ops.convert_to_tensor(RADII, "float32")
+    found = contracts.numpy(make(name).log_companion_pull(radius))
+    np.testing.assert_allclose(np.exp(found), expected, rtol=1e-5)
+    assert np.all(found <= 0)
+
+
+def test_points_in_one_place_pull_nowhere_at_the_tip_of_a_laplacian():
+    radius = ops.convert_to_tensor([0.0, 1e-15], "float32")
+    for log in (Laplacian().log_slope(radius), Laplacian().log_pull(radius)):
+        np.testing.assert_array_equal(contracts.numpy(log), -np.inf)
 
 
 @each_kernel
@@ -238,6 +272,8 @@ def test_extremes_stay_finite(name):
     logs = contracts.numpy(kernel.log_similarity(distances))
     radii = distances[None] / ops.convert_to_tensor(bandwidths)[:, None]
     companions = contracts.numpy(kernel.log_companion(radii))
+    pulls = contracts.numpy(kernel.log_companion_pull(radii))
+    assert np.all(np.isfinite(pulls) & (pulls <= 0))
     for values in (logs, companions):
         assert np.all(np.isfinite(values))
         assert np.all(np.diff(values, axis=0) >= 0)  # wider sees farther
@@ -376,6 +412,44 @@ def test_an_exponent_of_numpy_survives_json():
     assert kernel.exponent == 2.5
 
 
+# As the papers write them, section 5.4, divided by the value at angle zero.
+ON_THE_SPHERE = {
+    VonMisesFisher: lambda cosine, b: np.exp((cosine - 1) / b**2),
+    SphericalLogarithmic: lambda cosine, b: (
+        np.log((2 + b**2 / 2) / (1 - cosine + b**2 / 2))
+        / np.log((2 + b**2 / 2) / (b**2 / 2))
+    ),
+}
+each_sphere = pytest.mark.parametrize("cls", ON_THE_SPHERE)
+
+
+@each_sphere
+def test_contract_of_a_spherical_kernel(cls):
+    contracts.check_kernel(cls, {})
+
+
+@each_sphere
+def test_a_spherical_kernel_compares_directions(cls):
+    x, y = np.random.default_rng(0).normal(size=(2, 5, 3))
+    cosines = (x / np.linalg.norm(x, axis=-1, keepdims=True)) @ (
+        y / np.linalg.norm(y, axis=-1, keepdims=True)
+    ).T
+    for bandwidth in (0.3, 2.0):
+        found = np.exp(contracts.numpy(cls(bandwidth)(x, y)))
+        expected = ON_THE_SPHERE[cls](cosines, bandwidth)
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-7)
+
+
+@each_sphere
+def test_the_antipode_stays_finite(cls):
+    for bandwidth in (1e-3, 1.0):
+        logs = contracts.numpy(cls(bandwidth)(X_AND_ANTIPODE, X_AND_ANTIPODE))
+        assert np.all(np.isfinite(logs))
+
+
+X_AND_ANTIPODE = np.array([[0.6, 0.8], [-1.2, -1.6]])
+
+
 class Step(kernels.Kernel):
     """A kernel that forgot its formulas."""
 
@@ -388,6 +462,8 @@ def test_a_kernel_without_formulas_names_what_to_write():
         kernel.log_companion(0.0)
     with pytest.raises(NotImplementedError, match=r"`Step`.*spectrum"):
         kernel.spectrum(0.0, 1)
+    with pytest.raises(NotImplementedError, match=r"`Step`.*log_slope"):
+        kernel.log_slope(0.0)
     with pytest.raises(NotImplementedError, match=r"`Step`.*companion_sp"):
         kernel.companion_spectrum(0.0, 1)
 
@@ -399,6 +475,8 @@ def test_a_kernel_without_formulas_names_what_to_write():
         ("laplacian", Laplacian),
         ("matern", Matern),
         ("inverse_multiquadric", InverseMultiquadric),
+        ("von_mises_fisher", VonMisesFisher),
+        ("spherical_logarithmic", SphericalLogarithmic),
     ],
 )
 def test_get_knows_every_kernel_by_name(name, cls):
@@ -417,7 +495,8 @@ def test_get_suggests_what_was_meant():
     with pytest.raises(
         ValueError,
         match=r"Unknown kernel 'laplace'. Did you mean 'laplacian'\? "
-        "Known kernels: gaussian, inverse_multiquadric, laplacian, matern",
+        "Known kernels: gaussian, inverse_multiquadric, laplacian, matern, "
+        "spherical_logarithmic, von_mises_fisher",
     ):
         kernels.get("laplace")
     with pytest.raises(TypeError, match=r"A kernel is a `Kernel`.*kernel=3"):

@@ -5,6 +5,7 @@ from keras import ops
 import contracts
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import conservative_field
 from keras_drift.ops import dual_field
 from keras_drift.ops import released_mean_distance
 from keras_drift.ops import row_field
@@ -52,8 +53,30 @@ def test_released_mean_distance_weighs_all_pairs(clouds):
 SCORES = [lambda r, b=b: -r / b for b in (0.5, 1.0, 2.0)]
 
 
+def corrected_row_field(scores, positives, negatives):
+    return row_field(scores, positives, negatives, bias_correction=True)
+
+
+def corrected_dual_field(scores, positives, negatives):
+    return dual_field(scores, positives, negatives, bias_correction=True)
+
+
+def pulled_field(scores, positives, negatives):
+    pulls = [lambda r: 0.3 * r] * len(scores)
+    return conservative_field(scores, pulls, positives, negatives, True)
+
+
+FIELDS = (
+    row_field,
+    dual_field,
+    corrected_row_field,
+    corrected_dual_field,
+    pulled_field,
+)
+
+
 @pytest.mark.parametrize("block_size", [None, (2, 3)])
-@pytest.mark.parametrize("field", [row_field, dual_field])
+@pytest.mark.parametrize("field", FIELDS)
 def test_fields_list_the_bandwidths(clouds, field, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
@@ -80,11 +103,13 @@ def test_a_mean_over_nothing_exerts_no_force(clouds, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
     nobody = Pairs(x, Cloud(x, ops.zeros((2, 5))), block_size=block_size)
-    for each in row_field(SCORES, nobody, nobody):
-        np.testing.assert_array_equal(contracts.numpy(each), 0)
+    for field in (row_field, corrected_row_field, pulled_field):
+        for each in field(SCORES, nobody, nobody):
+            np.testing.assert_array_equal(contracts.numpy(each), 0)
     positives = Pairs(x, positives, block_size=block_size)
-    for each in dual_field(SCORES, positives, nobody):
-        np.testing.assert_array_equal(contracts.numpy(each), 0)
+    for field in (dual_field, corrected_dual_field):
+        for each in field(SCORES, positives, nobody):
+            np.testing.assert_array_equal(contracts.numpy(each), 0)
 
 
 @pytest.mark.parametrize("block_size", [None, (1, 1)])
@@ -99,7 +124,7 @@ def test_a_kernel_may_end_somewhere(block_size):
     pairs = [
         Pairs(x, cloud, block_size=block_size) for cloud in (Cloud(y), Cloud(x))
     ]
-    for field in (row_field, dual_field):
+    for field in FIELDS:
         (velocity,) = field([compact], *pairs)
         velocity = contracts.numpy(velocity)
         assert velocity[0, 0, 0] > 0

@@ -14,6 +14,7 @@ from keras_drift.ops import log_sum_exp
 from keras_drift.ops import log_sum_over_points
 from keras_drift.ops import log_sum_over_samples
 from keras_drift.ops import mean_cost
+from keras_drift.ops import mean_pulls
 from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
 
@@ -143,6 +144,36 @@ def test_barycentres_are_weighted_means(case, block_size):
         mass = weights.sum(axis=2)
         close(means, weights @ case.points / mass[..., None], atol=1e-5)
         close(log_mass, np.log(mass))
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+@each_block_size
+def test_mean_pulls_are_weighted_means(case, block_size, corrected):
+    rng = np.random.default_rng(1)
+    logs = rng.normal(size=(2, GROUPS, POINTS)).astype("float32")
+    found = contracts.in_one_program(
+        lambda: mean_pulls(
+            case.pairs(block_size), SCORES, SCORES[::-1], [*logs], corrected
+        )
+    )()
+    for k, (points, pull, log_mass) in enumerate(found):
+        costs = case.costs
+        similar = np.exp(SCORES[k](costs) + logs[k][:, None, :])
+        weights = case.counts * similar
+        mass = weights.sum(axis=2, keepdims=True)
+        shares = weights / mass
+        if corrected:
+            copies = np.maximum(case.weights[:, None, :], 1)
+            squares = shares**2 / copies
+            sums = squares.sum(axis=2, keepdims=True)
+            shares = shares + squares - sums * shares
+            # Positive, and of the same sum.
+            assert np.all(shares >= 0)
+            close(shares.sum(axis=2), np.ones(mass.shape[:2]))
+        pulling = shares * np.exp(SCORES[1 - k](costs))
+        close(points, pulling @ case.points, rtol=1e-4, atol=1e-5)
+        close(pull, pulling.sum(axis=2, keepdims=True), rtol=1e-4)
+        close(log_mass, np.log(mass[..., 0]), rtol=1e-4, atol=1e-5)
 
 
 @each_block_size

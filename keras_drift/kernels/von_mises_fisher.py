@@ -1,0 +1,63 @@
+"""The von Mises-Fisher kernel."""
+
+import keras
+from keras import ops
+
+from keras_drift.kernels.kernel import Kernel
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class VonMisesFisher(Kernel):
+    """Similarity of directions: `exp((cos(angle) - 1) / bandwidth**2)`.
+
+    The Gaussian kernel on the unit sphere. Choose it for features whose length
+    means nothing, such as those of contrastive encoders: points are scaled to
+    unit length, and a drift moves samples along the sphere.
+
+    Args:
+        bandwidth: float > 0, or a sequence of them: for narrow ones the angle,
+            in radians, of the standard deviation. The concentration `kappa` of
+            the literature is `1 / bandwidth**2`. The sphere is 2 wide, so try
+            `0.1` to `1`. Defaults to `0.5`.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(..., n, d)`, of any length but 0.
+        y: float tensor `(..., m, d)`.
+
+    Returns:
+        Log-similarities, float32: `(..., n, m)` for a single bandwidth,
+        `(b, ..., n, m)` for `b` bandwidths.
+
+    Example:
+
+    >>> from keras_drift import kernels
+    >>> kernel = kernels.VonMisesFisher(bandwidth=0.5)
+    >>> x, y = np.array([[1.0, 0.0]]), np.array([[0.0, 5.0]])  # a right angle
+    >>> round(float(kernel(x, y)[0, 0]), 4)
+    -4.0
+
+    Reference:
+
+    - [Cao et al., 2026](https://arxiv.org/abs/2603.10592)
+    """
+
+    spherical = True
+
+    def __init__(self, bandwidth=0.5, **kwargs):
+        super().__init__(bandwidth, **kwargs)
+
+    def log_value(self, radius):
+        return -0.5 * radius * radius
+
+    def log_slope(self, radius):
+        return self.log_value(radius)
+
+    def log_pull(self, radius):
+        return ops.zeros_like(radius)
+
+    def log_companion_pull(self, radius):
+        return ops.zeros_like(radius)
+
+    def log_companion(self, radius):
+        return self.log_value(radius)
