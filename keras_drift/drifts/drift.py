@@ -175,10 +175,13 @@ class Drift(keras.layers.Layer):
         positive_weights=None,
         negative_weights=None,
         unconditional_weights=None,
+        negatives_are_samples=False,
     ):
         """The velocity with its unit and its raw norm.
 
-        Takes what the layer's call takes.
+        Takes what the layer's call takes, and `negatives_are_samples`: whether
+        the first negatives are the samples themselves at other places, so that
+        `self_interaction` decides on each pair of a sample with its own.
 
         Returns:
             A `Field`.
@@ -207,11 +210,12 @@ class Drift(keras.layers.Layer):
         if len(x.shape) == 2:
             given = {name: value[None] for name, value in given.items()}
             weights = {name: value[None] for name, value in weights.items()}
-        field = self._field(given, weights)
+        own = "negatives" not in given or negatives_are_samples
+        field = self._field(given, weights, own)
         velocity = ops.reshape(field.velocity, ops.shape(x))
         return field._replace(velocity=velocity)
 
-    def _field(self, given, weights):
+    def _field(self, given, weights, own):
         # No drift depends on the origin: around it, float32 is most exact. The
         # samples can be much nearer to each other than to the data.
         origin = ops.mean(given["x"], axis=-2, keepdims=True)
@@ -221,8 +225,7 @@ class Drift(keras.layers.Layer):
         negatives = Cloud(
             given.get("negatives", x),
             weights.get("negatives"),
-            contains_samples="negatives" not in given
-            and self.self_interaction == "excluded",
+            contains_samples=own and self.self_interaction == "excluded",
         )
         if "unconditional" in given:
             extra = Cloud(given["unconditional"], weights.get("unconditional"))

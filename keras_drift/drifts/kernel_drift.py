@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from keras_drift import checks
-from keras_drift import kernels
-from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.kernel_based import KernelBased
+from keras_drift.drifts.outer_smoothing import checked_smoothing
+from keras_drift.drifts.outer_smoothing import smoothed
 from keras_drift.ops import dual_field
-from keras_drift.ops import mean_cost
 from keras_drift.ops import released_dual_field
 from keras_drift.ops import released_mean_distance
 from keras_drift.ops import row_field
@@ -19,7 +19,7 @@ _RELEASED_MEAN_SQUARE_FLOOR = 1e-8
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class KernelDrift(Drift):
+class KernelDrift(KernelBased):
     """Moves samples towards nearby positives and away from nearby negatives.
 
     The drift to start with. What counts as near is the kernel's to say; both
@@ -53,6 +53,13 @@ class KernelDrift(Drift):
             of the softmaxes. Needs `"dual"`, relative distances, unit fields
             and excluded self-interaction, and keeps all pairs in memory,
             whatever the `block_size`. Defaults to `False`.
+        outer_smoothing: int >= 1: the velocity of a sample is the mean over so
+            many copies of it, jittered by a Gaussian of the width of the
+            kernel. That is the exact gradient of the smoothed KL divergence on
+            the samples (its Wasserstein gradient flow), which the plain field
+            approximates, at so many times the cost. Needs a
+            Gaussian kernel, `"row"`, and another `self_interaction` than
+            `"excluded"`. Defaults to `None`: no jitter.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
@@ -98,20 +105,21 @@ class KernelDrift(Drift):
         unit_rms=None,
         self_interaction="excluded",
         released_parity=False,
+        outer_smoothing=None,
         block_size=None,
         **kwargs,
     ):
         dual = checks.choice("normalization", normalization, ("row", "dual"))
         dual = dual == "dual"
         super().__init__(
+            kernel,
+            dual if relative is None else relative,
             self_interaction,
             dual if unit_rms is None else unit_rms,
             block_size,
             **kwargs,
         )
-        self.kernel = kernels.get(kernel)
         self.normalization = normalization
-        self.relative = dual if relative is None else bool(relative)
         self.released_parity = bool(released_parity)
         if self.released_parity:
             self.mean_square_floor = _RELEASED_MEAN_SQUARE_FLOOR
@@ -129,26 +137,21 @@ class KernelDrift(Drift):
                 f"unit_rms={self.unit_rms}, "
                 f"self_interaction={self_interaction!r}"
             )
-
-    @property
-    def bandwidth(self):
-        return self.kernel.bandwidth
-
-    @property
-    def initial_bandwidth(self):
-        return self.kernel.initial_bandwidth
+        if outer_smoothing is not None and dual:
+            raise ValueError(
+                "Only the field of normalization='row' is a gradient that "
+                "outer smoothing makes exact. Received: "
+                f"outer_smoothing={outer_smoothing!r}, "
+                f"normalization={normalization!r}"
+            )
+        self.outer_smoothing = checked_smoothing(outer_smoothing, self)
 
     def unit(self, x, positives, negatives):
-        if not self.relative:
-            return ops.ones((), "float32")
-        # So that the mean distance over all coordinates is one.
-        root_dim = math.sqrt(x.shape[-1])
-        if self.released_parity:
-            mean = released_mean_distance(x, positives.cloud, negatives.cloud)
-            return ops.maximum(mean / root_dim, _RELEASED_UNIT_FLOOR)
-        mean = mean_cost(positives, negatives)
-        # Where all points coincide, any unit will do.
-        return ops.where(mean > 0, mean, 1.0) / root_dim
+        if not self.released_parity:
+            return super().unit(x, positives, negatives)
+        mean = released_mean_distance(x, positives.cloud, negatives.cloud)
+        mean = mean / math.sqrt(x.shape[-1])
+        return ops.maximum(mean, _RELEASED_UNIT_FLOOR)
 
     def velocities(self, x, positives, negatives, unit):
         if self.released_parity:
@@ -156,14 +159,15 @@ class KernelDrift(Drift):
                 self.kernel.scores(), x, positives.cloud, negatives.cloud
             )
         field = row_field if self.normalization == "row" else dual_field
-        mean_distance = unit * math.sqrt(x.shape[-1]) if self.relative else 1.0
-        return field(self.kernel.scores(mean_distance), positives, negatives)
+        length = self.length(x, unit)
+        widths = self.kernel.widths(length)
+        field = smoothed(field, self.outer_smoothing, widths)
+        return field(self.kernel.scores(length), positives, negatives)
 
     def get_config(self):
         return {
             **super().get_config(),
-            "kernel": keras.saving.serialize_keras_object(self.kernel),
             "normalization": self.normalization,
-            "relative": self.relative,
             "released_parity": self.released_parity,
+            "outer_smoothing": self.outer_smoothing,
         }

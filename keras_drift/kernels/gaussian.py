@@ -47,6 +47,9 @@ class Gaussian(Kernel):
     def log_companion(self, radius):
         return self.log_value(radius)
 
+    def log_slope(self, radius):
+        return self.log_value(radius)
+
     def spectrum(self, frequency, dim):
         squared = np.square(np.asarray(frequency, "float64"))
         return (2 * np.pi) ** (dim / 2) * np.exp(-squared / 2)

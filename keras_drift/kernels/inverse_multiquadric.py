@@ -64,6 +64,10 @@ class InverseMultiquadric(Kernel):
         factor = 2 * (self.exponent - 1)
         return (1 - self.exponent) * log_square - math.log(factor)
 
+    def log_slope(self, radius):
+        falloff = self.log_value(radius) * (1 + 1 / self.exponent)
+        return falloff + math.log(2 * self.exponent)
+
     def spectrum(self, frequency, dim):
         return _power_spectrum(self.exponent, frequency, dim)
 

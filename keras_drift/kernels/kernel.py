@@ -17,8 +17,9 @@ class Kernel(keras.layers.Layer):
     to 1 where they coincide. It is computed as a logarithm, so that points many
     bandwidths apart stay comparable where `k` itself would be zero in float32.
 
-    Subclasses write `log_value`, and for the theory `log_companion`, `spectrum`
-    and `companion_spectrum`, all for a bandwidth of one; this class owns the
+    Subclasses write `log_value`, `log_slope` for drifts that follow gradients
+    of the kernel, and for the theory `log_companion`, `spectrum` and
+    `companion_spectrum`, all for a bandwidth of one; this class owns the
     bandwidth, the distances, the dtype and the config.
 
     Args:
@@ -91,15 +92,29 @@ class Kernel(keras.layers.Layer):
         Returns:
             For each bandwidth a callable from distances to log-similarities.
         """
+        return self._at_each_bandwidth(self._log_value_at, unit)
+
+    def slope_scores(self, unit=1.0):
+        """The same for the slopes, `log_slope`: takes what `scores` takes."""
+        return self._at_each_bandwidth(self._log_slope_at, unit)
+
+    def widths(self, unit=1.0):
+        """The bandwidths, a list of scalars: takes what `scores` takes."""
+        widths = ops.reshape(self.bandwidth, (-1,)) * unit
+        return [widths[k] for k in range(self.num_bandwidths)]
+
+    def _at_each_bandwidth(self, function, unit):
         # Divided once, not for every pair.
-        rates = 1.0 / (ops.reshape(self.bandwidth, (-1,)) * unit)
         return [
-            functools.partial(self._log_value_at, rates[k])
-            for k in range(self.num_bandwidths)
+            functools.partial(function, 1.0 / width)
+            for width in self.widths(unit)
         ]
 
     def _log_value_at(self, rate, distance):
         return self.log_value(distance * rate)
+
+    def _log_slope_at(self, rate, distance):
+        return self.log_slope(distance * rate)
 
     def log_value(self, radius):
         """`log k` at a distance of `radius` bandwidths."""
@@ -120,6 +135,19 @@ class Kernel(keras.layers.Layer):
         raise NotImplementedError(
             f"`{type(self).__name__}` has no closed form for its companion: "
             "override `log_companion(radius)`."
+        )
+
+    def log_slope(self, radius):
+        """`log(-k'(r) / r)` at a distance of `radius` bandwidths.
+
+        The slope turns the way to a point into the gradient of the kernel:
+        `grad_x k(|x - y| / bandwidth) = slope * (y - x) / bandwidth**2`. Where
+        the kernel has a sharp tip, it is minus infinity at distance 0:
+        coincident points exert no force.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` has no closed form for its slope: "
+            "override `log_slope(radius)`."
         )
 
     def spectrum(self, frequency, dim):

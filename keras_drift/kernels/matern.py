@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.kernels.kernel import Kernel
+from keras_drift.ops import log_distance
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -65,6 +66,11 @@ class Matern(Kernel):
 
     def log_companion(self, radius):
         return math.log(2 * self.nu) + _log_matern(self.nu + 1, radius)
+
+    def log_slope(self, radius):
+        if self.nu == 0.5:
+            return -radius - log_distance(radius)
+        return _log_matern(self.nu - 1, radius) - math.log(2 * (self.nu - 1))
 
     def spectrum(self, frequency, dim):
         return _matern_spectrum(self.nu, frequency, dim)

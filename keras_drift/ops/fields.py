@@ -11,6 +11,7 @@ from keras_drift import backend
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.reductions import mean_pulls
 from keras_drift.ops.reductions import weighted_sums
 
 
@@ -78,8 +79,47 @@ def _dual_field_at_once(scores, positives, negatives):
     return velocities
 
 
-def _means_near(scores, pairs):
+def pull_field(scores, positives, negatives):
+    """Mean pull of the positives minus mean pull of the negatives.
+
+    `V(x) = mean_j exp(s_j) (y_j - x)  -  the same over negatives`: the masses
+    of the near points count, unlike in `row_field`. Takes what it takes.
+    """
+    pulls = mean_pulls(positives, scores), mean_pulls(negatives, scores)
+    return [there - here for there, here in zip(*pulls, strict=True)]
+
+
+def ratio_field(log_weight, scores, positives, negatives):
+    """The row field times a weight of the ratio of the densities around.
+
+    `V(x) = w(u) (mean near positives - mean near negatives)`, for the ratio
+    `u = mean_k k(x, z_k) / mean_j k(x, y_j)` of negatives to positives.
+
+    Args:
+        log_weight: callable from `log u`, finite, to `log w(u)`.
+        scores: sequence of callables, see above.
+        positives: `Pairs` of the samples with the positives.
+        negatives: `Pairs` of the samples with the negatives.
+    """
+    sides = [_near(scores, pairs) for pairs in (positives, negatives)]
     return [
-        ops.where(log_mass[..., None] == float("-inf"), pairs.x, means)
+        ops.exp(log_weight(log_q - log_p))[..., None] * (toward - away)
+        for (toward, log_p), (away, log_q) in zip(*sides, strict=True)
+    ]
+
+
+def _means_near(scores, pairs):
+    return [means for means, _ in _near(scores, pairs)]
+
+
+def _near(scores, pairs):
+    """Means of the points near each sample, and their log-density there."""
+    log_weights = ops.log(ops.maximum(pairs.weight_sums(), 1e-30))
+    return [
+        (
+            ops.where(log_mass[..., None] == float("-inf"), pairs.x, means),
+            # Finite, so that the ratio of two nothings is a number.
+            ops.maximum(log_mass, -1e30) - log_weights,
+        )
         for means, log_mass in barycentres(pairs, scores)
     ]
