@@ -110,12 +110,7 @@ class Pairs:
 
     def total_weight(self):
         """Sum of the weights of all pairs that count: a scalar."""
-        weights = self.cloud.dense_weights()
-        num_samples = ops.shape(self.x)[1]
-        total = ops.cast(num_samples, "float32") * ops.sum(weights)
-        if self.cloud.contains_samples:
-            total = total - ops.sum(weights[:, :num_samples])
-        return total
+        return ops.sum(self.weight_sums())
 
     def weight_sums(self):
         """For each sample the sum of the weights that count: `(groups, n)`."""
