@@ -6,14 +6,11 @@ from keras_drift import kernels
 from keras_drift.drifts import FDivergenceDrift
 from keras_drift.drifts import KernelDrift
 
+# `tests/ops/divergences_test.py` knows all of them.
 WEIGHTS = {
-    "kl_qp": lambda u: 1.0,
-    "kl_pq": lambda u: 1 / u,
-    "chi2": lambda u: u,
-    "hellinger": lambda u: u**-0.5 / 2,
     "jensen_shannon": lambda u: 1 / (2 * (1 + u)),
     "neyman": lambda u: u**-2,
-    0.3: lambda u: u**-0.7,
+    2.3: lambda u: u**1.3,
 }
 WIDTHS = (0.6, 1.7)
 
@@ -69,9 +66,6 @@ def test_matches_the_formula(clouds, divergence):
     ones = np.ones(7), np.ones(5)
     expected = by_hand(weight, x, y, x, *ones, excluded=True)
     found = velocity(divergence, x, y)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    expected = by_hand(weight, x, y, x, *ones)
-    found = velocity(divergence, x, y, self_interaction="included")
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

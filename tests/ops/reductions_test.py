@@ -105,8 +105,9 @@ def test_mean_similarity(case, block_size):
     close(found, np.average(values, weights=case.counts))
 
 
-@pytest.mark.parametrize("few", [0, 8], ids=["matmul", "coordinates"])
-@each_block_size
+@pytest.mark.parametrize(
+    ("block_size", "few"), [*((size, 8) for size in BLOCK_SIZES), ((3, 4), 0)]
+)
 def test_mean_pulls(monkeypatch, case, block_size, few):
     monkeypatch.setattr("keras_drift.ops.reductions.FEW_COORDINATES", few)
     found = contracts.in_one_program(

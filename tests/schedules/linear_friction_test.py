@@ -68,53 +68,35 @@ def model(step_size, **options):
     return model
 
 
-def losses(model, epochs=2):
+def losses(model):
     options = {"batch_size": 32, "shuffle": False, "verbose": 0}
-    return model.fit(DATA, epochs=epochs, **options).history["loss"]
+    return model.fit(DATA, **options).history["loss"]
 
 
 def test_the_model_follows_it_inside_of_compiled_code():
-    plain = losses(model(0.5))
-    # Until the first update they are one; then, half the step, a quarter of
-    # the loss.
-    found = losses(model(LinearFriction(0.5, 0.5, 1)))
-    assert found[0] == pytest.approx(plain[0], rel=1e-5)
-    assert found[1] == pytest.approx(plain[1] / 4, rel=1e-5)
-
-
-def test_no_friction_is_the_model_without():
-    found = losses(model(LinearFriction(0.5, 0.0, 1)))
-    assert found == pytest.approx(losses(model(0.5)), rel=1e-6)
+    plain, damped = model(0.5), model(LinearFriction(0.5, 0.5, 1))
+    # Until the first update they are one.
+    assert losses(damped) == pytest.approx(losses(plain), rel=1e-5)
+    # Evaluation measures the full step of both.
+    full, expected = (
+        each.evaluate(DATA, batch_size=32, verbose=0, return_dict=True)["loss"]
+        for each in (damped, plain)
+    )
+    assert full == pytest.approx(expected, rel=1e-5)
+    # Then, half the step, a quarter of the loss.
+    assert losses(damped)[0] == pytest.approx(losses(plain)[0] / 4, rel=1e-5)
 
 
 def test_full_friction_freezes_the_generator():
-    frozen = model(LinearFriction(0.5, 1.0, 1))
-    losses(frozen, epochs=1)
+    # Two steps share the field and the step size of the first.
+    frozen = model(LinearFriction(0.5, 1.0, 2), frozen_steps=2)
+    assert losses(frozen)[0] > 0
     weights = frozen.generator.get_weights()
-    assert losses(frozen) == [0, 0]
+    assert losses(frozen) == [0]
     for before, after in zip(
         weights, frozen.generator.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(before, after)
-
-
-def test_several_steps_on_one_field_share_its_step_size():
-    found = model(LinearFriction(0.5, 1.0, 2), frozen_steps=2)
-    # The field of the first two steps is found at step 0.
-    assert losses(found, epochs=1)[0] > 0
-    assert losses(found, epochs=1)[0] == 0
-
-
-def test_evaluation_measures_the_full_step():
-    damped = model(LinearFriction(0.5, 1.0, 1))
-    losses(damped, epochs=1)
-    plain = model(0.5)
-    losses(plain, epochs=1)
-    found, expected = (
-        each.evaluate(DATA, batch_size=32, verbose=0, return_dict=True)["loss"]
-        for each in (damped, plain)
-    )
-    assert found == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -129,4 +111,3 @@ def test_is_saved_with_the_model(tmp_path, step_size):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded.step_size) is type(step_size)
     assert loaded.step_size.get_config() == step_size.get_config()
-    losses(loaded, epochs=1)
