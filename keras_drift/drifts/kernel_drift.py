@@ -57,9 +57,9 @@ class KernelDrift(KernelBased):
             many copies of it, jittered by a Gaussian of the width of the
             kernel. That is the exact gradient of the smoothed KL divergence on
             the samples (its Wasserstein gradient flow), which the plain field
-            approximates, at so many times the cost. Needs a
-            Gaussian kernel, `"row"`, and another `self_interaction` than
-            `"excluded"`. Defaults to `None`: no jitter.
+            approximates, at so many times the cost. Needs a Gaussian kernel,
+            `"row"`, and another `self_interaction` than `"excluded"`. Defaults
+            to `None`: no jitter.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
