@@ -5,25 +5,41 @@ from keras_drift.drifts.decomposition import Decomposition
 from keras_drift.drifts.decomposition import decomposition
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.drift import Field
+from keras_drift.drifts.energy_distance_drift import EnergyDistanceDrift
+from keras_drift.drifts.f_divergence_drift import FDivergenceDrift
 from keras_drift.drifts.kernel_drift import KernelDrift
+from keras_drift.drifts.lookahead import Lookahead
+from keras_drift.drifts.mmd_drift import MMDDrift
+from keras_drift.drifts.sum import Sum
 
 __all__ = [
     "Decomposition",
     "Drift",
+    "EnergyDistanceDrift",
+    "FDivergenceDrift",
     "Field",
     "KernelDrift",
+    "Lookahead",
+    "MMDDrift",
+    "Sum",
     "decomposition",
     "get",
 ]
 
-_DRIFTS = {"kernel_drift": KernelDrift}
+_DRIFTS = {
+    "energy_distance": EnergyDistanceDrift,
+    "f_divergence": FDivergenceDrift,
+    "kernel_drift": KernelDrift,
+    "mmd": MMDDrift,
+}
 
 
 def get(identifier):
     """Returns the drift that a name, a config or a drift stands for.
 
     Args:
-        identifier: a `Drift`, its config, or `"kernel_drift"` (with its default
+        identifier: a `Drift`, its config, or one of `"kernel_drift"`,
+            `"mmd"`, `"energy_distance"`, `"f_divergence"` (with their default
             arguments).
 
     Returns:

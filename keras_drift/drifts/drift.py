@@ -198,10 +198,13 @@ class Drift(keras.layers.Layer):
         negative_weights=None,
         unconditional_weights=None,
         guidance=None,
+        negatives_are_samples=False,
     ):
         """The velocity with its unit and its raw norm.
 
-        Takes what the layer's call takes.
+        Takes what the layer's call takes, and `negatives_are_samples`: whether
+        the first negatives are the samples themselves at other places, so that
+        `self_interaction` decides on each pair of a sample with its own.
 
         Returns:
             A `Field`.
@@ -231,7 +234,8 @@ class Drift(keras.layers.Layer):
         if len(x.shape) == 2:
             given = {name: value[None] for name, value in given.items()}
             weights = {name: value[None] for name, value in weights.items()}
-        field = self._field(given, weights, scale)
+        own = "negatives" not in given or negatives_are_samples
+        field = self._field(given, weights, own, scale)
         velocity = ops.reshape(field.velocity, ops.shape(x))
         return field._replace(velocity=velocity)
 
@@ -241,7 +245,7 @@ class Drift(keras.layers.Layer):
         # samples can be much nearer to each other than to the data.
         return ops.mean(x, axis=-2, keepdims=True)
 
-    def _field(self, given, weights, scale):
+    def _field(self, given, weights, own, scale):
         origin = self.origin(given["x"])
         given = {name: value - origin for name, value in given.items()}
         x = given["x"]
@@ -249,8 +253,7 @@ class Drift(keras.layers.Layer):
         negatives = Cloud(
             given.get("negatives", x),
             weights.get("negatives"),
-            contains_samples="negatives" not in given
-            and self.self_interaction == "excluded",
+            contains_samples=own and self.self_interaction == "excluded",
         )
         extra = None
         if "unconditional" in given:

@@ -7,13 +7,13 @@ import keras
 from keras import ops
 
 from keras_drift import checks
-from keras_drift import kernels
-from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.kernel_based import KernelBased
+from keras_drift.drifts.outer_smoothing import checked_smoothing
+from keras_drift.drifts.outer_smoothing import smoothed
 from keras_drift.ops import conservative_field
 from keras_drift.ops import directions
 from keras_drift.ops import dual_field
 from keras_drift.ops import lengths
-from keras_drift.ops import mean_cost
 from keras_drift.ops import released_dual_field
 from keras_drift.ops import released_mean_distance
 from keras_drift.ops import row_field
@@ -25,7 +25,7 @@ _RELEASED_MEAN_SQUARE_FLOOR = 1e-8
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class KernelDrift(Drift):
+class KernelDrift(KernelBased):
     """Moves samples towards nearby positives and away from nearby negatives.
 
     The drift to start with. What counts as near is the kernel's to say; both
@@ -73,6 +73,13 @@ class KernelDrift(Drift):
             of the softmaxes. Needs `"dual"`, relative distances, unit fields
             and excluded self-interaction, and keeps all pairs in memory,
             whatever the `block_size`. Defaults to `False`.
+        outer_smoothing: int >= 1: the velocity of a sample is the mean over so
+            many copies of it, jittered by a Gaussian of the width of the
+            kernel. That is the exact gradient of the smoothed KL divergence on
+            the samples (its Wasserstein gradient flow), which the plain field
+            approximates, at so many times the cost. Needs a Gaussian kernel,
+            `"row"`, and another `self_interaction` than `"excluded"`. Defaults
+            to `None`: no jitter.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
@@ -124,6 +131,8 @@ class KernelDrift(Drift):
     - [Cao et al., 2026](https://arxiv.org/abs/2603.10592), the sphere
     """
 
+    on_spheres = True
+
     def __init__(
         self,
         kernel="laplacian",
@@ -133,25 +142,34 @@ class KernelDrift(Drift):
         bias_correction=False,
         self_interaction="excluded",
         released_parity=False,
+        outer_smoothing=None,
         block_size=None,
         **kwargs,
     ):
         checks.choice("normalization", normalization, NORMALIZATIONS)
         dual = normalization == "dual"
         super().__init__(
+            kernel,
+            dual if relative is None else relative,
             self_interaction,
             dual if unit_rms is None else unit_rms,
             block_size,
             **kwargs,
         )
-        self.kernel = kernels.get(kernel)
         self.normalization = normalization
-        self.relative = dual if relative is None else bool(relative)
         self.bias_correction = bool(bias_correction)
         self.released_parity = bool(released_parity)
         if self.released_parity:
             self.mean_square_floor = _RELEASED_MEAN_SQUARE_FLOOR
             self._check_released_recipe()
+        if outer_smoothing is not None and normalization != "row":
+            raise ValueError(
+                "Outer smoothing makes the field of normalization='row' an "
+                "exact gradient, and no other. Received: "
+                f"outer_smoothing={outer_smoothing!r}, "
+                f"normalization={normalization!r}"
+            )
+        self.outer_smoothing = checked_smoothing(outer_smoothing, self)
         if normalization == "sharp":  # some kernels have no companion
             self.kernel.scores(1.0, self.kernel.log_companion)[0](ops.zeros(1))
 
@@ -172,25 +190,12 @@ class KernelDrift(Drift):
                 f"Received: {_listed(received)}, kernel={self.kernel}"
             )
 
-    @property
-    def bandwidth(self):
-        return self.kernel.bandwidth
-
-    @property
-    def initial_bandwidth(self):
-        return self.kernel.initial_bandwidth
-
     def unit(self, x, positives, negatives):
-        if not self.relative:
-            return ops.ones((), "float32")
-        # So that the mean distance over all coordinates is one.
-        root_dim = math.sqrt(x.shape[-1])
-        if self.released_parity:
-            mean = released_mean_distance(x, positives.cloud, negatives.cloud)
-            return ops.maximum(mean / root_dim, _RELEASED_UNIT_FLOOR)
-        mean = mean_cost(positives, negatives)
-        # Where all points coincide, any unit will do.
-        return ops.where(mean > 0, mean, 1.0) / root_dim
+        if not self.released_parity:
+            return super().unit(x, positives, negatives)
+        mean = released_mean_distance(x, positives.cloud, negatives.cloud)
+        mean = mean / math.sqrt(x.shape[-1])
+        return ops.maximum(mean, _RELEASED_UNIT_FLOOR)
 
     def origin(self, x):
         # On a sphere, directions count from its centre.
@@ -211,11 +216,13 @@ class KernelDrift(Drift):
             return released_dual_field(
                 self.kernel.scores(), x, positives.cloud, negatives.cloud
             )
-        mean_distance = unit * math.sqrt(x.shape[-1]) if self.relative else 1.0
-        scores = functools.partial(self.kernel.scores, mean_distance)
+        length = self.length(x, unit)
+        scores = functools.partial(self.kernel.scores, length)
         clouds = positives, negatives, self.bias_correction
         if self.normalization == "row":
-            fields = row_field(scores(), *clouds)
+            widths = self.kernel.widths(length)
+            field = smoothed(row_field, self.outer_smoothing, widths)
+            fields = field(scores(), *clouds)
         elif self.normalization == "dual":
             fields = dual_field(scores(), *clouds)
         elif self.normalization == "sharp":
@@ -232,11 +239,10 @@ class KernelDrift(Drift):
     def get_config(self):
         return {
             **super().get_config(),
-            "kernel": keras.saving.serialize_keras_object(self.kernel),
             "normalization": self.normalization,
-            "relative": self.relative,
             "bias_correction": self.bias_correction,
             "released_parity": self.released_parity,
+            "outer_smoothing": self.outer_smoothing,
         }
 
 

@@ -18,9 +18,10 @@ class Kernel(keras.layers.Layer):
     to 1 where they coincide. It is computed as a logarithm, so that points many
     bandwidths apart stay comparable where `k` itself would be zero in float32.
 
-    Subclasses write `log_value`, and for the theory `log_slope`,
-    `log_companion`, `spectrum` and `companion_spectrum`, all for a bandwidth of
-    one; this class owns the bandwidth, the distances, the dtype and the config.
+    Subclasses write `log_value`, `log_slope` for drifts that follow gradients
+    of the kernel, and for the theory `log_companion`, `spectrum` and
+    `companion_spectrum`, all for a bandwidth of one; this class owns the
+    bandwidth, the distances, the dtype and the config.
 
     A `spherical` kernel compares directions: points are scaled to unit length
     first, and the distance of two is that of the straight line between them.
@@ -103,13 +104,17 @@ class Kernel(keras.layers.Layer):
             For each bandwidth a callable from distances to log-similarities.
         """
         # Divided once, not for every pair.
-        rates = 1.0 / (ops.reshape(self.bandwidth, (-1,)) * unit)
         return [
-            functools.partial(self._log_value_at, rates[k])
+            functools.partial(self._log_value_at, 1.0 / width)
             if function is None
-            else functools.partial(self._at, function, rates[k])
-            for k in range(self.num_bandwidths)
+            else functools.partial(self._at, function, 1.0 / width)
+            for width in self.widths(unit)
         ]
+
+    def widths(self, unit=1.0):
+        """The bandwidths in units of `unit`: a list of scalars."""
+        widths = ops.reshape(self.bandwidth, (-1,)) * unit
+        return [widths[k] for k in range(self.num_bandwidths)]
 
     def _log_value_at(self, rate, distance):
         return self._at(self.log_value, rate, distance)
@@ -125,11 +130,12 @@ class Kernel(keras.layers.Layer):
         )
 
     def log_slope(self, radius):
-        """`log(-k'(r) / r)` at `r = radius` bandwidths.
+        """`log(-k'(r) / r)` at a distance of `radius` bandwidths.
 
-        The gradient of the kernel in `x` is `exp(log_slope) * (y - x)`, in
-        bandwidths. Where the kernel has a tip, two points in one place pull
-        each other in no direction: minus infinity.
+        The slope turns the way to a point into the gradient of the kernel:
+        `grad_x k(|x - y| / bandwidth) = slope * (y - x) / bandwidth**2`. Where
+        the kernel has a sharp tip, it is minus infinity at distance 0:
+        coincident points exert no force.
         """
         raise NotImplementedError(
             f"`{type(self).__name__}` has no closed form for its slope: "

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.kernels.kernel import Kernel
+from keras_drift.ops import log_distance
 
 # Points nearer than so many bandwidths are in one place; beyond eight
 # dimensions, rounding keeps them from a distance of zero.
@@ -72,9 +73,7 @@ class Matern(Kernel):
 
     def log_pull(self, radius):
         if self.nu == 0.5:
-            apart = radius > _COINCIDENT
-            logs = -ops.log(ops.where(apart, radius, 1.0))
-            return ops.where(apart, logs, float("-inf"))
+            return -log_distance(radius)
         # Without the exponentials, which cancel: far away they would leave
         # no digits.
         below = _log_polynomial(self.nu - 1, radius)

@@ -35,7 +35,9 @@ class DriftModel(keras.Model):
             drift is computed on each feature and the losses are added. Defaults
             to `None`: samples are compared as they are.
         step_size: float > 0, how far along its velocity a sample is asked to
-            move. Defaults to `1.0`.
+            move; or a schedule, a function of the optimizer step, such as
+            `schedules.LinearFriction`. Evaluation measures with its value at
+            step 0, so that losses compare. Defaults to `1.0`.
         num_generated: int >= 1, samples drawn for each group. Defaults to
             `None`: as many as the group has positives.
         frozen_steps: int >= 1, how many optimizer steps follow one frozen
@@ -103,7 +105,9 @@ class DriftModel(keras.Model):
         self.generator = generator
         self.drift = drifts.get(drift)
         self.encoder = encoders.get(encoder)
-        self.step_size = checks.positive_number("step_size", step_size)
+        if not callable(step_size):
+            checks.positive_number("step_size", step_size)
+        self.step_size = step_size
         if num_generated is not None:
             checks.positive_integer("num_generated", num_generated)
         self.num_generated = num_generated
@@ -179,6 +183,9 @@ class DriftModel(keras.Model):
             x["negatives"] = self(others, training=training)
         if batch.unconditional is not None:
             x["unconditional"] = batch.unconditional
+        if callable(self.step_size):
+            step = self.optimizer.iterations if training else 0
+            x["step_size"] = self.step_size(step)
         if training and self.frozen_steps > 1:
             features = self.encoder(self(x, training=True))
             x["goals"] = goals.find(self, features, x, y, batch.weights)
@@ -527,7 +534,7 @@ class DriftModel(keras.Model):
             "generator": serialize(self.generator),
             "drift": serialize(self.drift),
             "encoder": serialize(self.encoder),
-            "step_size": self.step_size,
+            "step_size": serialize(self.step_size),
             "num_generated": self.num_generated,
             "frozen_steps": self.frozen_steps,
             "stop_gradient": self.stop_gradient,
@@ -539,7 +546,7 @@ class DriftModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Makes the model that `get_config` describes."""
         config = dict(config)
-        for key in ("generator", "drift", "encoder", "guidance"):
+        for key in ("generator", "drift", "encoder", "step_size", "guidance"):
             config[key] = keras.saving.deserialize_keras_object(
                 config[key], custom_objects
             )

@@ -15,7 +15,8 @@ def find(model, features, x, y, weights):
         features: dict of the features of the generated samples, each
             `(groups * n, tokens, dim)`.
         x: the inputs of the generator; the samples `"negatives"` and
-            `"unconditional"` may be beside them.
+            `"unconditional"`, and the `"step_size"` of a schedule, may be
+            beside them.
         y: the positives, `(groups, positives, *sample_shape)`.
         weights: `(groups, positives)`, or `None` for ones.
 
@@ -55,7 +56,7 @@ def find(model, features, x, y, weights):
                 for key, value in guidance.items()
             },
         )
-        step = model.step_size * field.velocity
+        step = x.get("step_size", model.step_size) * field.velocity
         goals[name] = {
             "place": feature + _ungroup(step, feature),
             "unit": ops.stop_gradient(field.unit),

@@ -5,11 +5,16 @@ from keras_drift.ops.cloud import join
 from keras_drift.ops.distances import directions
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
+from keras_drift.ops.distances import log_distance
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
+from keras_drift.ops.divergences import f_divergence
 from keras_drift.ops.fields import conservative_field
 from keras_drift.ops.fields import dual_field
+from keras_drift.ops.fields import pull_field
+from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
+from keras_drift.ops.gaussian_nodes import gaussian_nodes
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.reductions import barycentres
@@ -18,6 +23,7 @@ from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sum_over_samples
 from keras_drift.ops.reductions import mean_cost
+from keras_drift.ops.reductions import mean_displacements
 from keras_drift.ops.reductions import mean_pulls
 from keras_drift.ops.reductions import mean_similarity
 from keras_drift.ops.reductions import weighted_sums
@@ -35,17 +41,23 @@ __all__ = [
     "conservative_field",
     "directions",
     "dual_field",
+    "f_divergence",
+    "gaussian_nodes",
     "geometric_softmax",
     "half_squared_distances",
     "join",
     "lengths",
+    "log_distance",
     "log_sum_exp",
     "log_sum_over_points",
     "log_sum_over_samples",
     "mean_cost",
+    "mean_displacements",
     "mean_pulls",
     "mean_similarity",
     "pairwise_distances",
+    "pull_field",
+    "ratio_field",
     "released_dual_field",
     "released_mean_distance",
     "row_field",

@@ -7,9 +7,11 @@ from keras_drift import backend
 # Up to here coordinates are subtracted one by one, which loses no digits;
 # beyond, one matrix product is faster and the digits it loses matter less,
 # since distances in many dimensions differ little from each other.
-_FEW_COORDINATES = 8
+FEW_COORDINATES = 8
 # A square as good as zero, whose root float32 holds.
 _SMALLEST = 1e-37
+# Nearer than that, points are one: above the root of `_SMALLEST`, in any unit.
+_COINCIDENT = 1e-12
 
 
 def pairwise_distances(x, y, centred=False):
@@ -33,7 +35,7 @@ def pairwise_distances(x, y, centred=False):
     >>> keras.ops.convert_to_numpy(ops.pairwise_distances(x, y)).tolist()
     [[5.0, 0.0]]
     """
-    few = x.shape[-1] <= _FEW_COORDINATES
+    few = x.shape[-1] <= FEW_COORDINATES
     x, y = _moved(x, y, few or centred)
     if backend.distances is not None:
         return backend.distances(x, y, exact=few)
@@ -49,7 +51,7 @@ def pairwise_distances(x, y, centred=False):
 
 def squared_distances(x, y, centred=False):
     """Squares of `pairwise_distances`, with the same arguments."""
-    few = x.shape[-1] <= _FEW_COORDINATES
+    few = x.shape[-1] <= FEW_COORDINATES
     x, y = _moved(x, y, few or centred)
     if few:
         return _sum_of_squared_differences(x, y)
@@ -79,6 +81,20 @@ def lengths(points):
 
 def _squared_lengths(points):
     return ops.sum(ops.square(points), axis=-1, keepdims=True)
+
+
+def log_distance(distance):
+    """`log(distance)`, plus infinity where points coincide.
+
+    So that `exp(-log_distance)`, which makes a unit vector of a difference, is
+    0 there.
+
+    Args:
+        distance: float tensor, distances in any unit.
+    """
+    apart = distance > _COINCIDENT
+    logs = ops.log(ops.where(apart, distance, 1.0))
+    return ops.where(apart, logs, float("inf"))
 
 
 def _sum_of_squared_differences(x, y):

@@ -12,6 +12,7 @@ from keras_drift import backend
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.reductions import mean_displacements
 from keras_drift.ops.reductions import mean_pulls
 from keras_drift.ops.reductions import weighted_sums
 
@@ -156,13 +157,61 @@ def _corrected(affinities, mass, weights):
     return affinities * (1.0 + own - squares)
 
 
-def _means_near(scores, pairs, bias_correction):
-    if bias_correction:
-        means = mean_pulls(pairs, scores, bias_correction=True)
-        means = [(points, log_mass) for points, _, log_mass in means]
-    else:
-        means = barycentres(pairs, scores)
+def pull_field(scores, positives, negatives):
+    """Mean pull of the positives minus mean pull of the negatives.
+
+    `V(x) = mean_j exp(s_j) (y_j - x)  -  the same over negatives`: the masses
+    of the near points count, unlike in `row_field`. Takes what it takes.
+    """
+    towards, away = (
+        mean_displacements(pairs, scores) for pairs in (positives, negatives)
+    )
+    return [there - here for there, here in zip(towards, away, strict=True)]
+
+
+def ratio_field(log_weight, scores, positives, negatives):
+    """The row field times a weight of the ratio of the densities around.
+
+    `V(x) = w(u) (mean near positives - mean near negatives)`, for the ratio
+    `u = mean_k k(x, z_k) / mean_j k(x, y_j)` of negatives to positives.
+
+    Args:
+        log_weight: callable from `log u`, finite, to `log w(u)`.
+        scores: sequence of callables, see above.
+        positives: `Pairs` of the samples with the positives.
+        negatives: `Pairs` of the samples with the negatives.
+    """
+    sides = [_near(scores, pairs) for pairs in (positives, negatives)]
     return [
-        ops.where(log_mass[..., None] == float("-inf"), pairs.x, mean)
-        for mean, log_mass in means
+        ops.exp(log_weight(log_q - log_p))[..., None] * (toward - away)
+        for (toward, log_p), (away, log_q) in zip(*sides, strict=True)
     ]
+
+
+def _means_near(scores, pairs, bias_correction):
+    if not bias_correction:
+        return [means for means, _ in _near(scores, pairs)]
+    return [
+        _unless_empty(means, log_mass, pairs)
+        for means, _, log_mass in mean_pulls(
+            pairs, scores, bias_correction=True
+        )
+    ]
+
+
+def _near(scores, pairs):
+    """Means of the points near each sample, and their log-density there."""
+    log_weights = ops.log(ops.maximum(pairs.weight_sums(), 1e-30))
+    return [
+        (
+            _unless_empty(means, log_mass, pairs),
+            # Finite, so that the ratio of two nothings is a number.
+            ops.maximum(log_mass, -1e30) - log_weights,
+        )
+        for means, log_mass in barycentres(pairs, scores)
+    ]
+
+
+def _unless_empty(means, log_mass, pairs):
+    """The means, or the sample itself for a mean of nothing."""
+    return ops.where(log_mass[..., None] == float("-inf"), pairs.x, means)

@@ -80,6 +80,7 @@ class Pairs:
         self.x = x
         self.cloud = cloud
         self.cost = cost
+        self.block_size = block_size
         shape = (x.shape[0], x.shape[1], self.points.shape[1])
         if 0 in shape:
             raise ValueError(
@@ -109,12 +110,19 @@ class Pairs:
 
     def total_weight(self):
         """Sum of the weights of all pairs that count: a scalar."""
+        return ops.sum(self.weight_sums())
+
+    def weight_sums(self):
+        """For each sample the sum of the weights that count: `(groups, n)`."""
         weights = self.cloud.dense_weights()
-        num_samples = ops.shape(self.x)[1]
-        total = ops.cast(num_samples, "float32") * ops.sum(weights)
+        sums = ops.sum(weights, axis=-1, keepdims=True)
         if self.cloud.contains_samples:
-            total = total - ops.sum(weights[:, :num_samples])
-        return total
+            return sums - weights[:, : ops.shape(self.x)[1]]
+        return ops.broadcast_to(sums, ops.shape(self.x)[:2])
+
+    def of(self, x):
+        """The pairs of other samples with the same points."""
+        return Pairs(x, self.cloud, self.cost, self.block_size)
 
     def fold(self, function, row_start, column_start, rows=(), columns=()):
         """Folds a function over all blocks.

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_drift import backend
+from keras_drift.ops.distances import FEW_COORDINATES
 
 # Takes part in `maximum` and `exp` as minus infinity would, without a NaN.
 _LOWEST = -1e38
@@ -241,6 +242,52 @@ def _means(first, second=None):
     return (
         points + (points_2 - squares * points),
         pull + (pull_2 - squares * pull),
+    )
+
+
+def mean_displacements(pairs, scores):
+    """Means of `exp(score) * (point - sample)`, sample by sample.
+
+    Unlike `barycentres`, they are not divided by the sum of the exponentials:
+    what is far away from all points is hardly pulled.
+
+    Args:
+        pairs: `Pairs`.
+        scores: sequence of callables, see above. Their exponentials must stay
+            finite.
+
+    Returns:
+        For each score a tensor `(groups, n, d)`, 0 for a mean of nothing.
+    """
+    dim = pairs.x.shape[-1]
+
+    def start(groups, size):
+        return tuple(_zeros(groups, size, dim) for _ in scores)
+
+    def function(rows, columns, block):
+        (x,) = block.rows
+        return tuple(
+            sums + _pulls(block.count(ops.exp(score(block.costs))), block, x)
+            for score, sums in zip(scores, rows, strict=True)
+        ), columns
+
+    rows, _ = pairs.fold(function, start, _nothing, (pairs.x,))
+    mass = pairs.weight_sums()[..., None]
+    return [sums / ops.where(mass > 0, mass, 1.0) for sums in rows]
+
+
+def _pulls(weights, block, x):
+    """`sum_j weights_ij (point_j - x_i)`."""
+    if x.shape[-1] > FEW_COORDINATES:
+        mass = ops.sum(weights, axis=-1, keepdims=True)
+        return backend.matmul(weights, block.points) - mass * x
+    # Near points pull strongly: no digit of their difference may be lost.
+    differences = (
+        block.points[:, None, :, i] - x[:, :, None, i]
+        for i in range(x.shape[-1])
+    )
+    return ops.stack(
+        [ops.sum(weights * each, axis=-1) for each in differences], axis=-1
     )
 
 

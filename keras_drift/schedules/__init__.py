@@ -1,5 +1,6 @@
-"""Bandwidth as a function of the training step."""
+"""Bandwidth and step size as functions of the training step."""
 
 from keras_drift.schedules.exponential_annealing import ExponentialAnnealing
+from keras_drift.schedules.linear_friction import LinearFriction
 
-__all__ = ["ExponentialAnnealing"]
+__all__ = ["ExponentialAnnealing", "LinearFriction"]

@@ -501,3 +501,46 @@ def test_get_suggests_what_was_meant():
         kernels.get("laplace")
     with pytest.raises(TypeError, match=r"A kernel is a `Kernel`.*kernel=3"):
         kernels.get(3)
+
+
+SLOPED = [*ALL, "inverse multiquadric 0.5"]
+
+
+@pytest.mark.parametrize("name", SLOPED)
+def test_slope_is_the_derivative_over_the_distance(name):
+    if name in ALL:
+        kernel, profile = make(name), VALUES[name]
+    else:  # no companion, but a slope
+        kernel, profile = (
+            InverseMultiquadric(0.5),
+            lambda r: (1 + r**2) ** -0.5,
+        )
+    radius, step = np.array([0.01, 0.3, 1.0, 2.5, 6.0]), 1e-4
+    rise = profile(radius + step) - profile(radius - step)
+    found = kernel.log_slope(ops.convert_to_tensor(radius, "float32"))
+    np.testing.assert_allclose(
+        np.exp(contracts.numpy(found)), -rise / (2 * step * radius), rtol=2e-5
+    )
+
+
+@each_kernel
+def test_slope_scores_know_their_bandwidths(name):
+    kernel = make(name, bandwidth=[0.5, 2.0])
+    distance = ops.convert_to_tensor([0.3, 3.0], "float32")
+    for score, width in zip(
+        kernel.scores(4.0, kernel.log_slope), (2.0, 8.0), strict=True
+    ):
+        expected = contracts.numpy(make(name).log_slope(distance / width))
+        found = contracts.numpy(score(distance))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_coincident_points_do_not_pull_even_where_the_tip_is_sharp():
+    slope = Laplacian().log_slope(ops.convert_to_tensor([0.0, 1e-6, 1e6]))
+    found = np.exp(contracts.numpy(slope).astype("float64"))
+    np.testing.assert_allclose(found, [0, 1e6, 0], rtol=1e-4)
+
+
+def test_a_kernel_without_a_slope_says_what_to_write():
+    with pytest.raises(NotImplementedError, match=r"`log_slope\(radius\)`"):
+        kernels.Kernel().log_slope(1.0)

@@ -121,3 +121,10 @@ def test_gradient_elsewhere_is_the_unit_vector(dim):
     expected = np.zeros((1, dim))
     expected[0, :2] = 2 * 0.6, 2 * 0.8
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_log_distance_is_infinite_where_points_coincide():
+    distance = ops.convert_to_tensor([0.0, 3e-19, 1e-6, 2.0, 1e30])
+    found = contracts.numpy(drift_ops.log_distance(distance))
+    expected = [np.inf, np.inf, *np.log([1e-6, 2.0, 1e30])]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

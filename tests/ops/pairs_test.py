@@ -101,6 +101,36 @@ def test_costs_of_any_kind():
     )
 
 
+def test_weight_sums_leave_the_sample_itself_out():
+    x = draw(2, 3, 2)
+    weights = np.array([[1.0, 2, 0, 5, 1], [4, 0, 0, 0, 0]], "float32")
+    points = ops.concatenate([x, draw(2, 2, 2)], axis=1)
+    for contains_samples, own in ((False, 0), (True, weights[:, :3])):
+        cloud = Cloud(points, ops.convert_to_tensor(weights), contains_samples)
+        np.testing.assert_array_equal(
+            contracts.numpy(Pairs(x, cloud).weight_sums()),
+            weights.sum(axis=1, keepdims=True) - own + np.zeros((2, 3)),
+        )
+    np.testing.assert_array_equal(
+        contracts.numpy(Pairs(x, Cloud(points, None, True)).weight_sums()), 4
+    )
+
+
+def test_other_samples_keep_the_points_and_how_they_are_compared():
+    x, other, points = draw(2, 3, 2), draw(2, 4, 2) + 1, draw(2, 5, 2)
+
+    def cost(x, y):
+        return x[..., :, None, 0] - y[..., None, :, 1]
+
+    pairs = Pairs(x, Cloud(points), cost, 2).of(other)
+    assert pairs.block_size == 2
+    assert pairs.x is other
+    found = Pairs(x, Cloud(points), cost).of(other).whole().costs
+    np.testing.assert_array_equal(
+        contracts.numpy(found), contracts.numpy(cost(other, points))
+    )
+
+
 def test_a_total_weight_counts_the_pairs():
     x = draw(1, 2, 1)
     y = ops.concatenate([x, draw(1, 1, 1)], axis=1)

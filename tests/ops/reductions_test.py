@@ -14,6 +14,7 @@ from keras_drift.ops import log_sum_exp
 from keras_drift.ops import log_sum_over_points
 from keras_drift.ops import log_sum_over_samples
 from keras_drift.ops import mean_cost
+from keras_drift.ops import mean_displacements
 from keras_drift.ops import mean_pulls
 from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
@@ -103,6 +104,29 @@ def test_mean_similarity(case, block_size):
     )()
     values = np.mean([np.exp(score(case.costs)) for score in SCORES], axis=0)
     close(found, np.average(values, weights=case.counts))
+
+
+@pytest.mark.parametrize(
+    ("block_size", "few"), [*((size, 8) for size in BLOCK_SIZES), ((3, 4), 0)]
+)
+def test_mean_displacements(monkeypatch, case, block_size, few):
+    monkeypatch.setattr("keras_drift.ops.reductions.FEW_COORDINATES", few)
+    found = contracts.in_one_program(
+        lambda: mean_displacements(case.pairs(block_size), SCORES)
+    )()
+    ways = case.points[:, None] - case.x[:, :, None].astype("float64")
+    mass = case.counts.sum(axis=2)[..., None]
+    for pulls, score in zip(found, SCORES, strict=True):
+        weights = case.counts * np.exp(score(case.costs))
+        close(pulls, np.einsum("gij,gijk->gik", weights, ways) / mass)
+
+
+def test_a_mean_of_no_pulls_is_zero():
+    x = ops.ones((1, 1, 2))
+    close(
+        mean_displacements(Pairs(x, Cloud(x, None, True)), [near])[0],
+        [[[0, 0]]],
+    )
 
 
 @each_block_size

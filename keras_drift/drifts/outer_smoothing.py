@@ -1,0 +1,70 @@
+"""The mean of a field over jittered copies of the samples.
+
+The flow of a divergence of smoothed densities smooths twice: the densities, and
+the velocity that follows from them.
+"""
+
+from keras import ops
+
+from keras_drift import checks
+from keras_drift.kernels import Gaussian
+from keras_drift.ops import gaussian_nodes
+
+
+def checked_smoothing(num_copies, drift):
+    """The number of copies, or `None`, if the drift can be smoothed at all."""
+    if num_copies is None:
+        return None
+    if not isinstance(drift.kernel, Gaussian):
+        raise ValueError(
+            "Outer smoothing jitters samples by the kernel, which must be a "
+            f"`Gaussian`. Received: outer_smoothing={num_copies!r}, "
+            f"kernel={type(drift.kernel).__name__}"
+        )
+    if drift.self_interaction == "excluded":
+        raise ValueError(
+            "A jittered copy of a sample is no sample, so there is nothing to "
+            "exclude: outer smoothing needs self_interaction='included' or "
+            f"'independent'. Received: outer_smoothing={num_copies!r}, "
+            "self_interaction='excluded'"
+        )
+    return checks.positive_integer("outer_smoothing", num_copies)
+
+
+def smoothed(field, num_copies, widths):
+    """A field that is the mean of another over copies of the samples.
+
+    Args:
+        field: callable `(scores, positives, negatives, *options)`, see
+            `keras_drift.ops.fields`.
+        num_copies: int, how many copies; `None` returns the field itself.
+        widths: for each score the standard deviation of the jitter.
+    """
+    if num_copies is None:
+        return field
+
+    def mean_field(scores, positives, negatives, *options):
+        # All copies of a sample, one after another, beside the other samples.
+        x = positives.x
+        groups, num_samples, dim = ops.shape(x)
+        nodes, weights = gaussian_nodes(num_copies, dim)
+        nodes, weights = nodes.astype("float32"), weights.astype("float32")
+        means = []
+        for score, width in zip(scores, widths, strict=True):
+            copies = x[:, :, None] + width * nodes
+            copies = ops.reshape(
+                copies, (groups, num_samples * num_copies, dim)
+            )
+            (velocity,) = field(
+                [score],
+                positives.of(copies),
+                negatives.of(copies),
+                *options,
+            )
+            velocity = ops.reshape(
+                velocity, (groups, num_samples, num_copies, dim)
+            )
+            means.append(ops.sum(velocity * weights[:, None], axis=2))
+        return means
+
+    return mean_field

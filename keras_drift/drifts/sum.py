@@ -1,0 +1,121 @@
+"""The weighted sum of drifts."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_drift import checks
+from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.drift import Field
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class Sum(Drift):
+    """Several drifts as one: the weighted sum of their velocities.
+
+    If each drift lowers an energy, their sum lowers the sum of the energies.
+    Choose it to let one drift bring far samples home and another settle the
+    detail.
+
+    Args:
+        drifts: sequence of at least one `Drift`, its name or its config, all of
+            the same `self_interaction`. Each keeps its own `unit_rms`,
+            `relative` and `block_size`.
+        weights: sequence of floats, one for each drift. Defaults to `None`:
+            ones.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
+        positives: float tensor `(m, d)` or `(groups, m, d)`, the data.
+        **options: what the drifts take beside them.
+
+    Returns:
+        The velocity of each sample, shaped like `x`, float32. The unit of the
+        `Field` is that of the first drift, its norms are those of all drifts
+        one after another, without the weights. A schedule sets the largest of
+        all bandwidths; the others keep their ratio to it.
+
+    Example:
+
+    >>> from keras_drift import drifts
+    >>> drift = drifts.Sum(["kernel_drift", "energy_distance"], [1.0, 0.5])
+    >>> x, data = np.array([[0.0]]), np.array([[2.0]])
+    >>> keras.ops.convert_to_numpy(drift(x, data)).tolist()  # two full steps
+    [[3.0]]
+    """
+
+    def __init__(self, drifts, weights=None, **kwargs):
+        # Not above: the package imports this file.
+        from keras_drift.drifts import get
+
+        if not isinstance(drifts, (list, tuple)) or not drifts:
+            raise ValueError(
+                "`drifts` is a sequence of at least one drift. "
+                f"Received: drifts={drifts!r}"
+            )
+        drifts = [get(drift) for drift in drifts]
+        choices = [drift.self_interaction for drift in drifts]
+        if len(set(choices)) > 1:
+            raise ValueError(
+                "All drifts of a sum see the same negatives, so they need one "
+                f"`self_interaction`. Received: {choices}"
+            )
+        super().__init__(choices[0], **kwargs)
+        self.drifts = drifts
+        self.drift_weights = _checked(weights, len(drifts))
+
+    @property
+    def bandwidth(self):
+        """The bandwidths of all drifts, one after another, or `None`."""
+        widths = [ops.reshape(d.bandwidth, (-1,)) for d in self._annealed]
+        return ops.concatenate(widths) if widths else None
+
+    @property
+    def initial_bandwidth(self):
+        widths = [np.ravel(d.initial_bandwidth) for d in self._annealed]
+        return np.concatenate(widths) if widths else None
+
+    @property
+    def _annealed(self):
+        return [d for d in self.drifts if d.bandwidth is not None]
+
+    def anneal(self, bandwidth):
+        if not self._annealed:
+            super().anneal(bandwidth)  # says so
+        largest = self.initial_bandwidth.max()
+        for drift in self._annealed:
+            drift.anneal(bandwidth * (drift.initial_bandwidth.max() / largest))
+
+    def field(self, x, positives, negatives=None, **options):
+        fields = [
+            d.field(x, positives, negatives, **options) for d in self.drifts
+        ]
+        velocity = sum(
+            weight * field.velocity
+            for weight, field in zip(self.drift_weights, fields, strict=True)
+        )
+        norms = ops.concatenate([field.norm for field in fields])
+        return Field(velocity, fields[0].unit, norms)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **keras.layers.Layer.get_config(self),
+            "drifts": [serialize(drift) for drift in self.drifts],
+            "weights": list(self.drift_weights),
+        }
+
+
+def _checked(weights, count):
+    if weights is None:
+        return [1.0] * count
+    weights = [
+        checks.non_negative_number("weights", weight) for weight in weights
+    ]
+    if len(weights) != count:
+        raise ValueError(
+            "Each drift needs one weight. "
+            f"Received: {count} drifts, weights={weights!r}"
+        )
+    return weights
