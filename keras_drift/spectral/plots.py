@@ -84,6 +84,7 @@ def plot_decay(frequencies, predicted, measured, label=None, ax=None):
     )
     ax.set_xlabel("frequency (radians per unit of length)")
     ax.set_ylabel("decay rate (per unit of time)")
+    _plain_ticks(ax.xaxis)
     ax.legend()
     return ax
 
@@ -91,9 +92,8 @@ def plot_decay(frequencies, predicted, measured, label=None, ax=None):
 def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
     """Draws the velocity field between two sets in the plane.
 
-    Arrows stand on a grid over the density of the data (shaded) and the samples
-    (dots). They show the direction and, by their length, the speed, relative to
-    the fastest.
+    Arrows on a grid show the direction and, by their colour, the speed, over
+    the density of the data (shaded) and the samples (dots).
 
     Args:
         drift: `Drift`, its name or its config.
@@ -127,10 +127,20 @@ def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
         np.meshgrid(*np.linspace(low, high, num_arrows).T), axis=-1
     ).reshape(-1, 2)
     velocity = ops.convert_to_numpy(drift(places, positives, negatives))
+    speed = np.linalg.norm(velocity, axis=1)
+    direction = velocity / np.maximum(speed, 1e-30)[:, None]
     extent = [[low[0], high[0]], [low[1], high[1]]]
-    ax.hist2d(*positives.T, bins=bins, range=extent, cmap="Blues")
-    ax.plot(*negatives.T, ".", color="tab:orange", markersize=3)
-    ax.quiver(*places.T, *velocity.T, angles="xy", color="0.2", width=0.003)
+    ax.hist2d(*positives.T, bins=bins, range=extent, cmap="Greys")
+    ax.plot(*negatives.T, ".", color="tab:green", markersize=3)
+    arrows = ax.quiver(
+        *places.T,
+        *direction.T,
+        speed,
+        angles="xy",
+        scale=1.3 * num_arrows,
+        cmap="plasma",
+    )
+    ax.figure.colorbar(arrows, ax=ax, label="speed")
     ax.set_aspect("equal")
     return ax
 
@@ -160,6 +170,7 @@ def plot_norm_distance(norms, distances, ax=None):
     ax.set_title(f"correlation {correlation:.3f}")
     ax.set_xlabel("drift norm")
     ax.set_ylabel("distance to the data")
+    _plain_ticks(ax.xaxis, ax.yaxis)
     return ax
 
 
@@ -169,6 +180,16 @@ def _axes(ax):
     import matplotlib.pyplot as plt
 
     return plt.subplots(constrained_layout=True)[1]
+
+
+def _plain_ticks(*axes):
+    """Few ticks in plain numbers, on logarithmic axes of one or two decades."""
+    from matplotlib import ticker
+
+    for axis in axes:
+        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:.3g}")
+        axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _columns(**columns):

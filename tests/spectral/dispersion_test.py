@@ -126,7 +126,7 @@ def test_refuses_what_it_cannot_use():
         spectral.dispersion("gaussian", [-1.0], 1)
     with pytest.raises(ValueError, match="Did you mean 'score'"):
         spectral.dispersion("gaussian", [1.0], 1, "scores")
-    with pytest.raises(ValueError, match="range of float64.*dim=2000"):
+    with pytest.raises(ValueError, match=r"range of float64.*dim=2000"):
         spectral.dispersion("gaussian", [1.0], 2000)
     with pytest.raises(ValueError, match="mass is infinite"):
         # A tail that falls no faster than space grows.

@@ -96,13 +96,13 @@ def test_a_drift_of_ones_own_has_the_rates_of_its_theory():
 
 def test_refuses_what_it_cannot_use():
     drift = drifts.KernelDrift(kernels.Gaussian(1.0))
-    with pytest.raises(ValueError, match="Received: KernelDrift.*dual=True"):
+    with pytest.raises(ValueError, match=r"Received: KernelDrift.*dual=True"):
         spectral.measure_decay(drifts.KernelDrift(normalization="dual"), XI, 1)
     with pytest.raises(ValueError, match="above zero"):
         spectral.measure_decay(drift, [0.0], 1)
-    with pytest.raises(ValueError, match="a line or a plane.*dim=3"):
+    with pytest.raises(ValueError, match=r"a line or a plane.*dim=3"):
         spectral.measure_decay(drift, XI, 3)
     with pytest.raises(ValueError, match="too many points"):
         spectral.measure_decay(drift, [1e4], 2)
-    with pytest.raises(ValueError, match="amplitude=2.0"):
+    with pytest.raises(ValueError, match=r"amplitude=2\.0"):
         spectral.measure_decay(drift, XI, 1, amplitude=2.0)

@@ -49,8 +49,12 @@ def test_drift_has_the_arrows_of_the_drift(ax):
     assert arrows.U.shape == (25,)
     at = arrows.get_offsets()
     velocity = ops.convert_to_numpy(drift(at, positives, negatives))
-    np.testing.assert_allclose(arrows.U, velocity[:, 0], atol=1e-5)
-    np.testing.assert_allclose(arrows.V, velocity[:, 1], atol=1e-5)
+    np.testing.assert_allclose(
+        arrows.U * arrows.get_array(), velocity[:, 0], atol=1e-5
+    )
+    np.testing.assert_allclose(
+        arrows.V * arrows.get_array(), velocity[:, 1], atol=1e-5
+    )
 
 
 def test_norm_and_distance_tell_their_correlation(ax):
