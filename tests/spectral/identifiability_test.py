@@ -58,8 +58,8 @@ def norm_by_hand(x, y, places, width):
     return np.sqrt(np.mean(np.sum(np.square(velocity), axis=1)))
 
 
-# All tests share their shapes, 20 splits of 14 points in the plane: JAX compiles
-# each operation once.
+# All tests share their shapes, 20 splits of 14 points in the plane: JAX
+# compiles each operation once.
 DRIFT = drifts.KernelDrift(kernels.Laplacian(0.6))
 
 
