@@ -22,6 +22,7 @@ FOLDERS = (
     "kernels",
     "metrics",
     "schedules",
+    "spectral",
 )
 # From the bottom up: a folder imports from those before it only.
 LAYERS = (
@@ -30,6 +31,7 @@ LAYERS = (
     "drifts",
     "schedules",
     "metrics",
+    "spectral",
     "datasets",
     "encoders",
     "generators",

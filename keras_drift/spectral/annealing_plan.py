@@ -1,0 +1,214 @@
+"""The annealing schedule that a range of frequencies calls for."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_drift import checks
+from keras_drift import kernels
+from keras_drift.schedules import ExponentialAnnealing
+from keras_drift.spectral.convergence_time import needed_damping
+from keras_drift.spectral.dispersion import rates_at
+from keras_drift.spectral.frequency_range import frequency_range
+
+
+class AnnealingPlan(NamedTuple):
+    """An annealing schedule and the reasons for it; `print` shows them.
+
+    Attributes:
+        schedule: `ExponentialAnnealing`, of the largest bandwidth.
+        num_steps: int, training steps until every mode is done.
+        k_min: float, the lowest frequency, in radians per unit of length.
+        k_max: float, the highest one.
+        explanation: str, what was chosen and why.
+    """
+
+    schedule: ExponentialAnnealing
+    num_steps: int
+    k_min: float
+    k_max: float
+    explanation: str
+
+    def __str__(self):
+        return self.explanation
+
+
+def plan_annealing(
+    data=None,
+    k_min=None,
+    k_max=None,
+    tolerance=0.01,
+    step_size=1.0,
+    kernel="gaussian",
+    dim=None,
+    seed=0,
+    verbose=True,
+):
+    """The fastest exponential annealing that settles a range of frequencies.
+
+    With the bandwidth `sigma(t) = sigma_0 exp(-r t)`, a mode `k` that the sweep
+    crosses collects the damping
+    `(exp(-sigma_end^2 k^2 / 2) - exp(-sigma_0^2 k^2 / 2)) / r` with a Gaussian,
+    and the integral of its own rates with any other kernel: nearly the same for
+    all modes. A wide start and a narrow end catch more of it, but make the
+    sweep longer; the plan takes the balance that needs the fewest steps.
+
+    The theory moves samples by `step_size` times the velocity in every step. A
+    generator that follows more slowly, by a small learning rate, needs more
+    steps: lower `step_size` to the share that it follows.
+
+    Args:
+        data: float array `(n, ...)`, samples to estimate from what is not
+            given of `k_min` and `k_max`: from half a wave across the largest
+            distance, up to where their power spectrum sinks into the noise of
+            `n` samples or half a wave fits between nearest neighbours.
+        k_min: float > 0, the lowest angular frequency to settle, in radians per
+            unit of length. Defaults to `None`: from the data.
+        k_max: float >= `k_min`, the highest. Defaults to `None`: from the data.
+        tolerance: float in (0, 1), the share of an error that may remain in
+            every mode of the range. Defaults to `0.01`.
+        step_size: float > 0, the share of the velocity that a training step
+            moves a sample. Defaults to `1.0`.
+        kernel: a `Kernel`, its name or its config. Of several bandwidths the
+            plan is for the largest. Defaults to `"gaussian"`.
+        dim: int >= 1, the dimension of the samples. Defaults to `None`: that of
+            the data, or 1. It does not matter for a Gaussian.
+        seed: int, of the subset and the directions in which large data are
+            looked at. Defaults to `0`.
+        verbose: bool, whether to print the explanation. Defaults to `True`.
+
+    Returns:
+        An `AnnealingPlan`.
+
+    Raises:
+        ValueError: if there are neither data nor a range, or if an argument is
+            out of its range.
+
+    Example:
+
+    >>> from keras_drift import spectral
+    >>> plan = spectral.plan_annealing(k_min=1.0, k_max=50.0)
+    Frequencies: 1 to 50 radians per unit of length, waves of 6.28
+    down to 0.126 (as given).
+    Start at bandwidth 2.02, where the coarsest mode still falls quickly, and
+    end at 0.0106, where the finest one does.
+    Between them shrink by 17.2% a step: each of these modes then falls to 1%
+    or less of its error.
+    Steps: 29. Each doubling of k_max adds 4.
+    >>> plan.num_steps
+    29
+
+    Reference:
+
+    - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
+    """
+    needed = needed_damping(tolerance)
+    checks.positive_number("step_size", step_size)
+    if data is not None:
+        data = _samples(data)
+        dim = data.shape[1] if dim is None else dim
+    dim = checks.positive_integer("dim", 1 if dim is None else dim)
+    k_min, k_max, origin = _range(data, k_min, k_max, seed)
+    wide, narrow, caught = _balance(kernels.get(kernel), dim, k_max / k_min)
+    initial, final = wide / k_min, narrow / k_max
+    rate = step_size * caught / needed
+    schedule = ExponentialAnnealing(initial, final, rate)
+    # One more: a sum of rates is nearest to their integral when both ends are
+    # among them.
+    num_steps = math.ceil(schedule.num_steps) + 1
+    explanation = (
+        f"Frequencies: {k_min:.3g} to {k_max:.3g} radians per unit of length, "
+        f"waves of {2 * math.pi / k_min:.3g}\ndown to "
+        f"{2 * math.pi / k_max:.3g} ({origin}).\n"
+        f"Start at bandwidth {initial:.3g}, where the coarsest mode still "
+        f"falls quickly, and\nend at {final:.3g}, where the finest one does.\n"
+        f"Between them shrink by {100 * -math.expm1(-rate):.3g}% a step: each "
+        f"of these modes then falls to {100 * tolerance:.3g}%\nor less of "
+        "its error.\n"
+        f"Steps: {num_steps}. Each doubling of k_max adds "
+        f"{math.log(2) / rate:.0f}."
+    )
+    if verbose:
+        print(explanation)
+    return AnnealingPlan(schedule, num_steps, k_min, k_max, explanation)
+
+
+def _samples(data):
+    data = np.asarray(data, "float64")
+    if data.ndim < 2 or len(data) < 2 or not np.all(np.isfinite(data)):
+        raise ValueError(
+            "`data` are finite samples `(n, ...)`, at least two. Give samples "
+            "that are single numbers an axis of their own: `data[:, None]`. "
+            f"Received: data.shape={data.shape}"
+        )
+    return data.reshape(len(data), -1)
+
+
+def _range(data, k_min, k_max, seed):
+    """Both ends as floats, and where they come from."""
+    for name, value in (("k_min", k_min), ("k_max", k_max)):
+        if value is not None:
+            checks.positive_number(name, value, "is an angular frequency > 0")
+    origin = "as given"
+    if k_min is None or k_max is None:
+        if data is None:
+            raise ValueError(
+                "A plan needs the range of frequencies, or data to estimate it "
+                f"from. Received: data=None, k_min={k_min}, k_max={k_max}"
+            )
+        lowest, highest, reason = frequency_range(data, seed)
+        k_min = lowest if k_min is None else k_min
+        # A range given at one end only stays a range.
+        k_max = max(highest, k_min) if k_max is None else k_max
+        origin = f"from the data; the finest by {reason}"
+    if k_max < k_min:
+        raise ValueError(
+            "`k_max` must not be below `k_min`. "
+            f"Received: k_min={k_min}, k_max={k_max}"
+        )
+    return float(k_min), float(k_max), origin
+
+
+def _balance(kernel, dim, ratio):
+    """Where the sweep starts and ends, and the damping it gives to each mode.
+
+    Lengths are in radians of the mode, `u = sigma k`. A sweep from `u_0` to
+    `u_end` at the rate `r` collects `(S(u_0) - S(u_end)) / r`, where
+    `S(u) = integral_0^u rate(v) dv / v`; for a Gaussian `1 - exp(-u^2 / 2)`.
+    The start leaves out as much of `S` for the coarsest mode as the end does
+    for the finest one.
+
+    Returns:
+        `u_0` of the coarsest mode, `u_end` of the finest one, and the smaller
+        of their shares of `S`, which no mode in between falls short of.
+    """
+    log_u, swept = _swept(kernel, dim)
+    total = swept[-1]
+    share = np.linspace(0.505, 0.995, 197)
+    log_wide = np.interp(share * total, swept, log_u)
+    log_narrow = np.interp((1 - share) * total, swept, log_u)
+    log_ratio = math.log(ratio)
+
+    def between(start, end):
+        return np.interp(start, log_u, swept) - np.interp(end, log_u, swept)
+
+    coarsest = between(log_wide, log_narrow - log_ratio)
+    finest = between(log_wide + log_ratio, log_narrow)
+    caught = np.minimum(coarsest, finest)
+    length = log_wide - log_narrow + log_ratio
+    best = np.argmin(length / caught)
+    return math.exp(log_wide[best]), math.exp(log_narrow[best]), caught[best]
+
+
+def _swept(kernel, dim):
+    """`S(u)` on a grid of `log u`, by the trapezoid rule."""
+    log_u, step = np.linspace(-14.0, 14.0, 28001, retstep=True)
+    if isinstance(kernel, kernels.Gaussian):
+        dim = 1  # its rates are the same in every dimension
+    widths = kernel.initial_bandwidth.astype("float64").reshape(-1)
+    widths = widths / widths.max()
+    rates = rates_at(kernel, widths, np.exp(log_u), dim, "mean_shift")
+    rates = rates.mean(axis=0)
+    steps = 0.5 * step * (rates[1:] + rates[:-1])
+    return log_u, np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,0 +1,36 @@
+import numpy as np
+
+from keras_drift.spectral.frequency_range import frequency_range
+
+
+def test_a_lattice_resolves_half_a_wave_between_neighbours():
+    axis = np.arange(20.0)
+    lattice = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    k_min, k_max, reason = frequency_range(0.5 * lattice, seed=0)
+    np.testing.assert_allclose(k_min, np.pi / (9.5 * np.sqrt(2)))
+    assert k_max <= np.pi / 0.5
+    assert reason
+
+
+def test_a_smooth_density_ends_where_its_power_is_that_of_noise():
+    # A normal of width 2 has the power `exp(-4 k^2)`: 1 / n at k = 1.25.
+    samples = 2 * np.random.default_rng(0).normal(size=(500, 1))
+    _, k_max, reason = frequency_range(samples, seed=0)
+    assert reason == "their power spectrum"
+    assert 1.25 / 2**0.5 < k_max < 1.25 * 2**0.5
+
+
+def test_finer_details_raise_the_end():
+    rng = np.random.default_rng(0)
+    ends = []
+    for width in (0.3, 0.1, 0.03):
+        centres = rng.integers(0, 4, size=(600, 2))
+        samples = centres + width * rng.normal(size=(600, 2))
+        ends.append(frequency_range(samples, seed=0)[1])
+    assert ends[0] < ends[1] < ends[2]
+
+
+def test_repeated_samples_are_no_finest_detail():
+    lattice = np.repeat(np.arange(10.0)[:, None], 5, axis=0)
+    _, k_max, _ = frequency_range(lattice, seed=0)
+    assert k_max <= np.pi + 1e-9
