@@ -524,11 +524,12 @@ def test_gradient_fields_have_a_symmetric_jacobian():
 
     def asymmetry(normalization, name="laplacian"):
         drift = make(name, normalization, [0.7], relative=False, unit_rms=False)
-        velocity = contracts.numpy(drift(ends[:, None], *groups))[:, 0]
+        program = contracts.in_one_program(drift)
+        velocity = contracts.numpy(program(ends[:, None], *groups))[:, 0]
         jacobian = (velocity[:3] - velocity[3:]) / (2 * step)
         return np.linalg.norm(jacobian - jacobian.T) / np.linalg.norm(jacobian)
 
-    for name in KERNELS:
+    for name in ("laplacian", "inverse_multiquadric"):
         assert asymmetry("sharp", name) < 1e-3
         assert asymmetry("score", name) < 1e-3
     assert asymmetry("row", "gaussian") < 1e-3

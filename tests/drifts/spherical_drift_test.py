@@ -145,7 +145,8 @@ def test_contract(cls):
 def test_edges_stay_finite(cls, normalization):
     x = np.array([[0.0, 0.0], [1.0, 0.0], [-2.0, 0.0]])
     data = np.array([[3.0, 0.0], [0.0, 0.0], [3.0, 0.0], [-1.0, 0.0]])
-    found = velocity(cls, normalization, clouds=(x, data))
+    drift = contracts.in_one_program(make(cls, normalization))
+    found = contracts.numpy(drift(x, data))
     assert np.all(np.isfinite(found))
     # The origin has no direction.
     np.testing.assert_allclose(found[0], 0, atol=1e-12)
