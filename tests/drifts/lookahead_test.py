@@ -28,10 +28,9 @@ def test_no_step_ahead_is_the_drift_itself(clouds):
     )
 
 
-@pytest.mark.parametrize("own", ["excluded", "included"])
-def test_is_so_many_euler_steps(clouds, own):
+def test_is_so_many_euler_steps(clouds):
     x, y, _ = clouds
-    drift = base(self_interaction=own)
+    drift = base()
     place, total = x, 0.0
     one_step = contracts.in_one_program(drift)
     for _ in range(3):
