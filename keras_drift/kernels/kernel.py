@@ -41,7 +41,9 @@ class Kernel(keras.layers.Layer):
     def __init__(self, bandwidth=1.0, **kwargs):
         # Half precision cannot tell neighbours apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self._config_bandwidth = _checked(bandwidth)
+        self._config_bandwidth = checks.positive_numbers(
+            "bandwidth", bandwidth, "is a distance"
+        )
         value = np.asarray(self._config_bandwidth, "float32")
         self.bandwidth = self.add_weight(
             name="bandwidth",
@@ -158,26 +160,3 @@ class Kernel(keras.layers.Layer):
     def get_config(self):
         """The arguments it was made with; a schedule does not change them."""
         return {**super().get_config(), "bandwidth": self._config_bandwidth}
-
-
-def _checked(bandwidth):
-    """Floats or a list of floats that JSON can hold."""
-    values = np.asarray(bandwidth, dtype=object)
-    if not all(checks.is_number(value) for value in values.flat):
-        raise TypeError(
-            "`bandwidth` is a distance: a number, or a sequence of numbers for "
-            f"several at once. Received: bandwidth={bandwidth!r}"
-        )
-    values = values.astype("float64")
-    if values.ndim > 1 or values.size == 0:
-        raise ValueError(
-            "`bandwidth` is one number or a flat sequence of at least one. "
-            f"Received: bandwidth={bandwidth!r}"
-        )
-    limits = np.finfo("float32")
-    if not np.all((values >= limits.tiny) & (values <= limits.max)):
-        raise ValueError(
-            "`bandwidth` is a distance and must be positive and finite in "
-            f"float32. Received: bandwidth={bandwidth!r}"
-        )
-    return values.tolist()

@@ -21,6 +21,9 @@ from keras_drift.ops.released import released_dual_field
 from keras_drift.ops.released import released_mean_distance
 from keras_drift.ops.sinkhorn import SinkhornPlan
 from keras_drift.ops.sinkhorn import sinkhorn
+from keras_drift.ops.sliced import directions
+from keras_drift.ops.sliced import joint_quantiles
+from keras_drift.ops.sliced import quantile_means
 
 __all__ = [
     "Block",
@@ -28,16 +31,19 @@ __all__ = [
     "Pairs",
     "SinkhornPlan",
     "barycentres",
+    "directions",
     "dual_field",
     "geometric_softmax",
     "half_squared_distances",
     "join",
+    "joint_quantiles",
     "log_sum_exp",
     "log_sum_over_points",
     "log_sum_over_samples",
     "mean_cost",
     "mean_similarity",
     "pairwise_distances",
+    "quantile_means",
     "released_dual_field",
     "released_mean_distance",
     "row_field",

@@ -110,12 +110,15 @@ def log_sum_over_samples(pairs, score, row_logs):
     return _log(*columns)[..., 0]
 
 
-def barycentres(pairs, scores):
+def barycentres(pairs, scores, column_logs=None):
     """Means of the points under the weights `exp(score)`, sample by sample.
 
     Args:
         pairs: `Pairs`.
         scores: sequence of callables, see above.
+        column_logs: for each score a float tensor `(groups, m)` to be added to
+            it; a point with an infinite one is absent. Defaults to `None`:
+            zeros.
 
     Returns:
         For each score `(means, log_mass)`, `(groups, n, d)` and `(groups, n)`.
@@ -129,8 +132,11 @@ def barycentres(pairs, scores):
 
     def function(rows, columns, block):
         new_rows = []
-        for score, (top, mass, sums) in zip(scores, rows, strict=True):
-            logits = block.weigh(score(block.costs))
+        for k, (top, mass, sums) in enumerate(rows):
+            logits = scores[k](block.costs)
+            if block.columns:
+                logits = logits + ops.swapaxes(block.columns[k], -1, -2)
+            logits = block.weigh(logits)
             new_top = _top(top, logits, -1)
             weights = ops.exp(logits - new_top)
             shrink = ops.exp(top - new_top)
@@ -139,7 +145,8 @@ def barycentres(pairs, scores):
             new_rows.append((new_top, mass, sums))
         return tuple(new_rows), columns
 
-    rows, _ = pairs.fold(function, start, _nothing)
+    columns = tuple(map(_absent_if_infinite, column_logs or ()))
+    rows, _ = pairs.fold(function, start, _nothing, (), columns)
     return [
         (sums / ops.where(mass > 0, mass, 1.0), _log(top, mass)[..., 0])
         for top, mass, sums in rows
