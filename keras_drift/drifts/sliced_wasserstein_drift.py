@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_drift import backend
@@ -132,6 +133,20 @@ class SlicedWassersteinDrift(Drift):
         )
         blocks = ops.swapaxes(ops.qr(normal)[0], -1, -2)
         return ops.reshape(blocks, (-1, dim))[: self.num_projections]
+
+    def save_own_variables(self, store):
+        """Writes the state of the random generator."""
+        if self.resample:
+            state = self.seed_generator.state
+            store["seed_generator_state"] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store):
+        """Reads the state of the random generator."""
+        if self.resample:
+            state = np.asarray(store["seed_generator_state"])
+            variable = self.seed_generator.state
+            dtype = keras.backend.standardize_dtype(variable.dtype)
+            variable.assign(state.astype(dtype))
 
     def get_config(self):
         config = super().get_config()

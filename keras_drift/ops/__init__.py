@@ -14,6 +14,7 @@ from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sum_over_samples
+from keras_drift.ops.reductions import log_sums
 from keras_drift.ops.reductions import mean_cost
 from keras_drift.ops.reductions import mean_similarity
 from keras_drift.ops.reductions import weighted_sums
@@ -40,6 +41,7 @@ __all__ = [
     "log_sum_exp",
     "log_sum_over_points",
     "log_sum_over_samples",
+    "log_sums",
     "mean_cost",
     "mean_similarity",
     "pairwise_distances",

@@ -110,6 +110,36 @@ def log_sum_over_samples(pairs, score, row_logs):
     return _log(*columns)[..., 0]
 
 
+def log_sums(pairs, score):
+    """`log_sum_over_points` and `log_sum_over_samples`, for use in a loop.
+
+    Args:
+        pairs: `Pairs`.
+        score: callable, see above.
+
+    Returns:
+        Two callables, of `column_logs` and of `row_logs`. If all pairs are one
+        block, they share the scores.
+    """
+    if not pairs.is_whole:
+        return (
+            functools.partial(log_sum_over_points, pairs, score),
+            functools.partial(log_sum_over_samples, pairs, score),
+        )
+    block = pairs.whole()
+    logits = score(block.costs)
+    weighed, logits = block.weigh(logits), block.fill(logits, float("-inf"))
+
+    def over_points(column_logs):
+        columns = ops.swapaxes(_absent_if_infinite(column_logs), -1, -2)
+        return _log_sum(weighed + columns, axis=-1)
+
+    def over_samples(row_logs):
+        return _log_sum(logits + _absent_if_infinite(row_logs), axis=-2)
+
+    return over_points, over_samples
+
+
 def barycentres(pairs, scores, column_logs=None):
     """Means of the points under the weights `exp(score)`, sample by sample.
 
@@ -225,6 +255,12 @@ def geometric_softmax(blocks, score):
         ops.exp(each - over_points - of_point)
         for each, of_point in zip(weighed, over_samples, strict=True)
     ]
+
+
+def _log_sum(logits, axis):
+    top = _top(_LOWEST, logits, axis)
+    mass = ops.sum(ops.exp(logits - top), axis=axis, keepdims=True)
+    return ops.squeeze(_log(top, mass), axis)
 
 
 def _finite_log_sum(sets, axis):

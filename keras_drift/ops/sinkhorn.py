@@ -10,7 +10,7 @@ from keras_drift import checks
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import log_sum_over_points
-from keras_drift.ops.reductions import log_sum_over_samples
+from keras_drift.ops.reductions import log_sums
 
 
 class SinkhornPlan(NamedTuple):
@@ -35,7 +35,9 @@ class SinkhornPlan(NamedTuple):
     def sample_potential(self):
         """`f`, float tensor `(groups, n)`: one pass over the pairs."""
         logs = log_sum_over_points(
-            self.pairs, self._score, self.point_potential / self.epsilon
+            self.pairs,
+            _score(self.epsilon),
+            self.point_potential / self.epsilon,
         )
         return self.epsilon * (_log_total(self.pairs) - logs)
 
@@ -46,7 +48,9 @@ class SinkhornPlan(NamedTuple):
         where it is if no point of its group has any weight.
         """
         ((means, log_mass),) = barycentres(
-            self.pairs, [self._score], [self.point_potential / self.epsilon]
+            self.pairs,
+            [_score(self.epsilon)],
+            [self.point_potential / self.epsilon],
         )
         nothing = log_mass[..., None] == float("-inf")
         return ops.where(nothing, self.pairs.x, means)
@@ -63,9 +67,6 @@ class SinkhornPlan(NamedTuple):
         by_point = weights * _finite(self.point_potential)
         received = ops.sum(by_point, axis=1) / ops.where(total == 0, 1.0, total)
         return ops.mean(_finite(self.sample_potential), axis=1) + received
-
-    def _score(self, cost):
-        return cost * (-1.0 / self.epsilon)
 
 
 def sinkhorn(
@@ -87,8 +88,8 @@ def sinkhorn(
             that sum to one. Defaults to `100`.
         symmetric: bool, whether the points are the samples, without weights:
             both share one potential then, which is averaged with its update.
-            That takes one pass a step, and far fewer steps. Defaults to
-            `False`.
+            That takes one pass a step and, unless self-pairs are absent, far
+            fewer steps. Defaults to `False`.
         tolerance: float > 0: a group whose points receive their masses up to
             this share of all mass, from 0 to 2, changes no more; once all
             groups are there, further steps are skipped. PyTorch on an
@@ -127,16 +128,17 @@ def sinkhorn(
         start = ops.zeros_like(weights)
     if num_steps == 0:
         return SinkhornPlan(pairs, epsilon, start)
+    over_points, over_samples = log_sums(pairs, _score(epsilon))
     log_n = ops.log(ops.cast(ops.shape(pairs.x)[1], "float32"))
+    log_total = _log_total(pairs)
 
     def update(potential):
         """The next potential, and the one that would give the right masses."""
-        plan = SinkhornPlan(pairs, epsilon, potential)
-        rows = plan.sample_potential
+        rows = log_total - over_points(potential / epsilon)
         if symmetric:
+            rows = epsilon * rows
             return 0.5 * (potential + rows), rows
-        logs = log_sum_over_samples(pairs, plan._score, rows / epsilon)
-        columns = epsilon * (log_n - logs)
+        columns = epsilon * (log_n - over_samples(rows))
         return columns, columns
 
     def step(state, _):
@@ -161,6 +163,11 @@ def sinkhorn(
         state, function = (start, start[:, 0] != start[:, 0]), step_or_rest
     state, _ = backend.scan(function, state, ops.arange(num_steps))
     return SinkhornPlan(pairs, epsilon, state[0])
+
+
+def _score(epsilon):
+    rate = -1.0 / epsilon
+    return lambda cost: cost * rate
 
 
 def _log_total(pairs):

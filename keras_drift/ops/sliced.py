@@ -101,11 +101,12 @@ def _cells(n, m):
 def _weighted_means(values, weights, n):
     """The same for sorted points whose masses are known only when run."""
     m = ops.shape(values)[-1]
-    # Around their mean, so that sums of many cost few digits.
-    centre = ops.mean(values, axis=-1, keepdims=True)
     received = ops.cumsum(weights, axis=-1)
     total = received[..., -1:]
-    received = received / ops.where(total > 0, total, 1.0)
+    total = ops.where(total > 0, total, 1.0)
+    received = received / total
+    # Around their mean, so that sums of many cost few digits.
+    centre = ops.sum(weights * values, axis=-1, keepdims=True) / total
     given = ops.cast(ops.arange(1, n + 1), "float32") / ops.cast(n, "float32")
     # The levels at which a point is full or a sample is empty. Between two of
     # them, one sample goes to one point.
@@ -114,12 +115,18 @@ def _weighted_means(values, weights, n):
     )
     order = ops.argsort(levels, axis=-1)
     levels = ops.take_along_axis(levels, order, axis=-1)
-    mass = ops.diff(levels, axis=-1, prepend=ops.zeros_like(total))
+    mass = _increments(levels)
     full = ops.cast(order < m, "int32")
     point = ops.minimum(ops.cumsum(full, axis=-1) - full, m - 1)
     moved = mass * ops.take_along_axis(values - centre, point, axis=-1)
     sums = ops.cumsum(moved, axis=-1)
     empty = ops.argsort(order, axis=-1)[..., m:]
-    sums = ops.take_along_axis(sums, empty, axis=-1)
-    sums = ops.diff(sums, axis=-1, prepend=ops.zeros_like(total))
+    sums = _increments(ops.take_along_axis(sums, empty, axis=-1))
     return centre + sums * ops.cast(n, "float32")
+
+
+def _increments(sums):
+    """The inverse of `cumsum`."""
+    return ops.concatenate(
+        [sums[..., :1], sums[..., 1:] - sums[..., :-1]], axis=-1
+    )
