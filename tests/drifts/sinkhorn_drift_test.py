@@ -228,7 +228,7 @@ def test_a_small_epsilon_assigns(clouds):
     for g in range(2):
         cost = costs(x[g], y[g], "squared")
         _, partner = optimize.linear_sum_assignment(cost)
-        assert_close(found[g], y[g][partner] - x[g], 1e-2)
+        assert_close(found[g], y[g][partner] - x[g], 3e-2)
 
 
 def test_only_an_independent_batch_is_without_bias():
