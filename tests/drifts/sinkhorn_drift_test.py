@@ -63,14 +63,14 @@ def plan_by_hand(x, y, epsilon, cost="squared", weights=None, excluded=False):
 @pytest.mark.parametrize(
     "options",
     [
-        {"epsilon": [0.5, 2.0], "cost": "distance", "relative": True},
+        {"epsilon": [0.5], "cost": "distance", "relative": True},
         {"self_interaction": "excluded", "tolerance": 1e-3},
     ],
 )
 def test_contract(options):
     contracts.check_drift(
         SinkhornDrift,
-        init_kwargs={"num_steps": 2, "epsilon": 1.1, **options},
+        init_kwargs={"num_steps": 1, "epsilon": 1.1, **options},
         x=(2, 5, 3),
         positives=(2, 7, 3),
         negatives=(2, 6, 3),
