@@ -73,6 +73,12 @@ def measure_operators(bench):
         ours = functools.partial(measuring.compiled(function), x, y)
         found = measuring.compare(ours, None, 3)
         bench.add("operators", f"{name} ({n} x {n}, {dim})", found)
+    for name in ("Sinkhorn", "sliced Wasserstein"):
+        for n in (2048, 4096, 8192):
+            found = measuring.in_a_fresh_process(
+                "large_field.py", n, n, dim, "--drift", name
+            )
+            bench.add("operators", f"{name} drift (n = {n}, {dim})", found)
 
 
 def measure_large(bench):

@@ -17,6 +17,7 @@ def main():
     parser.add_argument("generated", type=int)
     parser.add_argument("positives", type=int)
     parser.add_argument("dim", type=int)
+    parser.add_argument("--drift", default="dual", choices=operators.DRIFTS)
     parser.add_argument("--official", help="measure this checkout instead")
     args = parser.parse_args()
     shape = (1, args.generated, args.positives, 0, args.dim)
@@ -27,7 +28,7 @@ def main():
         s, p, _ = operators.clouds(1, 64, 64, 0, args.dim)
         measuring.wait(peers.official_loss_and_gradient(s, p, s[:, :0])())
     else:
-        function = operators.loss_and_gradient(operators.dual_drift())
+        function = operators.loss_and_gradient(operators.DRIFTS[args.drift]())
         # What a backend allocates once and for all is not counted.
         small = operators.clouds(1, 64, 64, 0, args.dim)
         measuring.wait(function(*small[:2]))

@@ -16,6 +16,25 @@ def dual_drift():
     return kd.drifts.KernelDrift(kernel, normalization="dual")
 
 
+def sinkhorn_drift():
+    """Ten steps, and an entropy that suits standard normal data."""
+    return kd.drifts.SinkhornDrift(
+        0.2, relative=True, self_interaction="included"
+    )
+
+
+def sliced_wasserstein_drift():
+    """128 directions."""
+    return kd.drifts.SlicedWassersteinDrift(resample=False)
+
+
+DRIFTS = {
+    "dual": dual_drift,
+    "Sinkhorn": sinkhorn_drift,
+    "sliced Wasserstein": sliced_wasserstein_drift,
+}
+
+
 def loss_and_gradient(drift):
     """The loss of a drifting model and its gradient, in closed form.
 

@@ -8,6 +8,8 @@ import difflib
 import math
 import numbers
 
+import numpy as np
+
 
 def positive_number(name, value, meaning="must be a positive number"):
     """Returns `value`, a finite number above zero."""
@@ -25,6 +27,29 @@ def non_negative_number(
     if not value >= 0 or not math.isfinite(value):
         raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
     return value
+
+
+def positive_numbers(name, value, meaning):
+    """Floats above zero in float32, or a flat list of them: what JSON holds."""
+    values = np.asarray(value, dtype=object)
+    if not all(is_number(each) for each in values.flat):
+        raise TypeError(
+            f"`{name}` {meaning}: a number, or a sequence of numbers for "
+            f"several at once. Received: {name}={value!r}"
+        )
+    values = values.astype("float64")
+    if values.ndim > 1 or values.size == 0:
+        raise ValueError(
+            f"`{name}` is one number or a flat sequence of at least one. "
+            f"Received: {name}={value!r}"
+        )
+    limits = np.finfo("float32")
+    if not np.all((values >= limits.tiny) & (values <= limits.max)):
+        raise ValueError(
+            f"`{name}` {meaning} and must be positive and finite in "
+            f"float32. Received: {name}={value!r}"
+        )
+    return values.tolist()
 
 
 def positive_integer(

@@ -112,3 +112,12 @@ def test_lookup_refuses_the_config_of_something_else():
     config = keras.saving.serialize_keras_object(keras.layers.Dense(1))
     with pytest.raises(TypeError, match="A fruit is a `Fruit`"):
         lookup(config)
+
+
+def test_positive_numbers_are_one_or_several():
+    assert checks.positive_numbers("cost", 2, "is a cost") == 2.0
+    assert checks.positive_numbers("cost", (1, 2.5), "is a cost") == [1.0, 2.5]
+    with pytest.raises(TypeError, match=r"`cost` is a cost: a number.*cost='a"):
+        checks.positive_numbers("cost", "a", "is a cost")
+    with pytest.raises(ValueError, match=r"is a cost and must be pos.*cost=-1"):
+        checks.positive_numbers("cost", -1, "is a cost")

@@ -11,6 +11,9 @@ along the first axes of the tensors in `xs`, of static length, and returns
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU.
+`unless(done, function, state)` is `function(state)`, or `state` as it is where
+the bool scalar `done` is true; the function must not change it then, so that
+no program needs to wait for the answer.
 
 `sync(model)` makes sure that the variables of a model hold their values, which
 travel with the step while JAX trains. `compiled(network)` is a function from a
@@ -40,3 +43,4 @@ scan = _backend.scan
 step = _backend.step
 step_result = _backend.step_result
 sync = _backend.sync
+unless = _backend.unless

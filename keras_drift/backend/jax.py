@@ -45,6 +45,11 @@ def scan(function, carry, xs):
     return jax.lax.scan(function, carry, xs)
 
 
+def unless(done, function, state):
+    """What is not needed is not computed, see `keras_drift.backend`."""
+    return jax.lax.cond(done, lambda state: state, function, state)
+
+
 def sync(model):
     """Gives the variables of a model in training their values back."""
     model.jax_state_sync()

@@ -16,6 +16,7 @@ __all__ = [
     "step",
     "step_result",
     "sync",
+    "unless",
 ]
 
 
@@ -55,6 +56,11 @@ def scan(function, carry, xs):
     )
     ys = [array.stack() for array in arrays]
     return carry, keras.tree.pack_sequence_as(first, ys)
+
+
+def unless(done, function, state):
+    """What is not needed is not computed, see `keras_drift.backend`."""
+    return tf.cond(done, lambda: state, lambda: function(state))
 
 
 def compiled(network):

@@ -21,6 +21,7 @@ __all__ = [
     "step",
     "step_result",
     "sync",
+    "unless",
 ]
 
 
@@ -40,6 +41,11 @@ def scan(function, carry, xs):
         carry, y = function(carry, x)
         turns.append(y)
     return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *turns)
+
+
+def unless(done, function, state):
+    """See `keras_drift.backend`: accelerators are not asked for the answer."""
+    return state if done.device.type == "cpu" and done else function(state)
 
 
 def compiled(network):

@@ -10,6 +10,8 @@ from keras_drift.drifts.f_divergence_drift import FDivergenceDrift
 from keras_drift.drifts.kernel_drift import KernelDrift
 from keras_drift.drifts.lookahead import Lookahead
 from keras_drift.drifts.mmd_drift import MMDDrift
+from keras_drift.drifts.sinkhorn_drift import SinkhornDrift
+from keras_drift.drifts.sliced_wasserstein_drift import SlicedWassersteinDrift
 from keras_drift.drifts.sum import Sum
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "KernelDrift",
     "Lookahead",
     "MMDDrift",
+    "SinkhornDrift",
+    "SlicedWassersteinDrift",
     "Sum",
     "decomposition",
     "get",
@@ -31,6 +35,8 @@ _DRIFTS = {
     "f_divergence": FDivergenceDrift,
     "kernel_drift": KernelDrift,
     "mmd": MMDDrift,
+    "sinkhorn": SinkhornDrift,
+    "sliced_wasserstein": SlicedWassersteinDrift,
 }
 
 
@@ -39,8 +45,8 @@ def get(identifier):
 
     Args:
         identifier: a `Drift`, its config, or one of `"kernel_drift"`,
-            `"mmd"`, `"energy_distance"`, `"f_divergence"` (with their default
-            arguments).
+            `"sinkhorn"`, `"mmd"`, `"energy_distance"`, `"f_divergence"`,
+            `"sliced_wasserstein"` (with their default arguments).
 
     Returns:
         A `Drift`.

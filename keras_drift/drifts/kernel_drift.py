@@ -11,12 +11,12 @@ from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.drifts.outer_smoothing import checked_smoothing
 from keras_drift.drifts.outer_smoothing import smoothed
 from keras_drift.ops import conservative_field
-from keras_drift.ops import directions
 from keras_drift.ops import dual_field
 from keras_drift.ops import lengths
 from keras_drift.ops import released_dual_field
 from keras_drift.ops import released_mean_distance
 from keras_drift.ops import row_field
+from keras_drift.ops import unit_vectors
 
 NORMALIZATIONS = ("row", "dual", "sharp", "score")
 
@@ -207,7 +207,7 @@ class KernelDrift(KernelBased):
         if not self.kernel.spherical:
             return super()._field(given, *args)
         radius = lengths(given["x"])
-        given = {name: directions(value) for name, value in given.items()}
+        given = {name: unit_vectors(value) for name, value in given.items()}
         field = super()._field(given, *args)
         return field._replace(velocity=radius * field.velocity)
 

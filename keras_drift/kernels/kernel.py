@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift.ops import directions
 from keras_drift.ops import pairwise_distances
+from keras_drift.ops import unit_vectors
 
 
 class Kernel(keras.layers.Layer):
@@ -49,7 +49,9 @@ class Kernel(keras.layers.Layer):
     def __init__(self, bandwidth=1.0, **kwargs):
         # Half precision cannot tell neighbours apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self._config_bandwidth = _checked(bandwidth)
+        self._config_bandwidth = checks.positive_numbers(
+            "bandwidth", bandwidth, "is a distance"
+        )
         value = np.asarray(self._config_bandwidth, "float32")
         self.bandwidth = self.add_weight(
             name="bandwidth",
@@ -73,7 +75,7 @@ class Kernel(keras.layers.Layer):
 
     def call(self, x, y):
         if self.spherical:
-            x, y = directions(x), directions(y)
+            x, y = unit_vectors(x), unit_vectors(y)
         log_values = self.log_similarity(pairwise_distances(x, y))
         return log_values if self.initial_bandwidth.ndim else log_values[0]
 
@@ -204,26 +206,3 @@ class Kernel(keras.layers.Layer):
     def get_config(self):
         """The arguments it was made with; a schedule does not change them."""
         return {**super().get_config(), "bandwidth": self._config_bandwidth}
-
-
-def _checked(bandwidth):
-    """Floats or a list of floats that JSON can hold."""
-    values = np.asarray(bandwidth, dtype=object)
-    if not all(checks.is_number(value) for value in values.flat):
-        raise TypeError(
-            "`bandwidth` is a distance: a number, or a sequence of numbers for "
-            f"several at once. Received: bandwidth={bandwidth!r}"
-        )
-    values = values.astype("float64")
-    if values.ndim > 1 or values.size == 0:
-        raise ValueError(
-            "`bandwidth` is one number or a flat sequence of at least one. "
-            f"Received: bandwidth={bandwidth!r}"
-        )
-    limits = np.finfo("float32")
-    if not np.all((values >= limits.tiny) & (values <= limits.max)):
-        raise ValueError(
-            "`bandwidth` is a distance and must be positive and finite in "
-            f"float32. Received: bandwidth={bandwidth!r}"
-        )
-    return values.tolist()

@@ -5,8 +5,8 @@ import keras
 from keras_drift import kernels
 from keras_drift.metrics import samples
 from keras_drift.metrics.distance import Distance
-from keras_drift.ops import directions
 from keras_drift.ops import mean_similarity
+from keras_drift.ops import unit_vectors
 
 
 def maximum_mean_discrepancy(x, y, kernel="gaussian"):
@@ -52,7 +52,7 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
     kernel = kernels.get(kernel)
     x, y = samples.flatten_pair(x, y)
     if kernel.spherical:
-        x, y = directions(x), directions(y)
+        x, y = unit_vectors(x), unit_vectors(y)
     between, within_x, within_y = (
         mean_similarity(pairs, kernel.scores())
         for pairs in samples.all_pairs(x, y)

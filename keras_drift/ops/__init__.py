@@ -2,12 +2,12 @@
 
 from keras_drift.ops.cloud import Cloud
 from keras_drift.ops.cloud import join
-from keras_drift.ops.distances import directions
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
 from keras_drift.ops.distances import log_distance
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
+from keras_drift.ops.distances import unit_vectors
 from keras_drift.ops.divergences import f_divergence
 from keras_drift.ops.fields import conservative_field
 from keras_drift.ops.fields import dual_field
@@ -22,6 +22,7 @@ from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sum_over_samples
+from keras_drift.ops.reductions import log_sums
 from keras_drift.ops.reductions import mean_cost
 from keras_drift.ops.reductions import mean_displacements
 from keras_drift.ops.reductions import mean_pulls
@@ -31,6 +32,9 @@ from keras_drift.ops.released import released_dual_field
 from keras_drift.ops.released import released_mean_distance
 from keras_drift.ops.sinkhorn import SinkhornPlan
 from keras_drift.ops.sinkhorn import sinkhorn
+from keras_drift.ops.sliced import directions
+from keras_drift.ops.sliced import joint_quantiles
+from keras_drift.ops.sliced import quantile_means
 
 __all__ = [
     "Block",
@@ -46,22 +50,26 @@ __all__ = [
     "geometric_softmax",
     "half_squared_distances",
     "join",
+    "joint_quantiles",
     "lengths",
     "log_distance",
     "log_sum_exp",
     "log_sum_over_points",
     "log_sum_over_samples",
+    "log_sums",
     "mean_cost",
     "mean_displacements",
     "mean_pulls",
     "mean_similarity",
     "pairwise_distances",
     "pull_field",
+    "quantile_means",
     "ratio_field",
     "released_dual_field",
     "released_mean_distance",
     "row_field",
     "sinkhorn",
     "squared_distances",
+    "unit_vectors",
     "weighted_sums",
 ]

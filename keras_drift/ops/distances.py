@@ -63,7 +63,7 @@ def half_squared_distances(x, y, centred=False):
     return 0.5 * squared_distances(x, y, centred)
 
 
-def directions(points):
+def unit_vectors(points):
     """The points scaled to unit length, float32; the origin stays.
 
     Args:

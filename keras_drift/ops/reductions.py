@@ -111,12 +111,45 @@ def log_sum_over_samples(pairs, score, row_logs):
     return _log(*columns)[..., 0]
 
 
-def barycentres(pairs, scores):
+def log_sums(pairs, score):
+    """`log_sum_over_points` and `log_sum_over_samples`, for use in a loop.
+
+    Args:
+        pairs: `Pairs`.
+        score: callable, see above.
+
+    Returns:
+        Two callables, of `column_logs` and of `row_logs`. If all pairs are one
+        block, they share the scores.
+    """
+    if not pairs.is_whole:
+        return (
+            functools.partial(log_sum_over_points, pairs, score),
+            functools.partial(log_sum_over_samples, pairs, score),
+        )
+    block = pairs.whole()
+    logits = score(block.costs)
+    weighed, logits = block.weigh(logits), block.fill(logits, float("-inf"))
+
+    def over_points(column_logs):
+        columns = ops.swapaxes(_absent_if_infinite(column_logs), -1, -2)
+        return _log_sum(weighed + columns, axis=-1)
+
+    def over_samples(row_logs):
+        return _log_sum(logits + _absent_if_infinite(row_logs), axis=-2)
+
+    return over_points, over_samples
+
+
+def barycentres(pairs, scores, column_logs=None):
     """Means of the points under the weights `exp(score)`, sample by sample.
 
     Args:
         pairs: `Pairs`.
         scores: sequence of callables, see above.
+        column_logs: for each score a float tensor `(groups, m)` to be added to
+            it; a point with an infinite one is absent. Defaults to `None`:
+            zeros.
 
     Returns:
         For each score `(means, log_mass)`, `(groups, n, d)` and `(groups, n)`.
@@ -130,8 +163,11 @@ def barycentres(pairs, scores):
 
     def function(rows, columns, block):
         new_rows = []
-        for score, (top, mass, sums) in zip(scores, rows, strict=True):
-            logits = block.weigh(score(block.costs))
+        for k, (top, mass, sums) in enumerate(rows):
+            logits = scores[k](block.costs)
+            if block.columns:
+                logits = logits + ops.swapaxes(block.columns[k], -1, -2)
+            logits = block.weigh(logits)
             new_top = _top(top, logits, -1)
             weights = ops.exp(logits - new_top)
             shrink = ops.exp(top - new_top)
@@ -140,7 +176,8 @@ def barycentres(pairs, scores):
             new_rows.append((new_top, mass, sums))
         return tuple(new_rows), columns
 
-    rows, _ = pairs.fold(function, start, _nothing)
+    columns = tuple(map(_absent_if_infinite, column_logs or ()))
+    rows, _ = pairs.fold(function, start, _nothing, (), columns)
     return [
         (sums / ops.where(mass > 0, mass, 1.0), _log(top, mass)[..., 0])
         for top, mass, sums in rows
@@ -363,6 +400,12 @@ def geometric_softmax(blocks, score):
         ops.exp(each - over_points - of_point)
         for each, of_point in zip(weighed, over_samples, strict=True)
     ]
+
+
+def _log_sum(logits, axis):
+    top = _top(_LOWEST, logits, axis)
+    mass = ops.sum(ops.exp(logits - top), axis=axis, keepdims=True)
+    return ops.squeeze(_log(top, mass), axis)
 
 
 def _finite_log_sum(sets, axis):

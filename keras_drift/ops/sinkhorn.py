@@ -8,47 +8,70 @@ from keras import ops
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift.ops.pairs import Pairs
+from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import log_sum_over_points
-from keras_drift.ops.reductions import log_sum_over_samples
-from keras_drift.ops.reductions import weighted_sums
+from keras_drift.ops.reductions import log_sums
 
 
 class SinkhornPlan(NamedTuple):
-    """An entropic transport plan, kept as its two potentials.
+    """An entropic transport plan, kept as the potential of the points.
 
     The plan moves the share `exp((f_i + g_j - C_ij) / epsilon) w_j / (n W)`
     from sample `i` to point `j`, with the costs `C` and the weights `w` of the
-    pairs, `n` samples and the total weight `W` of the points.
+    pairs, `n` samples and the total weight `W` of the points. The potential `f`
+    of the samples follows from `g`, as each gives away all of its mass.
 
     Attributes:
         pairs: `Pairs`, with their costs.
         epsilon: float, the strength of the entropy, in the units of the cost.
-        sample_potential: float tensor `(groups, n)`, `f`.
         point_potential: float tensor `(groups, m)`, `g`.
     """
 
     pairs: Pairs
     epsilon: Any
-    sample_potential: Any
     point_potential: Any
+
+    @property
+    def sample_potential(self):
+        """`f`, float tensor `(groups, n)`: one pass over the pairs."""
+        logs = log_sum_over_points(
+            self.pairs,
+            _score(self.epsilon),
+            self.point_potential / self.epsilon,
+        )
+        return self.epsilon * (_log_total(self.pairs) - logs)
 
     def means(self):
         """Where the plan sends each sample on average: `(groups, n, d)`.
 
-        A sample stays where it is if no point of its group has any weight.
+        A convex combination of the points, converged or not. A sample stays
+        where it is if no point of its group has any weight.
         """
-        ((sums, mass),) = weighted_sums(
+        ((means, log_mass),) = barycentres(
             self.pairs,
-            [lambda cost: -cost / self.epsilon],
-            [self.sample_potential / self.epsilon],
+            [_score(self.epsilon)],
             [self.point_potential / self.epsilon],
         )
-        mass = mass[..., None]
-        means = sums / ops.where(mass == 0, 1.0, mass)
-        return ops.where(mass == 0, self.pairs.x, means)
+        nothing = log_mass[..., None] == float("-inf")
+        return ops.where(nothing, self.pairs.x, means)
+
+    def value(self):
+        """The transport costs with their entropy, group by group: `(groups,)`.
+
+        `sum_ij P_ij C_ij + epsilon KL(P | product of the marginals)` of the
+        converged plan `P`, by its dual, the mean of the potentials, which
+        approaches it from below. 0 for a group without points.
+        """
+        weights = self.pairs.cloud.dense_weights()
+        total = ops.sum(weights, axis=1)
+        by_point = weights * _finite(self.point_potential)
+        received = ops.sum(by_point, axis=1) / ops.where(total == 0, 1.0, total)
+        return ops.mean(_finite(self.sample_potential), axis=1) + received
 
 
-def sinkhorn(pairs, epsilon, num_steps=100):
+def sinkhorn(
+    pairs, epsilon, num_steps=100, symmetric=False, tolerance=None, start=None
+):
     """Transport plan of samples to points by Sinkhorn's iterations, in logs.
 
     Every sample holds the same mass, every point a mass in proportion to its
@@ -60,7 +83,20 @@ def sinkhorn(pairs, epsilon, num_steps=100):
         epsilon: float or scalar tensor > 0, in the units of the cost: the
             entropy blurs the plan over a cost of about `epsilon`. Smaller ones
             need more steps.
-        num_steps: int >= 1. Defaults to `100`.
+        num_steps: int >= 0, after each of which the points have received what
+            they should. 0 leaves the kernel `exp(-cost / epsilon)`, with rows
+            that sum to one. Defaults to `100`.
+        symmetric: bool, whether the points are the samples, without weights:
+            both share one potential then, which is averaged with its update.
+            That takes one pass a step and, unless self-pairs are absent, far
+            fewer steps. Defaults to `False`.
+        tolerance: float > 0: a group whose points receive their masses up to
+            this share of all mass, from 0 to 2, changes no more; once all
+            groups are there, further steps are skipped. PyTorch on an
+            accelerator computes them nevertheless, rather than wait for the
+            answer. Defaults to `None`: all steps are taken.
+        start: float tensor `(groups, m)`, a point potential to start from, such
+            as that of a plan between similar clouds. Defaults to `None`: zeros.
 
     Returns:
         A `SinkhornPlan`. The samples give away all of their mass exactly; what
@@ -79,31 +115,67 @@ def sinkhorn(pairs, epsilon, num_steps=100):
     Reference:
 
     - [Cuturi, 2013](https://arxiv.org/abs/1306.0895)
-    - [Feydy et al., 2019](https://arxiv.org/abs/1810.08278), in logarithms
+    - [Feydy et al., 2019](https://arxiv.org/abs/1810.08278), in logarithms, and
+      the symmetric update
     """
-    checks.positive_integer("num_steps", num_steps)
+    checks.non_negative_integer("num_steps", num_steps)
     if checks.is_number(epsilon):
         checks.positive_number("epsilon", epsilon)
-
-    def score(cost):
-        return -cost / epsilon
-
+    if tolerance is not None:
+        checks.positive_number("tolerance", tolerance)
     weights = pairs.cloud.dense_weights()
-    total = ops.sum(weights, axis=1, keepdims=True)
-    log_total = ops.log(ops.where(total == 0, 1.0, total))
+    if start is None:
+        start = ops.zeros_like(weights)
+    if num_steps == 0:
+        return SinkhornPlan(pairs, epsilon, start)
+    over_points, over_samples = log_sums(pairs, _score(epsilon))
     log_n = ops.log(ops.cast(ops.shape(pairs.x)[1], "float32"))
+    log_total = _log_total(pairs)
 
-    def sample_potential(point_potential):
-        logs = log_sum_over_points(pairs, score, point_potential / epsilon)
-        return epsilon * (log_total - logs)
+    def update(potential):
+        """The next potential, and the one that would give the right masses."""
+        rows = log_total - over_points(potential / epsilon)
+        if symmetric:
+            rows = epsilon * rows
+            return 0.5 * (potential + rows), rows
+        columns = epsilon * (log_n - over_samples(rows))
+        return columns, columns
 
-    def step(point_potential, _):
-        rows = sample_potential(point_potential) / epsilon
-        logs = log_sum_over_samples(pairs, score, rows)
-        return epsilon * (log_n - logs), ()
+    def step(state, _):
+        return (update(state[0])[0],), ()
 
-    start = ops.zeros_like(weights)
-    point_potential, _ = backend.scan(step, start, ops.arange(num_steps))
-    return SinkhornPlan(
-        pairs, epsilon, sample_potential(point_potential), point_potential
-    )
+    def step_or_rest(state, _):
+        def unsettled(state):
+            potential, settled = state
+            after, right = update(potential)
+            # What a point receives too much, as a share of what it should.
+            excess = ops.abs(ops.expm1(_finite((potential - right) / epsilon)))
+            error = ops.sum(ops.where(weights > 0, weights * excess, 0.0), 1)
+            near = error <= tolerance * ops.sum(weights, axis=1)
+            settled = ops.logical_or(settled, near)
+            return ops.where(settled[:, None], potential, after), settled
+
+        return backend.unless(ops.all(state[1]), unsettled, state), ()
+
+    if tolerance is None:
+        state, function = (start,), step
+    else:
+        state, function = (start, start[:, 0] != start[:, 0]), step_or_rest
+    state, _ = backend.scan(function, state, ops.arange(num_steps))
+    return SinkhornPlan(pairs, epsilon, state[0])
+
+
+def _score(epsilon):
+    rate = -1.0 / epsilon
+    return lambda cost: cost * rate
+
+
+def _log_total(pairs):
+    """Logarithm of the total weight of the points: `(groups, 1)`, or 0."""
+    total = ops.sum(pairs.cloud.dense_weights(), axis=1, keepdims=True)
+    return ops.log(ops.where(total == 0, 1.0, total))
+
+
+def _finite(potential):
+    """0 where nothing is transported, whose potential is infinite."""
+    return ops.where(ops.isfinite(potential), potential, 0.0)
