@@ -4,8 +4,9 @@ from keras_drift import checks
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.drift import Field
 from keras_drift.drifts.kernel_drift import KernelDrift
+from keras_drift.drifts.variational_drift import VariationalDrift
 
-__all__ = ["Drift", "Field", "KernelDrift", "get"]
+__all__ = ["Drift", "Field", "KernelDrift", "VariationalDrift", "get"]
 
 _DRIFTS = {"kernel_drift": KernelDrift}
 

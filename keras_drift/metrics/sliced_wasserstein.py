@@ -1,15 +1,12 @@
 """The sliced Wasserstein distance."""
 
-import functools
-import math
-
 import keras
-import numpy as np
-from keras import ops
 
 from keras_drift import checks
 from keras_drift.metrics import samples
 from keras_drift.metrics.distance import Distance
+from keras_drift.ops import Cloud
+from keras_drift.ops import sliced_transport
 
 
 def sliced_wasserstein(x, y, num_projections=128, seed=0):
@@ -62,59 +59,8 @@ def sliced_wasserstein(x, y, num_projections=128, seed=0):
         "num_projections", num_projections
     )
     x, y = samples.flatten_pair(x, y)
-    directions = _directions(num_projections, x.shape[1], seed)
-    # About a common centre, so that an offset of both sets costs no digits.
-    centre = ops.mean(y, axis=0)
-    x, y = (
-        ops.sort(ops.matmul(directions, ops.transpose(points - centre)))
-        for points in (x, y)
-    )
-    return samples.root(_mean_squared_transport(x, y))
-
-
-def _mean_squared_transport(x, y):
-    """Mean over rows of the squared transport, `(p, n)` and `(p, m)` sorted."""
-    n, m = x.shape[1], y.shape[1]
-    if n == m or None in (n, m):
-        return ops.mean(ops.square(x - y))
-    x_index, y_index, mass = _joint_quantiles(n, m)
-    x = ops.take(x, x_index, axis=1)
-    y = ops.take(y, y_index, axis=1)
-    return ops.mean(ops.matmul(ops.square(x - y), mass))
-
-
-@functools.lru_cache(maxsize=16)
-def _joint_quantiles(n, m):
-    """Which sorted samples exchange mass, and how much.
-
-    Sample `i` of `n` holds the levels from `i / n` to `(i + 1) / n`. Between
-    two neighbours in the union of both grids, one `x` goes to one `y`.
-    """
-    # In units of 1 / (n m), where all levels are whole numbers.
-    levels = np.union1d(np.arange(n + 1) * m, np.arange(m + 1) * n)
-    mass = np.diff(levels) / (n * m)
-    start = levels[:-1]
-    return (
-        (start // m).astype("int32"),
-        (start // n).astype("int32"),
-        mass.astype("float32"),
-    )
-
-
-@functools.lru_cache(maxsize=16)
-def _directions(num_projections, dim, seed):
-    """Unit vectors `(num_projections, dim)`, orthogonal in blocks of `dim`."""
-    if dim == 1:
-        return np.ones((1, 1), "float32")
-    rng = np.random.default_rng(seed)
-    num_blocks = math.ceil(num_projections / dim)
-    width = min(num_projections, dim)
-    blocks = [
-        # The sign of a direction does not matter to the distance.
-        np.linalg.qr(rng.normal(size=(dim, width)))[0].T
-        for _ in range(num_blocks)
-    ]
-    return np.concatenate(blocks)[:num_projections].astype("float32")
+    squared = sliced_transport(x[None], Cloud(y[None]), num_projections, seed)
+    return samples.root(squared[0])
 
 
 @keras.saving.register_keras_serializable("keras_drift")

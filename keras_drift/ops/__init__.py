@@ -7,6 +7,8 @@ from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
 from keras_drift.ops.fields import dual_field
 from keras_drift.ops.fields import row_field
+from keras_drift.ops.gaussian_nodes import gaussian_nodes
+from keras_drift.ops.moments import covariance_factor
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.reductions import barycentres
@@ -15,12 +17,15 @@ from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sum_over_samples
 from keras_drift.ops.reductions import mean_cost
+from keras_drift.ops.reductions import mean_over_points
 from keras_drift.ops.reductions import mean_similarity
 from keras_drift.ops.reductions import weighted_sums
 from keras_drift.ops.released import released_dual_field
 from keras_drift.ops.released import released_mean_distance
 from keras_drift.ops.sinkhorn import SinkhornPlan
 from keras_drift.ops.sinkhorn import sinkhorn
+from keras_drift.ops.slices import slice_directions
+from keras_drift.ops.slices import sliced_transport
 
 __all__ = [
     "Block",
@@ -28,7 +33,9 @@ __all__ = [
     "Pairs",
     "SinkhornPlan",
     "barycentres",
+    "covariance_factor",
     "dual_field",
+    "gaussian_nodes",
     "geometric_softmax",
     "half_squared_distances",
     "join",
@@ -36,12 +43,15 @@ __all__ = [
     "log_sum_over_points",
     "log_sum_over_samples",
     "mean_cost",
+    "mean_over_points",
     "mean_similarity",
     "pairwise_distances",
     "released_dual_field",
     "released_mean_distance",
     "row_field",
     "sinkhorn",
+    "slice_directions",
+    "sliced_transport",
     "squared_distances",
     "weighted_sums",
 ]
