@@ -79,8 +79,11 @@ def gradient(function, x):
     again = torch.is_grad_enabled() and x.requires_grad
     with torch.enable_grad():
         point = x if again else x.detach().requires_grad_()
+        value = function(point)
+        if not value.requires_grad:  # a constant
+            return torch.zeros_like(point)
         (slope,) = torch.autograd.grad(
-            function(point), point, create_graph=again, materialize_grads=True
+            value, point, create_graph=again, materialize_grads=True
         )
     return slope
 

@@ -1,5 +1,7 @@
 """The Fréchet distance as an energy."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -113,7 +115,9 @@ class FrechetDistance(Energy):
         flat = ops.reshape(points, (-1, points.shape[-1]))
         features = self.encoder(flat, training=False)
         shape = ops.shape(points)
-        return ops.reshape(ops.cast(features, "float32"), (*shape[:-1], -1))
+        size = math.prod(features.shape[1:])
+        features = ops.cast(features, "float32")
+        return ops.reshape(features, (*shape[:-1], size))
 
 
 def _sum_of_singular_values(matrix):

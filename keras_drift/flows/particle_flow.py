@@ -114,6 +114,11 @@ class ParticleFlow:
             "positives": self.positives.shape,
         }
         checks.sets_of_samples(shapes)
+        if particles.ndim != 2:
+            raise ValueError(
+                "A flow has one set of particles, `(n, d)`. "
+                f"Received: particles.shape={particles.shape}"
+            )
         checks.positive_integer("num_steps", num_steps)
         checks.positive_integer("record_every", record_every)
         names = ("step", "drift_norm", *self._names())

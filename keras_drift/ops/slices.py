@@ -55,6 +55,7 @@ def sliced_transport(x, cloud, num_projections=128, seed=0):
     squares = ops.square(
         ops.take(x, x_index, axis=-1) - ops.take(y, y_index, axis=-1)
     )
+    mass = ops.convert_to_tensor(mass)
     return ops.mean(ops.sum(squares * mass, axis=-1), axis=-1)
 
 
