@@ -74,7 +74,7 @@ def compiled(network):
 def jit(function, variables):
     """The function compiled, see `keras_drift.backend`."""
     del variables  # they are where the function looks for them
-    call = tf.function(function)
+    call = tf.function(function, autograph=False)
     return lambda *args: call(*map(keras.ops.convert_to_tensor, args))
 
 

@@ -32,6 +32,5 @@ MEMBERS = [
 def test_contract(cls, init_kwargs):
     # Compiled once for each class.
     compiles = dict(reversed(MEMBERS))
-    contracts.check_energy(
-        cls, init_kwargs, compiles=compiles[cls] is init_kwargs
-    )
+    compiles = compiles[cls] is init_kwargs
+    contracts.check_energy(cls, init_kwargs, compiles=compiles)

@@ -1,9 +1,12 @@
+import functools
+
 import numpy as np
 import pytest
 
 import contracts
 from keras_drift import drifts
 from keras_drift import energies
+from keras_drift import kernels
 
 WIDTH = 0.8
 X = np.array([-0.6, 0.1, 0.9, 1.4])
@@ -60,6 +63,7 @@ def velocity_by_hand(divergence, x):
     return np.array(velocity)
 
 
+@functools.cache
 def both(divergence, num_nodes):
     energy = energies.SmoothedFDivergence(divergence, WIDTH, num_nodes)
     drift = drifts.VariationalDrift(energy)
@@ -96,7 +100,7 @@ def test_velocity_is_the_slope_of_the_energy(divergence):
     np.testing.assert_allclose(velocity, expected, rtol=2e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("alpha", [("kl_qp", 1), ("kl_pq", 0), ("chi2", 2)])
+@pytest.mark.parametrize("alpha", [("kl_pq", 0), ("neyman", -1)])
 def test_alphas_have_names(alpha):
     name, alpha = alpha
     for a, b in zip(both(name, 5), both(alpha, 5), strict=True):
@@ -107,20 +111,21 @@ def test_one_node_is_the_kernel_drift():
     energy = energies.SmoothedFDivergence("kl_qp", WIDTH, num_nodes=1)
     rng = np.random.default_rng(0)
     x, data = rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 7, 3))
-    from keras_drift.kernels import Gaussian
-
-    plain = drifts.KernelDrift(Gaussian(WIDTH), self_interaction="included")
-    np.testing.assert_allclose(
-        contracts.numpy(drifts.VariationalDrift(energy)(x, data)),
-        contracts.numpy(plain(x, data)),
-        atol=1e-5,
+    plain = drifts.KernelDrift(
+        kernels.Gaussian(WIDTH), self_interaction="included"
     )
+    found, expected = (
+        contracts.numpy(contracts.in_one_program(drift)(x, data))
+        for drift in (drifts.VariationalDrift(energy), plain)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_stays_finite_far_from_the_data(divergence):
-    energy = energies.SmoothedFDivergence(divergence, 0.1, 4)
-    drift = drifts.VariationalDrift(energy)
+    layer = energies.SmoothedFDivergence(divergence, 0.1, 4)
+    drift = contracts.in_one_program(drifts.VariationalDrift(layer))
+    energy = contracts.in_one_program(layer)
     for sign in (-1, 1):
         x = X[:, None] + sign * 100
         data = DATA[:, None]

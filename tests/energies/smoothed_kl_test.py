@@ -18,5 +18,5 @@ def test_a_wide_blur_takes_one_step_to_the_mean():
     x, data = rng.normal(size=(5, 2)), rng.normal(size=(7, 2)) + 1
     drift = drifts.VariationalDrift(energies.SmoothedKL(1e3, num_nodes=4))
     step = data.mean(axis=0) - x.mean(axis=0)
-    velocity = contracts.numpy(drift(x, data))
+    velocity = contracts.numpy(contracts.in_one_program(drift)(x, data))
     np.testing.assert_allclose(velocity, np.stack([step] * 5), rtol=2e-3)
