@@ -4,6 +4,8 @@ from keras_drift import callbacks as callbacks
 from keras_drift import datasets as datasets
 from keras_drift import drifts as drifts
 from keras_drift import encoders as encoders
+from keras_drift import energies as energies
+from keras_drift import flows as flows
 from keras_drift import generators as generators
 from keras_drift import kernels as kernels
 from keras_drift import metrics as metrics

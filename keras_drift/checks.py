@@ -89,6 +89,59 @@ def choice(name, value, options):
     return value
 
 
+def sets_of_samples(shapes):
+    """Refuses sets of samples that cannot be compared.
+
+    Args:
+        shapes: dict from the name of each set to its shape, a tuple. Only the
+            set called `"unconditional"` may be empty.
+    """
+    received = ", ".join(f"{k}.shape={v}" for k, v in shapes.items())
+    ranks = {len(shape) for shape in shapes.values()}
+    if len(ranks) != 1 or ranks - {2, 3}:
+        raise ValueError(
+            "Samples are `(n, d)`, or `(groups, n, d)`, all alike. Flatten "
+            "images first, or use `DriftModel`, which does. "
+            f"Received: {received}"
+        )
+    if len({shape[-1] for shape in shapes.values()}) != 1:
+        raise ValueError(
+            "Samples are compared coordinate by coordinate, so their last "
+            "axes must match. Pass all of them through the same encoder. "
+            f"Received: {received}"
+        )
+    if ranks == {3} and len({s[0] for s in shapes.values()} - {None}) > 1:
+        raise ValueError(
+            "The first axis is the group; every set of samples needs the "
+            f"same number of groups. Received: {received}"
+        )
+    for name, shape in shapes.items():
+        if 0 in shape and name != "unconditional":
+            raise ValueError(
+                f"`{name}` is empty; every group needs at least one sample."
+                f" Received: {received}"
+            )
+
+
+def weights_of_samples(name, received, shape):
+    """Refuses weights of a shape that does not fit the samples called `name`.
+
+    Args:
+        name: str, for the message.
+        received: tuple, the shape of the weights.
+        shape: tuple, the shape of the samples.
+    """
+    expected = shape[:-1]
+    if len(received) != len(expected) or any(
+        size != wanted and None not in (size, wanted)
+        for size, wanted in zip(received, expected, strict=True)
+    ):
+        raise ValueError(
+            f"The weights of the {name} need one number for each of "
+            f"them: shape {expected}. Received: shape {received}"
+        )
+
+
 def did_you_mean(value, options):
     """A suggestion for a mistyped name, or nothing."""
     close = difflib.get_close_matches(str(value).lower(), options, n=1)

@@ -43,6 +43,28 @@ def image_grid(images, columns, scale=1):
 
 def write_png(path, picture):
     """Writes a uint8 array `(height, width, 3)`, complete or not at all."""
+    _write(path, [picture], format="png")
+
+
+def write_gif(path, pictures, seconds):
+    """Writes an animation, complete or not at all, that starts over at its end.
+
+    Args:
+        path: path of the file.
+        pictures: sequence of uint8 arrays `(height, width, 3)`.
+        seconds: float > 0, how long it shows each.
+    """
+    _write(
+        path,
+        pictures,
+        format="gif",
+        save_all=True,
+        duration=round(1000 * seconds),
+        loop=0,
+    )
+
+
+def _write(path, pictures, **options):
     try:
         from PIL import Image
     except ImportError:
@@ -52,5 +74,8 @@ def write_png(path, picture):
         ) from None
     path = pathlib.Path(path)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    Image.fromarray(picture).save(unfinished, format="png")
+    first, *others = map(Image.fromarray, pictures)
+    if others:
+        options["append_images"] = others
+    first.save(unfinished, **options)
     os.replace(unfinished, path)

@@ -6,6 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import backend
+from keras_drift import energies
+from keras_drift.drifts import VariationalDrift
+
 BACKEND = keras.backend.backend()
 ON_JAX = BACKEND == "jax"
 HALVES = ("float16", "bfloat16")
@@ -123,28 +127,30 @@ def check_drift(
     init_kwargs,
     x,
     positives,
-    negatives,
+    negatives=None,
     groups_independent=False,
     compiles=True,
 ):
-    """What a drift of three sets of samples `(groups, points, dim)` must keep.
+    """What a drift of sets of samples `(groups, points, dim)` must keep.
 
     Args:
         cls: the class.
         init_kwargs: dict, its arguments.
         x: shape of the samples.
         positives: shape of the data.
-        negatives: shape of the negatives.
+        negatives: shape of the negatives; `None` for a drift that takes none.
         groups_independent: whether a group feels the other groups in no way.
         compiles: whether to compile it as well, which takes a second or two.
     """
     rng = np.random.default_rng(0)
-    x, positives, negatives = (
+    x, *points = (
         rng.normal(size=size).astype("float32")
         for size in (x, positives, negatives)
+        if size is not None
     )
+    positives = points[0]
     drift = cls(**init_kwargs)
-    velocity = numpy(drift(x, positives, negatives))
+    velocity = numpy(drift(x, *points))
     assert velocity.shape == x.shape
     assert velocity.dtype == "float32"
     assert np.all(np.isfinite(velocity))
@@ -154,17 +160,17 @@ def check_drift(
         tolerance = {"rtol": 1e-4, "atol": 1e-5, **tolerance}
         np.testing.assert_allclose(numpy(other), velocity, **tolerance)
 
-    _check_drift_config(drift, (x, positives, negatives), velocity)
+    _check_drift_config(drift, (x, *points), velocity)
 
-    field = drift.field(x, positives, negatives)
+    field = drift.field(x, *points)
     agrees(field.velocity, rtol=0, atol=0)
     assert len(field.unit.shape) == 0
     assert len(field.norm.shape) == 1
     if compiles:
-        agrees(compiled(drift, x, positives, negatives))
-    agrees(drift(x.astype("float64"), positives, negatives), rtol=1e-6)
+        agrees(compiled(drift, x, *points))
+    agrees(drift(x.astype("float64"), *points), rtol=1e-6)
     for dtype in HALVES:
-        halves = [ops.cast(array, dtype) for array in (x, positives, negatives)]
+        halves = [ops.cast(array, dtype) for array in (x, *points)]
         half = drift(*halves)
         assert keras.backend.standardize_dtype(half.dtype) == "float32"
         rounded = [numpy(ops.cast(array, "float32")) for array in halves]
@@ -174,23 +180,105 @@ def check_drift(
     def shuffled(array):
         return array[:, rng.permutation(array.shape[1])]
 
-    agrees(drift(x, shuffled(positives), shuffled(negatives)))
+    agrees(drift(x, *map(shuffled, points)))
     order = rng.permutation(x.shape[1])
-    agrees(numpy(drift(x[:, order], positives, negatives))[:, order.argsort()])
+    agrees(numpy(drift(x[:, order], *points))[:, order.argsort()])
     if drift.self_interaction != "independent":
         alone = numpy(drift(x, positives))
         moved = numpy(drift(x[:, order], positives))
         np.testing.assert_allclose(moved, alone[:, order], rtol=1e-4, atol=1e-5)
 
     # Where the origin is does not matter.
-    agrees(drift(x + 1, positives + 1, negatives + 1), atol=1e-3)
+    agrees(drift(x + 1, *[array + 1 for array in points]), atol=1e-3)
 
     # Without an axis of groups there is one group.
-    first = [array[0] for array in (x, positives, negatives)]
+    first = [array[0] for array in (x, *points)]
     alone = numpy(drift(*first))
     assert alone.shape == first[0].shape
     if groups_independent:
         np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
+
+
+def check_energy(cls, init_kwargs, dim=3, compiles=True):
+    """What an energy and its drift must keep.
+
+    Args:
+        cls: the class.
+        init_kwargs: dict, its arguments.
+        dim: int, the dimension of space.
+        compiles: whether to compile it as well, which takes a second or two.
+    """
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(2, n, dim)).astype("float32") for n in (5, 7))
+    y = y + 0.5
+    energy = cls(**init_kwargs)
+    drift = VariationalDrift(energy)
+    assert energies.get(energy) is energy
+
+    @in_one_program
+    def both(x, y, weights):
+        x, y, weights = map(ops.convert_to_tensor, (x, y, weights))
+        slope = backend.gradient(
+            lambda x: ops.sum(energy(x, y, weights)), ops.cast(x, "float32")
+        )
+        velocity = drift(x, y, positive_weights=weights)
+        return energy(x, y, weights), slope, velocity
+
+    def agree(one, other, **tolerance):
+        tolerance = {"rtol": 1e-4, "atol": 2e-5, **tolerance}
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(numpy(a), numpy(b), **tolerance)
+
+    ones = np.ones((2, 7), "float32")
+    found = value, slope, velocity = [numpy(v) for v in both(x, y, ones)]
+    assert value.shape == (2,)
+    assert value.dtype == velocity.dtype == "float32"
+    assert np.all(value > 0)
+    assert np.all(np.any(velocity != 0, axis=(1, 2)))
+    agree([-5 * slope], [velocity])
+    # Without weights, and without groups.
+    copy = copy_of(energy)
+    assert type(copy) is cls
+    assert copy.get_config() == energy.get_config()
+
+    @in_one_program
+    def plain(x, y):
+        first, second = energy(x[0], y[0]), energy(x[1], y[1])
+        return energy(x, y), copy(x, y), ops.stack([first, second])
+
+    agree([numpy(v) for v in plain(x, y)], [value] * 3)
+
+    symbolic = energy(*[keras.KerasTensor(c.shape, "float16") for c in (x, y)])
+    assert tuple(symbolic.shape) == (2,)
+    assert symbolic.dtype == "float32"
+    if compiles:
+        agree([compiled(energy, x, y)], [value])
+
+    # Weights count repetitions, and have no unit.
+    counts = np.array([2, 1, 0, 3, 0, 0, 1])
+    weights = (3 * counts * ones).astype("float32")
+    agree(both(x, y, weights), both(x, np.repeat(y, counts, axis=1), ones))
+    # Groups do not feel each other, and rest without data.
+    weights = ones * np.array([[1.0], [0.0]], "float32")
+    for part, whole in zip(both(x, y, weights), found, strict=True):
+        agree([numpy(part)[0]], [whole[0]])
+        np.testing.assert_array_equal(numpy(part)[1], 0)
+    # The order of the points means nothing, that of the samples is kept.
+    order = rng.permutation(5)
+    shuffled = both(x[:, order], y[:, ::-1].copy(), ones)
+    agree(shuffled, [value, slope[:, order], velocity[:, order]])
+    # Where the origin is does not matter.
+    agree(both(x + 1, y + 1, ones), found, rtol=1e-3, atol=1e-4)
+    # Samples that are the data, some of them twice, rest.
+    counts = np.array([2, 1, 2, 1, 1])
+    value, _, velocity = both(
+        x, np.repeat(x, counts, axis=1), 1 / counts.repeat(counts) * ones
+    )
+    np.testing.assert_allclose(numpy(value), 0, atol=1e-5)
+    np.testing.assert_allclose(numpy(velocity), 0, atol=1e-3)
+    # Coincident samples, and a distance without equal.
+    far = np.concatenate([x[:, :1]] * 5, axis=1)
+    assert all(np.all(np.isfinite(numpy(v))) for v in both(far, y + 1e3, ones))
 
 
 def _check_drift_config(drift, clouds, velocity):

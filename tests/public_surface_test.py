@@ -18,6 +18,8 @@ FOLDERS = (
     "datasets",
     "drifts",
     "encoders",
+    "energies",
+    "flows",
     "generators",
     "kernels",
     "metrics",
@@ -28,10 +30,12 @@ FOLDERS = (
 LAYERS = (
     "ops",
     "kernels",
+    "energies",
     "drifts",
     "schedules",
     "metrics",
     "spectral",
+    "flows",
     "datasets",
     "encoders",
     "generators",
@@ -71,7 +75,14 @@ def test_class_lives_in_a_file_of_its_name_and_says_what_it_is(cls):
     ids=lambda cls: cls.__name__,
 )
 def test_class_is_registered_under_its_own_name(cls):
-    bases = ("Kernel", "Drift", "Encoder", "Generator", "Distance")
+    bases = (
+        "Kernel",
+        "Energy",
+        "Drift",
+        "Encoder",
+        "Generator",
+        "Distance",
+    )
     if cls.__name__ in bases or issubclass(cls, keras.utils.PyDataset):
         return
     registered = keras.saving.get_registered_name(cls)

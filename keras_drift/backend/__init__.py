@@ -20,6 +20,11 @@ travel with the step while JAX trains. `compiled(network)` is a function from a
 dict of arrays to what the network makes of them, compiled where the backend
 compiles, without gradients.
 
+`gradient(function, x)` is the gradient of a function from a tensor to a scalar
+at `x`. It can be differentiated itself where that of `x` is wanted.
+`jit(function, variables)` is a function of arrays, compiled where the backend
+compiles, without gradients; it reads the variables anew in every call.
+
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
 """
@@ -36,7 +41,9 @@ else:
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 compiled = _backend.compiled
+gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
+jit = _backend.jit
 matmul = _backend.matmul
 run = _backend.run
 scan = _backend.scan

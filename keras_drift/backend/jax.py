@@ -68,9 +68,26 @@ def compiled(network):
     return lambda inputs: call([v.value for v in variables], inputs)
 
 
+def jit(function, variables):
+    """The function compiled, see `keras_drift.backend`."""
+
+    @jax.jit
+    def call(values, args):
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return function(*args)
+
+    return lambda *args: call([v.value for v in variables], args)
+
+
 def matmul(x, y):
     """A product without the shortcuts of accelerators."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def gradient(function, x):
+    """The gradient of a function, see `keras_drift.backend`."""
+    return jax.grad(function)(x)
 
 
 def has_accelerator():

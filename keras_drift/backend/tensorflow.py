@@ -9,7 +9,9 @@ from keras_drift.backend.in_place import sync
 
 __all__ = [
     "compiled",
+    "gradient",
     "has_accelerator",
+    "jit",
     "matmul",
     "run",
     "scan",
@@ -75,6 +77,13 @@ def compiled(network):
     )
 
 
+def jit(function, variables):
+    """The function compiled, see `keras_drift.backend`."""
+    del variables  # they are where the function looks for them
+    call = tf.function(function, autograph=False)
+    return lambda *args: call(*map(keras.ops.convert_to_tensor, args))
+
+
 def matmul(x, y):
     """A product without the shortcut that GPUs take, see `exact_matmul`."""
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
@@ -100,6 +109,15 @@ def exact_matmul(x, y):
 def _head(x):
     bits = tf.bitcast(x, tf.int32)
     return tf.bitcast(tf.bitwise.bitwise_and(bits, -(2**13)), tf.float32)
+
+
+def gradient(function, x):
+    """The gradient of a function, see `keras_drift.backend`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        value = function(x)
+    zero = tf.UnconnectedGradients.ZERO
+    return tape.gradient(value, x, unconnected_gradients=zero)
 
 
 def has_accelerator():

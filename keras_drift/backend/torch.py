@@ -14,7 +14,9 @@ __all__ = [
     "compiled",
     "distances",
     "dual_field",
+    "gradient",
     "has_accelerator",
+    "jit",
     "matmul",
     "run",
     "scan",
@@ -62,9 +64,34 @@ def compiled(network):
     return call
 
 
+def jit(function, variables):
+    """The function without gradients, see `keras_drift.backend`."""
+    del variables  # they are where the function looks for them
+
+    @torch.no_grad()
+    def call(*args):
+        return function(*map(keras.ops.convert_to_tensor, args))
+
+    return call
+
+
 def matmul(x, y):
     """A product, in full float32 unless the program asks for less."""
     return torch.matmul(x, y)
+
+
+def gradient(function, x):
+    """The gradient of a function, see `keras_drift.backend`."""
+    again = torch.is_grad_enabled() and x.requires_grad
+    with torch.enable_grad():
+        point = x if again else x.detach().requires_grad_()
+        value = function(point)
+        if not value.requires_grad:  # a constant
+            return torch.zeros_like(point)
+        (slope,) = torch.autograd.grad(
+            value, point, create_graph=again, materialize_grads=True
+        )
+    return slope
 
 
 def has_accelerator():

@@ -13,6 +13,7 @@ from keras_drift.drifts.mmd_drift import MMDDrift
 from keras_drift.drifts.sinkhorn_drift import SinkhornDrift
 from keras_drift.drifts.sliced_wasserstein_drift import SlicedWassersteinDrift
 from keras_drift.drifts.sum import Sum
+from keras_drift.drifts.variational_drift import VariationalDrift
 
 __all__ = [
     "Decomposition",
@@ -26,6 +27,7 @@ __all__ = [
     "SinkhornDrift",
     "SlicedWassersteinDrift",
     "Sum",
+    "VariationalDrift",
     "decomposition",
     "get",
 ]

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.annealable import Annealable
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import join
@@ -33,7 +34,7 @@ class Field(NamedTuple):
     norm: Any
 
 
-class Drift(keras.layers.Layer):
+class Drift(Annealable, keras.layers.Layer):
     """Operator that says in which direction every sample should move.
 
     A drift compares samples with positives (data) and negatives (samples of the
@@ -151,33 +152,6 @@ class Drift(keras.layers.Layer):
             "negatives, unit)`, the raw velocity for each bandwidth."
         )
 
-    @property
-    def bandwidth(self):
-        """The variable that a schedule may change, or `None`."""
-        return None
-
-    @property
-    def initial_bandwidth(self):
-        """The value the variable was made with: a NumPy array, or `None`."""
-        return None
-
-    def anneal(self, bandwidth):
-        """Sets the bandwidth; several keep their ratios, the largest is set.
-
-        Args:
-            bandwidth: float or scalar tensor > 0, also inside compiled code.
-                A schedule that runs down to 0 stops at a millionth of the
-                initial bandwidth, where the field would vanish.
-        """
-        if self.bandwidth is None:
-            raise ValueError(
-                f"`{type(self).__name__}` has no bandwidth that a schedule "
-                "could change."
-            )
-        largest = self.initial_bandwidth.max()
-        width = ops.maximum(ops.cast(bandwidth, "float32"), 1e-6 * largest)
-        self.bandwidth.assign(width * (self.initial_bandwidth / largest))
-
     def unit(self, x, positives, negatives):
         """The unit of length per coordinate. Defaults to 1."""
         del x, positives, negatives  # absolute distances
@@ -245,7 +219,8 @@ class Drift(keras.layers.Layer):
         # samples can be much nearer to each other than to the data.
         return ops.mean(x, axis=-2, keepdims=True)
 
-    def _field(self, given, weights, own, scale):
+    def _raw_fields(self, given, weights, own, scale):
+        """The unit of length and a list of velocities, one per bandwidth."""
         origin = self.origin(given["x"])
         given = {name: value - origin for name, value in given.items()}
         x = given["x"]
@@ -281,8 +256,12 @@ class Drift(keras.layers.Layer):
                 field + (scale - 1.0) * guide
                 for field, guide in zip(fields, away, strict=True)
             ]
+        return unit, fields
+
+    def _field(self, given, *args):
+        unit, fields = self._raw_fields(given, *args)
         mean_squares = [ops.mean(ops.square(field)) for field in fields]
-        norm = ops.sqrt(ops.stack(mean_squares) * x.shape[-1])
+        norm = ops.sqrt(ops.stack(mean_squares) * given["x"].shape[-1])
         # Added one by one: a stack of them would cost a copy of each.
         if self.unit_rms:
             floor = self.mean_square_floor
@@ -297,30 +276,7 @@ class Drift(keras.layers.Layer):
     def _check(self, given, weights):
         shapes = {name: tuple(value.shape) for name, value in given.items()}
         received = ", ".join(f"{k}.shape={v}" for k, v in shapes.items())
-        ranks = {len(shape) for shape in shapes.values()}
-        if len(ranks) != 1 or ranks - {2, 3}:
-            raise ValueError(
-                "Samples are `(n, d)`, or `(groups, n, d)`, all alike. Flatten "
-                "images first, or use `DriftModel`, which does. "
-                f"Received: {received}"
-            )
-        if len({shape[-1] for shape in shapes.values()}) != 1:
-            raise ValueError(
-                "Samples are compared coordinate by coordinate, so their last "
-                "axes must match. Pass all of them through the same encoder. "
-                f"Received: {received}"
-            )
-        if ranks == {3} and len({s[0] for s in shapes.values()} - {None}) > 1:
-            raise ValueError(
-                "The first axis is the group; every set of samples needs the "
-                f"same number of groups. Received: {received}"
-            )
-        for name in ("x", "positives", "negatives"):
-            if 0 in shapes.get(name, ()):
-                raise ValueError(
-                    f"`{name}` is empty; every group needs at least one sample."
-                    f" Received: {received}"
-                )
+        checks.sets_of_samples(shapes)
         if self.self_interaction == "independent" and "negatives" not in given:
             raise ValueError(
                 "With `self_interaction='independent'` the negatives are an "
@@ -361,12 +317,7 @@ class Drift(keras.layers.Layer):
                     f"There are weights of the {name} points but no such "
                     f"points. Received: `{name}_weights` without `{name}`"
                 )
-            expected, received = shapes[name][:-1], tuple(value.shape)
-            if not _fits(received, expected):
-                raise ValueError(
-                    f"The weights of the {name} need one number for each of "
-                    f"them: shape {expected}. Received: shape {received}"
-                )
+            checks.weights_of_samples(name, tuple(value.shape), shapes[name])
 
     def compute_output_shape(self, x_shape, *args, **kwargs):
         """The shape of the samples."""

@@ -49,21 +49,18 @@ def smoothed(field, num_copies, widths):
         groups, num_samples, dim = ops.shape(x)
         nodes, weights = gaussian_nodes(num_copies, dim)
         nodes, weights = nodes.astype("float32"), weights.astype("float32")
+        count = len(nodes)
         means = []
         for score, width in zip(scores, widths, strict=True):
             copies = x[:, :, None] + width * nodes
-            copies = ops.reshape(
-                copies, (groups, num_samples * num_copies, dim)
-            )
+            copies = ops.reshape(copies, (groups, num_samples * count, dim))
             (velocity,) = field(
                 [score],
                 positives.of(copies),
                 negatives.of(copies),
                 *options,
             )
-            velocity = ops.reshape(
-                velocity, (groups, num_samples, num_copies, dim)
-            )
+            velocity = ops.reshape(velocity, (groups, num_samples, count, dim))
             means.append(ops.sum(velocity * weights[:, None], axis=2))
         return means
 

@@ -9,8 +9,8 @@ from keras import ops
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
-from keras_drift.ops import directions
 from keras_drift.ops import quantile_means
+from keras_drift.ops import slice_directions
 
 _SELF_INTERACTIONS = ("included", "independent")
 
@@ -124,7 +124,7 @@ class SlicedWassersteinDrift(Drift):
         """Unit vectors `(num_projections, dim)`, orthogonal in blocks."""
         if dim == 1 or not self.resample:
             return ops.convert_to_tensor(
-                directions(self.num_projections, dim, self.seed)
+                slice_directions(self.num_projections, dim, self.seed)
             )
         num_blocks = math.ceil(self.num_projections / dim)
         width = min(self.num_projections, dim)

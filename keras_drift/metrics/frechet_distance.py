@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_drift.metrics import samples
+from keras_drift.ops import covariance_factor
 
 
 def frechet_distance(x, y):
@@ -90,7 +91,9 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
     # The singular values of a product of factors are the roots that the
     # formula asks for. Taking roots of its eigenvalues instead would turn their
     # rounding error e into sqrt(e), a bias where covariances are singular.
-    product = ops.matmul(ops.transpose(_factor(cov_x)), _factor(cov_y))
+    product = ops.matmul(
+        ops.transpose(covariance_factor(cov_x)), covariance_factor(cov_y)
+    )
     overlap = ops.sum(ops.svd(product, compute_uv=False))
     spread = ops.trace(cov_x) + ops.trace(cov_y) - 2 * overlap
     shift = ops.sum(ops.square(mean_x - mean_y))
@@ -234,12 +237,6 @@ def _moments(features):
 
 def _covariance(scatter, size):
     return scatter / ops.maximum(size - 1.0, 1.0)
-
-
-def _factor(covariance):
-    """A matrix `f` with `f f^T` equal to the covariance."""
-    values, vectors = ops.eigh(covariance)
-    return vectors * ops.sqrt(ops.maximum(values, 0.0))
 
 
 def _check_moments(mean_x, cov_x, mean_y, cov_y):

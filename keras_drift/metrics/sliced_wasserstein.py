@@ -1,13 +1,12 @@
 """The sliced Wasserstein distance."""
 
 import keras
-from keras import ops
 
 from keras_drift import checks
 from keras_drift.metrics import samples
 from keras_drift.metrics.distance import Distance
-from keras_drift.ops import directions
-from keras_drift.ops import joint_quantiles
+from keras_drift.ops import Cloud
+from keras_drift.ops import sliced_transport
 
 
 def sliced_wasserstein(x, y, num_projections=128, seed=0):
@@ -60,25 +59,8 @@ def sliced_wasserstein(x, y, num_projections=128, seed=0):
         "num_projections", num_projections
     )
     x, y = samples.flatten_pair(x, y)
-    lines = directions(num_projections, x.shape[1], seed)
-    # About a common centre, so that an offset of both sets costs no digits.
-    centre = ops.mean(y, axis=0)
-    x, y = (
-        ops.sort(ops.matmul(lines, ops.transpose(points - centre)))
-        for points in (x, y)
-    )
-    return samples.root(_mean_squared_transport(x, y))
-
-
-def _mean_squared_transport(x, y):
-    """Mean over rows of the squared transport, `(p, n)` and `(p, m)` sorted."""
-    n, m = x.shape[1], y.shape[1]
-    if n == m or None in (n, m):
-        return ops.mean(ops.square(x - y))
-    x_index, y_index, mass = joint_quantiles(n, m)
-    x = ops.take(x, x_index, axis=1)
-    y = ops.take(y, y_index, axis=1)
-    return ops.mean(ops.matmul(ops.square(x - y), mass))
+    squared = sliced_transport(x[None], Cloud(y[None]), num_projections, seed)
+    return samples.root(squared[0])
 
 
 @keras.saving.register_keras_serializable("keras_drift")

@@ -15,6 +15,7 @@ from keras_drift.ops.fields import pull_field
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.gaussian_nodes import gaussian_nodes
+from keras_drift.ops.moments import covariance_factor
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.reductions import barycentres
@@ -25,6 +26,7 @@ from keras_drift.ops.reductions import log_sum_over_samples
 from keras_drift.ops.reductions import log_sums
 from keras_drift.ops.reductions import mean_cost
 from keras_drift.ops.reductions import mean_displacements
+from keras_drift.ops.reductions import mean_over_points
 from keras_drift.ops.reductions import mean_pulls
 from keras_drift.ops.reductions import mean_similarity
 from keras_drift.ops.reductions import weighted_sums
@@ -32,9 +34,10 @@ from keras_drift.ops.released import released_dual_field
 from keras_drift.ops.released import released_mean_distance
 from keras_drift.ops.sinkhorn import SinkhornPlan
 from keras_drift.ops.sinkhorn import sinkhorn
-from keras_drift.ops.sliced import directions
 from keras_drift.ops.sliced import joint_quantiles
 from keras_drift.ops.sliced import quantile_means
+from keras_drift.ops.sliced import slice_directions
+from keras_drift.ops.sliced import sliced_transport
 
 __all__ = [
     "Block",
@@ -43,7 +46,7 @@ __all__ = [
     "SinkhornPlan",
     "barycentres",
     "conservative_field",
-    "directions",
+    "covariance_factor",
     "dual_field",
     "f_divergence",
     "gaussian_nodes",
@@ -59,6 +62,7 @@ __all__ = [
     "log_sums",
     "mean_cost",
     "mean_displacements",
+    "mean_over_points",
     "mean_pulls",
     "mean_similarity",
     "pairwise_distances",
@@ -69,6 +73,8 @@ __all__ = [
     "released_mean_distance",
     "row_field",
     "sinkhorn",
+    "slice_directions",
+    "sliced_transport",
     "squared_distances",
     "unit_vectors",
     "weighted_sums",

@@ -42,6 +42,31 @@ def mean_similarity(pairs, scores):
     return ops.sum(totals) / ops.maximum(mass, 1e-30)
 
 
+def mean_over_points(pairs, function):
+    """Weighted mean of `function(costs)` over the points, sample by sample.
+
+    Args:
+        pairs: `Pairs`.
+        function: callable from costs to what is averaged, of the same shape.
+
+    Returns:
+        `(groups, n)`, 0 for a mean of nothing.
+    """
+
+    def add(rows, columns, block):
+        totals, mass = rows
+        values = function(block.costs)
+        counted = block.count(values), block.count(ops.ones_like(values))
+        counted = [ops.sum(each, axis=-1, keepdims=True) for each in counted]
+        return (totals + counted[0], mass + counted[1]), columns
+
+    def start(groups, size):
+        return _zeros(groups, size), _zeros(groups, size)
+
+    (totals, mass), _ = pairs.fold(add, start, _nothing)
+    return (totals / ops.maximum(mass, 1e-30))[..., 0]
+
+
 def log_sum_exp(pairs, scores):
     """Logarithms of the sums of `exp(score)`, in both directions.
 

@@ -106,6 +106,7 @@ def test_is_the_mean_over_jittered_samples(relative):
     if relative:
         length = float(contracts.numpy(found.unit)) * np.sqrt(3)
     half = np.random.default_rng(0).normal(size=(copies // 2, 3))
+    half /= np.sqrt(np.mean(half**2))
     expected = 0.0
     absolute = contracts.in_one_program
     for width in widths * length:

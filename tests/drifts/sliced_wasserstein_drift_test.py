@@ -48,7 +48,7 @@ def velocity_by_hand(x, y, z=None, a=None, b=None):
     """The definition in float64, a group and a direction at a time."""
     a = np.ones(y.shape[:2]) if a is None else a
     dim = x.shape[-1]
-    lines = kd_ops.directions(6, dim, 3).astype("float64")
+    lines = kd_ops.slice_directions(6, dim, 3).astype("float64")
     found = np.zeros_like(x)
     for g in range(len(x)):
         for line in lines:
@@ -112,7 +112,7 @@ def test_matches_the_definition_with_negatives_and_weights(clouds):
 def test_is_the_flow_of_the_squared_sliced_distance(clouds):
     """Papers, 6: by finite differences, float64."""
     x, y, _ = (cloud[0] for cloud in clouds)
-    lines = kd_ops.directions(6, 3, 3).astype("float64")
+    lines = kd_ops.slice_directions(6, 3, 3).astype("float64")
 
     def half_squared_distance(x):
         # Samples repeated until there are as many of both.

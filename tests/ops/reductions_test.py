@@ -15,6 +15,7 @@ from keras_drift.ops import log_sum_over_points
 from keras_drift.ops import log_sum_over_samples
 from keras_drift.ops import mean_cost
 from keras_drift.ops import mean_displacements
+from keras_drift.ops import mean_over_points
 from keras_drift.ops import mean_pulls
 from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
@@ -323,3 +324,26 @@ def test_numbers_that_are_none_stay_so(block_size):
     ((means, log_mass),) = barycentres(pairs, [near])
     assert np.all(np.isnan(contracts.numpy(means)))
     assert np.all(np.isnan(contracts.numpy(log_mass)))
+
+
+@each_block_size
+@pytest.mark.parametrize("contains_samples", [True, False])
+def test_mean_over_points(contains_samples, block_size):
+    case = Case(contains_samples=contains_samples)
+    values = np.exp(near(case.costs))
+    expected = np.sum(case.counts * values, -1) / np.sum(case.counts, -1)
+
+    @contracts.in_one_program
+    def function(x):
+        pairs = case.pairs(block_size)
+        return mean_over_points(pairs, lambda costs: ops.exp(near(costs)))
+
+    found = contracts.numpy(function(case.x))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_mean_over_no_points_is_zero():
+    cloud = Cloud(ops.ones((1, 2, 1)), ops.zeros((1, 2)))
+    pairs = Pairs(ops.zeros((1, 3, 1)), cloud)
+    means = mean_over_points(pairs, lambda costs: costs)
+    np.testing.assert_array_equal(contracts.numpy(means), np.zeros((1, 3)))

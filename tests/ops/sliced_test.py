@@ -3,14 +3,14 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift.ops import directions
 from keras_drift.ops import joint_quantiles
 from keras_drift.ops import quantile_means
+from keras_drift.ops import slice_directions
 
 
 @pytest.mark.parametrize(("num", "dim"), [(7, 1), (7, 3), (2, 5)])
 def test_directions_are_unit_vectors_in_orthogonal_blocks(num, dim):
-    lines = directions(num, dim, 0)
+    lines = slice_directions(num, dim, 0)
     assert lines.shape == (num if dim > 1 else 1, dim)
     for start in range(0, len(lines), dim):
         block = lines[start : start + dim]

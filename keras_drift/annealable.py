@@ -1,0 +1,34 @@
+"""What has a bandwidth that a schedule may change."""
+
+from keras import ops
+
+
+class Annealable:
+    """Mixin of drifts and energies, whose bandwidth a schedule may change."""
+
+    @property
+    def bandwidth(self):
+        """The variable that a schedule may change, or `None`."""
+        return None
+
+    @property
+    def initial_bandwidth(self):
+        """The value the variable was made with: a NumPy array, or `None`."""
+        return None
+
+    def anneal(self, bandwidth):
+        """Sets the bandwidth; several keep their ratios, the largest is set.
+
+        Args:
+            bandwidth: float or scalar tensor > 0, also inside compiled code.
+                A schedule that runs down to 0 stops at a millionth of the
+                initial bandwidth, where the field would vanish.
+        """
+        if self.bandwidth is None:
+            raise ValueError(
+                f"`{type(self).__name__}` has no bandwidth that a schedule "
+                "could change."
+            )
+        largest = self.initial_bandwidth.max()
+        width = ops.maximum(ops.cast(bandwidth, "float32"), 1e-6 * largest)
+        self.bandwidth.assign(width * (self.initial_bandwidth / largest))

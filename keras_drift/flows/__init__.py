@@ -1,0 +1,5 @@
+"""Samples that follow a drift themselves, without a generator."""
+
+from keras_drift.flows.particle_flow import ParticleFlow
+
+__all__ = ["ParticleFlow"]

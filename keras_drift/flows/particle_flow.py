@@ -1,0 +1,234 @@
+"""Particles that follow a drift."""
+
+import numpy as np
+from keras import ops
+
+from keras_drift import backend
+from keras_drift import checks
+from keras_drift import energies
+from keras_drift import images
+from keras_drift import metrics as distances
+from keras_drift.drifts import Drift
+
+
+class ParticleFlow:
+    """Moves particles along a drift, step by step: a drift without a generator.
+
+    Each step holds the field fixed, moves every particle by `step_size` along
+    its velocity and computes the field again: the explicit form of the JKO
+    scheme, and what training does when the generator follows its goals exactly.
+    Choose it to see what a drift or an energy does, in seconds, before a
+    generator is trained with it.
+
+    Args:
+        drift: a `Drift`.
+        step_size: float > 0, how far along its velocity a particle moves.
+            Defaults to `0.1`.
+        energy: an `energies.Energy` to record, its name or its config. Defaults
+            to `None`: that of a `VariationalDrift`, otherwise none.
+        metrics: dict from names to callables `(x, y) -> scalar`, distances to
+            record. Defaults to `None`: `metrics.sliced_wasserstein`.
+        schedule: callable from the number of the step to the bandwidth, as for
+            `callbacks.BandwidthAnnealing`. The drift keeps the last one.
+            Defaults to `None`: the bandwidth stays as it is.
+
+    Attributes:
+        history: dict of lists, what `run` recorded; empty before.
+        snapshots: float32 array `(records, n, d)`, where the particles were.
+        positives: float32 array `(m, d)`, the data they flowed to.
+
+    Example:
+
+    >>> from keras_drift import drifts, energies, flows
+    >>> drift = drifts.VariationalDrift(energies.MMD("negative_distance"))
+    >>> flow = flows.ParticleFlow(drift, step_size=1.0)
+    >>> history = flow.run([[0.0, 0.0]], [[0.0, 4.0]], num_steps=2)
+    >>> history["step"], history["energy"], flow.snapshots[-1].tolist()
+    ([0, 1, 2], [4.0, 3.0, 2.0], [[0.0, 2.0]])
+
+    Reference:
+
+    - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
+    """
+
+    def __init__(
+        self, drift, step_size=0.1, energy=None, metrics=None, schedule=None
+    ):
+        if not isinstance(drift, Drift):
+            raise TypeError(
+                f"`drift` is a `keras_drift.drifts.Drift`. Received: {drift!r}"
+            )
+        if drift.self_interaction == "independent":
+            raise ValueError(
+                "Particles are the only samples that a flow has, so there are "
+                "no independent negatives. Use 'excluded' or 'included'. "
+                "Received: a drift with self_interaction='independent'"
+            )
+        if schedule is not None and drift.bandwidth is None:
+            raise ValueError(
+                "Only a drift with a bandwidth can be annealed. Received: "
+                f"drift={type(drift).__name__}"
+            )
+        self.drift = drift
+        self.step_size = checks.positive_number("step_size", step_size)
+        if energy is None:
+            energy = getattr(drift, "energy", None)
+        self.energy = None if energy is None else energies.get(energy)
+        if metrics is None:
+            metrics = {"sliced_wasserstein": distances.sliced_wasserstein}
+        self.metrics = dict(metrics)
+        self.schedule = schedule
+        self.history = {}
+        self.snapshots = self.positives = None
+        variables = list(drift.variables)
+        self._step = backend.jit(self._moved, variables)
+        if self.energy is not None:
+            variables = variables + [
+                v
+                for v in self.energy.variables
+                if all(v is not other for other in variables)
+            ]
+        self._measure = backend.jit(self._measured, variables)
+
+    def run(self, particles, positives, num_steps, record_every=1):
+        """Lets the particles flow, and records on the way.
+
+        Args:
+            particles: float array `(n, d)`, where they start.
+            positives: float array `(m, d)`, the data.
+            num_steps: int >= 1.
+            record_every: int >= 1, steps between records. The start and the end
+                are always recorded. Defaults to `1`.
+
+        Returns:
+            dict of lists of numbers, one for each record: `"step"`;
+            `"drift_norm"`, the root mean square length of the velocities, the
+            mean over the bandwidths; `"energy"`, if there is one; and the
+            metrics. It is the attribute `history` as well.
+        """
+        particles, self.positives = (
+            np.asarray(v, "float32") for v in (particles, positives)
+        )
+        shapes = {
+            "particles": particles.shape,
+            "positives": self.positives.shape,
+        }
+        checks.sets_of_samples(shapes)
+        if particles.ndim != 2:
+            raise ValueError(
+                "A flow has one set of particles, `(n, d)`. "
+                f"Received: particles.shape={particles.shape}"
+            )
+        checks.positive_integer("num_steps", num_steps)
+        checks.positive_integer("record_every", record_every)
+        names = ("step", "drift_norm", *self._names())
+        self.history = {name: [] for name in names}
+        snapshots = []
+        for step in range(num_steps + 1):
+            if self.schedule is not None:
+                self.drift.anneal(self.schedule(step))
+            moved, norm = self._step(particles, self.positives)
+            if step % record_every == 0 or step == num_steps:
+                values = self._measure(particles, self.positives)
+                row = (step, float(norm), *map(float, values))
+                for name, value in zip(names, row, strict=True):
+                    self.history[name].append(value)
+                snapshots.append(ops.convert_to_numpy(particles))
+            particles = moved
+        self.snapshots = np.stack(snapshots)
+        return self.history
+
+    def animate(self, path, seconds=0.1):
+        """Draws the particles over the data, record by record, as a GIF.
+
+        In two dimensions the particles are points, in one a histogram. Needs
+        Matplotlib and Pillow: `pip install "keras-drift[examples]"`.
+
+        Args:
+            path: path of the file to write. It is complete or not there at all.
+            seconds: float > 0, how long each record is shown. Defaults to
+                `0.1`.
+        """
+        checks.positive_number("seconds", seconds)
+        if self.snapshots is None:
+            raise ValueError("There is nothing to draw yet: `run` the flow.")
+        dim = self.snapshots.shape[-1]
+        if dim > 2:
+            raise ValueError(
+                "Only particles in one or two dimensions can be drawn. "
+                f"Received: particles in {dim} dimensions"
+            )
+        draw = self._draw_histogram if dim == 1 else self._draw_points
+        pictures = [_picture(draw, i, self._title(i)) for i in self._records()]
+        images.write_gif(path, pictures, seconds)
+
+    def _moved(self, particles, positives):
+        field = self.drift.field(particles, positives)
+        moved = particles + self.step_size * field.velocity
+        return moved, ops.mean(field.norm)
+
+    def _names(self):
+        own = [] if self.energy is None else ["energy"]
+        return [*own, *self.metrics]
+
+    def _measured(self, particles, positives):
+        values = [m(particles, positives) for m in self.metrics.values()]
+        if self.energy is None:
+            return values
+        return [self.energy(particles, positives), *values]
+
+    def _records(self):
+        return range(len(self.snapshots))
+
+    def _title(self, record):
+        numbers = ", ".join(
+            f"{name} {self.history[name][record]:.3g}" for name in self._names()
+        )
+        return f"step {self.history['step'][record]}: {numbers}"
+
+    def _limits(self):
+        """What holds the data, and nearly all particles at any time."""
+        points = self.snapshots.reshape(-1, self.snapshots.shape[-1])
+        low, high = np.quantile(points, [0.005, 0.995], axis=0)
+        low = np.minimum(low, self.positives.min(axis=0))
+        high = np.maximum(high, self.positives.max(axis=0))
+        margin = 0.05 * np.maximum(high - low, 1e-6)
+        return np.stack([low - margin, high + margin])
+
+    def _draw_points(self, axes, record):
+        axes.scatter(*self.positives.T, s=6, c="0.7", linewidths=0)
+        axes.scatter(*self.snapshots[record].T, s=6, c="C3", linewidths=0)
+        limits = self._limits()
+        axes.set(xlim=limits[:, 0], ylim=limits[:, 1], aspect="equal")
+
+    def _draw_histogram(self, axes, record):
+        limits = self._limits()[:, 0]
+        bins = np.linspace(*limits, 51)
+        options = {"bins": bins, "density": True}
+        heights = axes.hist(self.positives[:, 0], color="0.7", **options)[0]
+        axes.hist(
+            self.snapshots[record][:, 0],
+            color="C3",
+            histtype="step",
+            **options,
+        )
+        axes.set(xlim=limits, ylim=(0, 2 * heights.max()), yticks=[])
+
+
+def _picture(draw, record, title):
+    """What `draw(axes, record)` draws, as a uint8 array."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError(
+            "Animations are drawn by Matplotlib, which is not installed: "
+            'pip install "keras-drift[examples]"'
+        ) from None
+    figure = Figure(figsize=(4.8, 4.8), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    draw(axes, record)
+    axes.set_title(title, fontsize=8, loc="left")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,36 @@
+"""What is true of every energy, whatever the formula."""
+
+import pytest
+
+import contracts
+from keras_drift import energies
+from keras_drift import kernels
+
+MEMBERS = [
+    (energies.FrechetDistance, {}),
+    (energies.MMD, {"kernel": kernels.Gaussian(0.7)}),
+    (energies.MMD, {"kernel": kernels.Laplacian([0.4, 2.0])}),
+    (energies.MMD, {"kernel": "negative_distance"}),
+    (energies.SinkhornDivergence, {"epsilon": 2.0, "num_steps": 8}),
+    (
+        energies.SinkhornDivergence,
+        {"epsilon": 1.0, "cost": "distance", "num_steps": 8},
+    ),
+    (energies.SlicedWasserstein, {"num_projections": 6}),
+    (energies.SmoothedKL, {"bandwidth": 0.7, "num_nodes": 4}),
+    *[
+        (
+            energies.SmoothedFDivergence,
+            {"divergence": name, "bandwidth": 1.5, "num_nodes": 3},
+        )
+        for name in ("kl_pq", "chi2", "jensen_shannon", 0.3)
+    ],
+]
+
+
+@pytest.mark.parametrize(("cls", "init_kwargs"), MEMBERS)
+def test_contract(cls, init_kwargs):
+    # Compiled once for each class.
+    compiles = dict(reversed(MEMBERS))
+    compiles = compiles[cls] is init_kwargs
+    contracts.check_energy(cls, init_kwargs, compiles=compiles)

@@ -1,0 +1,171 @@
+import functools
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
+
+import contracts
+from keras_drift import drifts
+from keras_drift import energies
+
+rng = np.random.default_rng(0)
+X, DATA = rng.normal(size=(5, 2)), rng.normal(size=(7, 2)) + 0.5
+WEIGHTS = rng.uniform(0.5, 2, 7)
+SHARES = WEIGHTS / WEIGHTS.sum()
+UNIFORM = np.full(5, 0.2)
+EPSILON = 0.6
+COSTS = {
+    "squared": lambda x, y: cdist(x, y) ** 2 / 2,
+    "distance": cdist,
+}
+each_cost = pytest.mark.parametrize("cost", COSTS)
+
+
+def transport(cost, a, b):
+    """`<plan, cost> + epsilon KL(plan | a b)`, from its primal definition."""
+    log_a, log_b = np.log(a)[:, None], np.log(b)[None]
+    f, g = np.zeros_like(log_a), np.zeros_like(log_b)
+    for _ in range(150):
+        f = -EPSILON * logsumexp(
+            (g - cost) / EPSILON + log_b, axis=1, keepdims=True
+        )
+        g = -EPSILON * logsumexp(
+            (f - cost) / EPSILON + log_a, axis=0, keepdims=True
+        )
+    log_density = (f + g - cost) / EPSILON
+    plan = np.exp(log_density + log_a + log_b)
+    return np.sum(plan * (cost + EPSILON * log_density))
+
+
+def energy_by_hand(name, x):
+    cost = COSTS[name]
+    return (
+        transport(cost(x, DATA), UNIFORM, SHARES)
+        - transport(cost(x, x), UNIFORM, UNIFORM) / 2
+        - transport(cost(DATA, DATA), SHARES, SHARES) / 2
+    )
+
+
+def made(cost):
+    return energies.SinkhornDivergence(EPSILON, cost, num_steps=25)
+
+
+@functools.cache
+def value(cost):
+    energy = contracts.in_one_program(made(cost))
+    return float(energy(X, DATA, WEIGHTS))
+
+
+@each_cost
+def test_value_matches_the_definition(cost):
+    expected = energy_by_hand(cost, X)
+    np.testing.assert_allclose(value(cost), expected, rtol=1e-4)
+
+
+@each_cost
+def test_velocity_is_the_slope(cost):
+    slope = np.zeros_like(X)
+    for at in [(0, 0), (1, 1), (3, 0), (4, 1)]:
+        step = np.zeros_like(X)
+        step[at] = 1e-5
+        rise = energy_by_hand(cost, X + step) - energy_by_hand(cost, X - step)
+        slope[at] = rise / 2e-5
+    drift = contracts.in_one_program(drifts.VariationalDrift(made(cost)))
+    velocity = contracts.numpy(drift(X, DATA, positive_weights=WEIGHTS))
+    velocity = np.where(slope == 0, 0, velocity)
+    np.testing.assert_allclose(velocity, -5 * slope, atol=1e-4)
+
+
+def test_velocity_is_the_difference_of_barycentres():
+    def mean_places(cloud, shares):
+        cost = COSTS["squared"](X, cloud)
+        u = np.ones(5)
+        for _ in range(150):
+            v = 1 / (np.exp(-cost / EPSILON).T @ (u * UNIFORM))
+            u = 1 / (np.exp(-cost / EPSILON) @ (v * shares))
+        return (u[:, None] * np.exp(-cost / EPSILON) * v * shares) @ cloud
+
+    expected = mean_places(DATA, SHARES) - mean_places(X, UNIFORM)
+    drift = contracts.in_one_program(drifts.VariationalDrift(made("squared")))
+    velocity = contracts.numpy(drift(X, DATA, positive_weights=WEIGHTS))
+    np.testing.assert_allclose(velocity, expected, atol=1e-4)
+
+
+@each_cost
+def test_agrees_with_pot(cost, monkeypatch):
+    for name in ("JAX", "TENSORFLOW", "PYTORCH", "CUPY"):
+        monkeypatch.setenv(f"POT_BACKEND_DISABLE_{name}", "1")
+    ot = pytest.importorskip("ot")
+
+    def transport(a, b, matrix):
+        plan = ot.sinkhorn(a, b, matrix, EPSILON, stopThr=1e-12)
+        entropy = np.sum(plan * np.log(plan / np.outer(a, b)))
+        return np.sum(plan * matrix) + EPSILON * entropy
+
+    matrix = COSTS[cost]
+    expected = (
+        transport(UNIFORM, SHARES, matrix(X, DATA))
+        - transport(UNIFORM, UNIFORM, matrix(X, X)) / 2
+        - transport(SHARES, SHARES, matrix(DATA, DATA)) / 2
+    )
+    np.testing.assert_allclose(value(cost), expected, rtol=1e-4)
+
+
+@each_cost
+def test_agrees_with_geomloss(cost):
+    geomloss = pytest.importorskip("geomloss")
+    import torch
+
+    p = {"squared": 2, "distance": 1}[cost]
+    loss = geomloss.SamplesLoss(
+        "sinkhorn",
+        p=p,
+        blur=EPSILON ** (1 / p),
+        scaling=0.95,
+        backend="tensorized",
+    )
+    x, data, a, b = map(torch.tensor, (X, DATA, UNIFORM, SHARES))
+    expected = float(loss(a, x, b, data))
+    np.testing.assert_allclose(value(cost), expected, rtol=2e-3)
+
+
+def test_gaussians_are_known_in_closed_form():
+    # Papers, 4.1. Quantiles in place of random samples: no noise.
+    from scipy import stats
+
+    quantiles = stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    mean, spread, epsilon = 1.0, 0.6, 0.5
+    x, data = quantiles[:, None], mean + spread * quantiles[:, None]
+    energy = energies.SinkhornDivergence(epsilon, num_steps=30)
+    velocity = contracts.in_one_program(drifts.VariationalDrift(energy))(
+        x, data
+    )
+
+    def covariance(a, b):
+        return (-epsilon + np.sqrt(epsilon**2 + 4 * a**2 * b**2)) / 2
+
+    slope = covariance(1, spread) - covariance(1, 1)
+    middle = np.abs(quantiles) < 1.5
+    np.testing.assert_allclose(
+        contracts.numpy(velocity)[middle, 0],
+        (mean + slope * quantiles)[middle],
+        atol=5e-3,
+    )
+
+
+def test_large_epsilon_takes_one_step_to_the_mean():
+    energy = energies.SinkhornDivergence(1e4, num_steps=3)
+    drift = contracts.in_one_program(drifts.VariationalDrift(energy))
+    step = DATA.mean(axis=0) - X.mean(axis=0)
+    velocity = contracts.numpy(drift(X, DATA))
+    np.testing.assert_allclose(velocity, np.stack([step] * 5), atol=2e-3)
+
+
+def test_refuses_wrong_arguments():
+    with pytest.raises(ValueError, match=r"`cost`.*'squared', 'distance'"):
+        energies.SinkhornDivergence(cost="cosine")
+    with pytest.raises(ValueError, match=r"`epsilon`.*=0"):
+        energies.SinkhornDivergence(0)
+    with pytest.raises(ValueError, match=r"`num_steps`.*=0"):
+        energies.SinkhornDivergence(num_steps=0)

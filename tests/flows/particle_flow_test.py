@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+import contracts
+from keras_drift import drifts
+from keras_drift import energies
+from keras_drift import kernels
+from keras_drift import metrics
+from keras_drift import schedules
+from keras_drift.flows import ParticleFlow
+
+rng = np.random.default_rng(0)
+START = rng.normal(size=(12, 2)).astype("float32")
+DATA = (0.5 * rng.normal(size=(16, 2)) + [1.5, 0.0]).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("energy", "step_size"),
+    [
+        (energies.SmoothedKL(0.7, num_nodes=49), 0.2),
+        (energies.SmoothedFDivergence("jensen_shannon", 0.7, 49), 0.5),
+        (energies.SinkhornDivergence(0.5, num_steps=20), 0.3),
+        (energies.MMD(kernels.Gaussian(1.0)), 0.3),
+        (energies.MMD("negative_distance"), 0.1),
+        (energies.SlicedWasserstein(16), 0.5),
+        (energies.FrechetDistance(), 0.3),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_energy_falls_all_the_way(energy, step_size):
+    flow = ParticleFlow(drifts.VariationalDrift(energy), step_size)
+    history = flow.run(START, DATA, num_steps=8)
+    values = history["energy"]
+    assert len(values) == 9
+    assert np.all(np.diff(values) < 0)
+    assert values[-1] < 0.7 * values[0]
+    assert history["drift_norm"][-1] < history["drift_norm"][0]
+    assert history["sliced_wasserstein"][-1] < history["sliced_wasserstein"][0]
+
+
+def test_records_the_steps_asked_for_and_the_ends():
+    drift = drifts.KernelDrift("gaussian")
+    flow = ParticleFlow(drift, 0.5, metrics={"energy_distance": distance})
+    history = flow.run(START, DATA, num_steps=5, record_every=2)
+    assert list(history) == ["step", "drift_norm", "energy_distance"]
+    assert history["step"] == [0, 2, 4, 5]
+    assert flow.history is history
+    assert flow.snapshots.shape == (4, 12, 2)
+    np.testing.assert_array_equal(flow.snapshots[0], START)
+    # Each step is one of the drift.
+    x = START
+    for _ in range(5):
+        x = x + 0.5 * contracts.numpy(drift(x, DATA))
+    np.testing.assert_allclose(flow.snapshots[-1], x, atol=1e-5)
+    expected = distance(flow.snapshots[-1], DATA)
+    np.testing.assert_allclose(
+        history["energy_distance"][-1], float(expected), rtol=1e-5
+    )
+
+
+def distance(x, y):
+    return metrics.energy_distance(x, y)
+
+
+def test_a_schedule_sets_the_bandwidth_of_each_step():
+    drift = drifts.KernelDrift(kernels.Gaussian(1.0))
+    schedule = schedules.ExponentialAnnealing(1.0, 0.1, rate=0.5)
+    flow = ParticleFlow(drift, 1.0, metrics={}, schedule=schedule)
+    flow.run(START, DATA, num_steps=2)
+    x = START
+    for step in range(2):
+        width = np.exp(-0.5 * step)
+        one = drifts.KernelDrift(kernels.Gaussian(width))
+        x = x + contracts.numpy(one(x, DATA))
+    np.testing.assert_allclose(flow.snapshots[-1], x, atol=1e-5)
+    final = float(contracts.numpy(drift.bandwidth))
+    np.testing.assert_allclose(final, np.exp(-1), rtol=1e-5)
+
+
+def test_compiles_once_for_all_steps():
+    traces = []
+
+    class Counted(drifts.KernelDrift):
+        def velocities(self, *args):
+            traces.append(None)
+            return super().velocities(*args)
+
+    schedule = schedules.ExponentialAnnealing(1.0, 0.1, rate=0.5)
+    flow = ParticleFlow(Counted(), 0.1, metrics={}, schedule=schedule)
+    flow.run(START, DATA, num_steps=6)
+    flow.run(START, DATA, num_steps=6)
+    eager = contracts.BACKEND == "torch"
+    assert len(traces) == (14 if eager else 1)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_draws_an_animation(tmp_path, dim):
+    image = pytest.importorskip("PIL.Image")
+    pytest.importorskip("matplotlib")
+    flow = ParticleFlow(drifts.KernelDrift(), 0.5)
+    flow.run(START[:, :dim], DATA[:, :dim], num_steps=3)
+    path = tmp_path / "flow.gif"
+    flow.animate(path, seconds=0.2)
+    with image.open(path) as picture:
+        assert picture.format == "GIF"
+        assert picture.n_frames == 4
+        assert picture.info["duration"] == 200
+    assert [p.name for p in tmp_path.iterdir()] == ["flow.gif"]
+
+
+def test_says_what_cannot_be_drawn(tmp_path):
+    flow = ParticleFlow(drifts.KernelDrift(), metrics={})
+    with pytest.raises(ValueError, match="`run` the flow"):
+        flow.animate(tmp_path / "flow.gif")
+    x = np.zeros((2, 3))
+    flow.run(x, x + 1, num_steps=1)
+    with pytest.raises(ValueError, match="in 3 dimensions"):
+        flow.animate(tmp_path / "flow.gif")
+
+
+def test_refuses_wrong_arguments():
+    with pytest.raises(TypeError, match="`drift` is a"):
+        ParticleFlow("kernel_drift")
+    independent = drifts.KernelDrift(self_interaction="independent")
+    with pytest.raises(ValueError, match="self_interaction='independent'"):
+        ParticleFlow(independent)
+    with pytest.raises(ValueError, match=r"`step_size`.*=0"):
+        ParticleFlow(drifts.KernelDrift(), 0)
+    without = drifts.VariationalDrift("sliced_wasserstein")
+    with pytest.raises(ValueError, match="can be annealed"):
+        ParticleFlow(without, schedule=lambda step: 1.0)
+    flow = ParticleFlow(drifts.KernelDrift())
+    with pytest.raises(ValueError, match=r"`\(n, d\)`.*particles"):
+        flow.run(START[None], DATA[None], num_steps=1)
+    with pytest.raises(ValueError, match=r"`num_steps`.*=0"):
+        flow.run(START, DATA, num_steps=0)
+    with pytest.raises(ValueError, match=r"`record_every`.*=0"):
+        flow.run(START, DATA, num_steps=1, record_every=0)
