@@ -14,7 +14,7 @@ from keras_drift.ops import covariance_factor
 _RANK_TOLERANCE = 1e-6
 
 
-@keras.saving.register_keras_serializable("keras_drift")
+@keras.saving.register_keras_serializable("keras_drift.energies")
 class FrechetDistance(Energy):
     """Half the Fréchet distance of samples and data, in features.
 

@@ -15,7 +15,7 @@ from keras_drift.ops import pairwise_distances
 _NEGATIVE_DISTANCE = "negative_distance"
 
 
-@keras.saving.register_keras_serializable("keras_drift")
+@keras.saving.register_keras_serializable("keras_drift.energies")
 class MMD(Energy):
     """Half the squared maximum mean discrepancy of samples and data.
 

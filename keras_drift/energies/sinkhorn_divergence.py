@@ -22,7 +22,7 @@ _COSTS = {
 }
 
 
-@keras.saving.register_keras_serializable("keras_drift")
+@keras.saving.register_keras_serializable("keras_drift.energies")
 class SinkhornDivergence(Energy):
     """Entropic optimal transport cost without its bias.
 

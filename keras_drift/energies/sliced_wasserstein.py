@@ -7,7 +7,7 @@ from keras_drift.energies.energy import Energy
 from keras_drift.ops import sliced_transport
 
 
-@keras.saving.register_keras_serializable("keras_drift")
+@keras.saving.register_keras_serializable("keras_drift.energies")
 class SlicedWasserstein(Energy):
     """Half the squared sliced 2-Wasserstein distance of samples and data.
 

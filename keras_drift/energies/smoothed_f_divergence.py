@@ -28,7 +28,7 @@ _NAMES = (*_ALPHAS, "jensen_shannon")
 _LARGEST_EXPONENT = 60.0
 
 
-@keras.saving.register_keras_serializable("keras_drift")
+@keras.saving.register_keras_serializable("keras_drift.energies")
 class SmoothedFDivergence(Energy):
     """f-divergence of samples and data, both blurred by a Gaussian.
 

@@ -5,7 +5,7 @@ import keras
 from keras_drift.energies.smoothed_f_divergence import SmoothedFDivergence
 
 
-@keras.saving.register_keras_serializable("keras_drift")
+@keras.saving.register_keras_serializable("keras_drift.energies")
 class SmoothedKL(SmoothedFDivergence):
     """Kullback-Leibler divergence from data to samples, both blurred.
 
