@@ -41,32 +41,30 @@ def write(args, name, figure, numbers):
     print(f"picture: {picture}\nnumbers: {path}")
 
 
+def network():
+    """A small generator for the plane."""
+    return kd.generators.MLP(output_dim=2, noise_dim=4)
+
+
 def train(
     drift,
     data,
-    epochs,
+    num_steps,
     batch_size=512,
     learning_rate=5e-3,
     final_rate=0.02,
     seed=0,
+    generator=None,
     callbacks=(),
     averaged=False,
     **kwargs,
 ):
-    """Trains a small network for the plane; returns `(model, history)`.
+    """Trains a generator of points in the plane; returns `(model, seconds)`.
 
-    The learning rate falls along a cosine, to `final_rate` of its highest.
-    `history` maps names to arrays with a number for every epoch, and
-    `"seconds"` to all of the time.
+    Every step sees a batch of the data, which go round; the learning rate falls
+    along a cosine, to `final_rate` of its highest.
     """
-    keras.utils.set_random_seed(seed)
-    model = kd.DriftModel(
-        kd.generators.MLP(output_dim=2, noise_dim=4),
-        drift,
-        seed=seed,
-        **kwargs,
-    )
-    num_steps = epochs * (len(data) // batch_size)
+    model = kd.DriftModel(generator or network(), drift, seed=seed, **kwargs)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
         decay_steps=num_steps,
@@ -78,16 +76,28 @@ def train(
         keras.optimizers.Adam(schedule, use_ema=averaged, ema_momentum=0.99)
     )
     start = time.perf_counter()
-    history = model.fit(
-        data,
-        batch_size=batch_size,
-        epochs=epochs,
+    model.fit(
+        _Rounds(data, batch_size, num_steps),
+        epochs=1,
         verbose=0,
         callbacks=list(callbacks),
-    ).history
-    history = {name: np.array(values) for name, values in history.items()}
-    history["seconds"] = time.perf_counter() - start
-    return model, history
+    )
+    return model, time.perf_counter() - start
+
+
+class _Rounds(keras.utils.PyDataset):
+    """Batches of data that go round and round."""
+
+    def __init__(self, data, batch_size, num_steps):
+        super().__init__()
+        self.batches = data.reshape(-1, batch_size, data.shape[-1])
+        self.num_steps = num_steps
+
+    def __len__(self):
+        return self.num_steps
+
+    def __getitem__(self, step):
+        return self.batches[step % len(self.batches)]
 
 
 def over_floor(model, toy, num_samples=5000, draws=3):
