@@ -21,7 +21,15 @@ from keras import ops
 
 import keras_drift as kd
 
-SECTIONS = ("operators", "large", "growth", "step", "sampling", "bank")
+SECTIONS = (
+    "operators",
+    "drifts",
+    "large",
+    "growth",
+    "step",
+    "sampling",
+    "bank",
+)
 CASES = (
     (64, 64, 64, 16, 64),
     (16, 64, 64, 16, 640),
@@ -73,12 +81,19 @@ def measure_operators(bench):
         ours = functools.partial(measuring.compiled(function), x, y)
         found = measuring.compare(ours, None, 3)
         bench.add("operators", f"{name} ({n} x {n}, {dim})", found)
-    for name in ("Sinkhorn", "sliced Wasserstein"):
-        for n in (2048, 4096, 8192):
+
+
+def measure_drifts(bench):
+    """Every drift against the number of samples and dimensions."""
+    cases = [(1024, 64), (4096, 64)]
+    if not bench.quick:
+        cases += [(8192, 64), (4096, 2), (4096, 512)]
+    for name in operators.DRIFTS:
+        for n, dim in cases:
             found = measuring.in_a_fresh_process(
                 "large_field.py", n, n, dim, "--drift", name
             )
-            bench.add("operators", f"{name} drift (n = {n}, {dim})", found)
+            bench.add("drifts", f"{name} (n = {n}, dim {dim})", found)
 
 
 def measure_large(bench):

@@ -16,22 +16,38 @@ def dual_drift():
     return kd.drifts.KernelDrift(kernel, normalization="dual")
 
 
-def sinkhorn_drift():
-    """Ten steps, and an entropy that suits standard normal data."""
-    return kd.drifts.SinkhornDrift(
-        0.2, relative=True, self_interaction="included"
-    )
+def _laplacian(**options):
+    return kd.drifts.KernelDrift(kd.kernels.Laplacian(4.0), **options)
 
 
-def sliced_wasserstein_drift():
-    """128 directions."""
-    return kd.drifts.SlicedWassersteinDrift(resample=False)
-
-
+# What `large_field.py` can measure, for standard normal data.
 DRIFTS = {
     "dual": dual_drift,
-    "Sinkhorn": sinkhorn_drift,
-    "sliced Wasserstein": sliced_wasserstein_drift,
+    "row": _laplacian,
+    "sharp": lambda: _laplacian(normalization="sharp"),
+    "score": lambda: _laplacian(normalization="score"),
+    "bias correction": lambda: _laplacian(bias_correction=True),
+    "row, Gaussian": lambda: kd.drifts.KernelDrift(
+        kd.kernels.Gaussian(4.0), self_interaction="included"
+    ),
+    "Sinkhorn, 10 steps": lambda: kd.drifts.SinkhornDrift(
+        0.2, relative=True, self_interaction="included"
+    ),
+    "sliced Wasserstein": lambda: kd.drifts.SlicedWassersteinDrift(
+        resample=False
+    ),
+    "MMD": lambda: kd.drifts.MMDDrift(kd.kernels.Gaussian(4.0)),
+    "energy distance": kd.drifts.EnergyDistanceDrift,
+    "f-divergence": lambda: kd.drifts.FDivergenceDrift(
+        kernel=kd.kernels.Gaussian(4.0)
+    ),
+    "sum of two": lambda: kd.drifts.Sum(
+        [kd.drifts.EnergyDistanceDrift(), _laplacian()]
+    ),
+    "lookahead": lambda: kd.drifts.Lookahead(_laplacian()),
+    "variational, MMD": lambda: kd.drifts.VariationalDrift(
+        kd.energies.MMD(kd.kernels.Gaussian(4.0))
+    ),
 }
 
 
