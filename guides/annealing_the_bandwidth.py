@@ -194,15 +194,16 @@ plt.close(figure)
 # %% [markdown]
 # Do not expect the gain of the particles here. A small network cannot draw the
 # edges after so few steps, at any bandwidth: the share on dark fields is near
-# chance for both. So the narrow end of the sweep has nothing to settle yet, and
-# does not hold the coarse in place meanwhile. Annealing pays once the generator
-# keeps up with the sweep. Before training for long, look at both numbers, one
-# for the coarse and one for the fine:
+# chance for both. And the sweep ends with the coarse a little worse than the
+# fixed bandwidth leaves it, as narrow kernels do not hold it in place. The
+# theory speaks of samples that follow their velocity; a generator that does not
+# keep up with the sweep has nothing from it. Before training for long, look at
+# both numbers, one for the coarse and one for the fine:
 #
 # - If the fine is bad and the coarse is good, a fixed bandwidth has reached its
 #   end, and a sweep is worth its steps.
-# - If the coarse gets worse towards the end of a sweep, the sweep was too quick
-#   for the generator: lower `step_size` in the plan, or raise the `batch_size`,
-#   since a narrow kernel needs many samples.
+# - If the coarse gets worse towards the end of a sweep, the sweep may be too
+#   quick for the generator: lower `step_size` in the plan, or raise the
+#   `batch_size`, since a narrow kernel needs many samples.
 # - If no single scale fits and no schedule is wanted, take several bandwidths
 #   at once, or a Laplacian: see `guides/choosing_a_drift_and_a_kernel.py`.

@@ -124,11 +124,12 @@ plt.close(figure)
 # %% [markdown]
 # At one bandwidth the Gaussian is the quickest at its favourite frequency and
 # blind above it. The inverse multiquadric, whose tail is the heaviest, is the
-# quickest at the coarse end. The Laplacian falls slowest at the fine end and
-# wins there; `Matern(1.5)`, smoother, lies between it and the Gaussian. No
-# kernel is good everywhere, since one bandwidth is one scale. Two ways out of
-# this trade are several bandwidths at once (`Laplacian([0.1, 0.4, 1.6])`) and
-# one that shrinks, which is the subject of `guides/annealing_the_bandwidth.py`.
+# quickest with the longest waves of the picture. The Laplacian falls slowest at
+# the fine end and wins there; `Matern(1.5)`, smoother, lies between it and the
+# Gaussian. No kernel is good everywhere, since one bandwidth is one scale. Two
+# ways out of this trade are several bandwidths at once (`Laplacian([0.1, 0.4,
+# 1.6])`) and one that shrinks, which is the subject of
+# `guides/annealing_the_bandwidth.py`.
 
 # %% [markdown]
 # ## All drifts on one toy
@@ -241,16 +242,16 @@ plt.close(figure)
 # %% [markdown]
 # - From noise, where every mode has particles nearby, kernel drifts are the
 #   best of all: they settle detail.
-# - From the corner, a narrow kernel keeps to the modes that it sees. Several
-#   bandwidths carry particles to all of them, but leave too many at the near
-#   end.
+# - From the corner, a narrow kernel keeps to the modes that it sees, and
+#   `FDivergenceDrift` with one as well. Several bandwidths carry particles to
+#   all of them, but leave too many at the near end.
 # - Transport has no such limit. Every data point must receive its share, so no
 #   mode is left out, for `SinkhornDrift` and for `SlicedWassersteinDrift`.
 # - `EnergyDistanceDrift` travels as well, and needs no bandwidth. Its detail
 #   comes slowly: some particles still lie between the modes. `Sum` with a
 #   Laplacian brings them home.
-# - `MMDDrift` divides by no mass, so its forces are weak where little is near:
-#   it is the slowest here.
+# - `MMDDrift` divides by no mass, so its forces are weak where little is near.
+#   Even with the largest step of all its particles lie the most scattered.
 # - `Lookahead` makes four small steps in one call, for the price of four
 #   fields. The particles end where those of the drift inside end. In training
 #   it saves three of four passes through the generator.

@@ -178,10 +178,9 @@ trained = report(model)
 
 # %% [markdown]
 # Compare with the Laplacian drift of `guides/drifting_in_five_minutes.py`: the
-# moons are there, but blurred. An energy that is divided by no mass gets flat
-# as samples arrive, and what is left of its slope drowns in the noise of a
-# batch. That is the price of this energy, and a reason to look at particles and
-# generator both.
+# moons are there, but blurred. This energy gets flat as samples arrive, as the
+# curve above shows, and its last part is slow for a generator too. Which energy
+# is worth training with is seen only by training with it.
 #
 # ## Polishing
 #
