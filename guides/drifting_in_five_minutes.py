@@ -40,29 +40,36 @@ print("A velocity for each sample:", velocity.shape)
 
 # %% [markdown]
 # Let the samples follow it for a while. Nothing is trained here: these are
-# particles. The drift shrinks as they arrive, and rests where samples and data
-# have one distribution.
+# particles, and `ParticleFlow` moves each of them by `step_size` along its
+# velocity, again and again. The drift shrinks as they arrive, and rests where
+# samples and data have one distribution.
 
 # %%
-snapshots = [samples]
-for step in range(5 if quick else 60):
-    velocity = keras.ops.convert_to_numpy(drift(samples, data))
-    samples = samples + 0.5 * velocity
-    if step in (1, 4, 59):
-        snapshots.append(samples)
-        length = np.sqrt(np.mean(np.sum(velocity**2, axis=1)))
-        print(f"step {step + 1:3d}: root mean square velocity {length:.3f}")
+flow = kd.flows.ParticleFlow(drift, step_size=0.5)
+recorded = flow.run(samples, data, num_steps=4 if quick else 60, record_every=2)
+for step, length in zip(
+    recorded["step"][::10], recorded["drift_norm"][::10], strict=True
+):
+    print(f"step {step:3d}: root mean square velocity {length:.3f}")
 
-figure, axes = plt.subplots(
-    1, len(snapshots) + 1, figsize=(14, 3), layout="constrained"
-)
-for axis, points in zip(axes, [*snapshots, data], strict=True):
+shown = [*flow.snapshots[[0, 1, 2, -1]], data]
+titles = [
+    "noise",
+    "2 steps",
+    "4 steps",
+    f"{recorded['step'][-1]} steps",
+    "data",
+]
+figure, axes = plt.subplots(1, 5, figsize=(14, 3), layout="constrained")
+for axis, points, title in zip(axes, shown, titles, strict=True):
     axis.scatter(*points.T, s=2)
-    axis.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=[], yticks=[])
-axes[0].set_title("noise")
-axes[-1].set_title("data")
+    axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
+    axis.set(xticks=[], yticks=[])
 figure.savefig(folder / "particles.png", dpi=110)
 plt.close(figure)
+
+# %% [markdown]
+# `flow.animate("flow.gif")` draws the whole journey.
 
 # %% [markdown]
 # ## A network learns where they would go
@@ -115,6 +122,11 @@ plt.close(figure)
 # %% [markdown]
 # ## Where to go from here
 #
-# - `examples/digits.py`: images with classes, in about a minute.
-# - `callbacks.BandwidthAnnealing`: a wide kernel first, a narrow one last.
-# - `normalization="dual"`: the recipe for images.
+# - `guides/choosing_a_drift_and_a_kernel.py`: other drifts than this one, and
+#   what each is good at.
+# - `guides/annealing_the_bandwidth.py`: a wide kernel first, a narrow one last.
+# - `guides/writing_your_own_drift_from_an_energy.py`: anything that can be
+#   differentiated is a drift.
+# - `examples/toy_2d.py`: the other toys. `examples/digits.py`: images with
+#   classes, in about a minute, with `normalization="dual"`, the recipe for
+#   images.
