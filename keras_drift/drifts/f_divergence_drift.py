@@ -21,8 +21,9 @@ class FDivergenceDrift(KernelBased):
     where `u` is the density of the negatives around `x` over that of the
     positives. `KernelDrift` is the case `w = 1`, the divergence `KL(q | p)` of
     the model q from the data p, which tolerates that a mode of the data stays
-    empty. `"kl_pq"` hurries where the model is missing, `"chi2"` where it is
-    too much; their mixture does both.
+    empty. `"kl_pq"` weighs the places that the model misses most and so covers
+    the data, `"chi2"` those that it fills too much and so stays inside; of a
+    mixture, the weights add up.
 
     Args:
         divergence: what falls, with its weight `w(u)`: `"kl_qp"` (1), `"kl_pq"`
