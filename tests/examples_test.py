@@ -62,6 +62,33 @@ def test_guide_runs(monkeypatch, tmp_path, guide):
     assert list((tmp_path / "outputs/guides").glob("*.png"))
 
 
+# Sizes for which a script runs in seconds.
+REPRODUCTIONS = {
+    "sinkhorn_modes.py": ["--epochs=0"],
+    "spectral_bottleneck.py": ["--particles=96", "--modes=14", "--steps=1600"],
+    "stop_gradient.py": ["--steps=20"],
+}
+
+
+@pytest.mark.parametrize(
+    "script",
+    sorted(
+        path.name
+        for path in (ROOT / "examples/reproduce").glob("*.py")
+        if path.name != "common.py"
+    ),
+)
+def test_reproduction_runs(monkeypatch, tmp_path, script):
+    monkeypatch.syspath_prepend(str(ROOT / "examples/reproduce"))
+    arguments = REPRODUCTIONS[script]
+    run(monkeypatch, tmp_path, f"examples/reproduce/{script}", *arguments)
+    output = tmp_path / "outputs/reproduce"
+    name = pathlib.Path(script).stem
+    assert (output / f"{name}.png").exists()
+    numbers = json.loads((output / f"{name}.json").read_text())
+    assert numbers["backend"] == keras_drift.ops.keras.backend.backend()
+
+
 def test_code_of_the_readme_runs_and_holds(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(
