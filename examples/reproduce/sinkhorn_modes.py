@@ -7,11 +7,11 @@ to serve every point of the data, however far, and keeps all modes.
     python examples/reproduce/sinkhorn_modes.py
 
 Both drifts have one kernel, `exp(-distance / BANDWIDTH)`, and the same network,
-data, batches and steps; `SinkhornDrift` also asks that every point of the data
-receives its share. Every epoch has 100 steps. Both toys have eight modes of equal weight. A mode counts as
-kept if at least a quarter of its fair share, an eighth of all samples, is close
-to it: within three standard deviations of a Gaussian, inside a field of the
-board.
+data, batches and steps, a hundred in an epoch; `SinkhornDrift` also asks that
+every point of the data receives its share. Both toys have eight modes of equal
+weight. A mode counts as kept if at least a quarter of its fair share, an eighth
+of all samples, is close to it: within three standard deviations of a Gaussian,
+inside a field of the board.
 """
 
 import common
@@ -23,7 +23,7 @@ import keras_drift as kd
 BANDWIDTH = 0.02
 NUM_MODES = 8
 BATCH_SIZE = 256
-NUM_SAMPLES = 5000
+KEPT = 0.25  # of the fair share
 DRIFTS = {
     "kernel": lambda: kd.drifts.KernelDrift(
         kd.kernels.Laplacian(BANDWIDTH), self_interaction="independent"
@@ -74,12 +74,12 @@ def learn(toy, name, seed, args):
         averaged=True,
         seed=seed,
     )
-    samples = model.generate(NUM_SAMPLES, seed=seed, batch_size=8192)
+    samples = model.generate(args.samples, seed=seed, batch_size=8192)
     held = shares(toy, samples)
     return samples, {
-        "modes": int(np.sum(held >= 0.25)),
+        "modes": int(np.sum(held >= KEPT)),
         "shares": held.tolist(),
-        "over_floor": common.over_floor(model, make, NUM_SAMPLES),
+        "over_floor": common.over_floor(model, make, args.samples),
         "seconds": history["seconds"],
     }
 
@@ -87,23 +87,23 @@ def learn(toy, name, seed, args):
 def draw(axis, toy, samples, title):
     """Samples, and a ring around every mode that is lost."""
     held = shares(toy, samples)
-    kept = int(np.sum(held >= 0.25))
+    kept = int(np.sum(held >= KEPT))
     common.scatter(axis, samples, f"{title}: {kept} of {NUM_MODES} modes")
-    reference = kd.datasets.TOYS[toy](NUM_SAMPLES, seed=0)
+    reference = kd.datasets.TOYS[toy](5000, seed=0)
     close = CLOSE[toy](reference)
-    for mode in np.flatnonzero(held < 0.25):
+    for mode in np.flatnonzero(held < KEPT):
         centre = reference[close[:, mode]].mean(axis=0)
         axis.plot(*centre, "o", color="C3", ms=30, fillstyle="none")
 
 
 def main():
     args = common.parser(
-        __doc__.splitlines()[0], epochs=50, seeds=1
+        __doc__.splitlines()[0], epochs=50, seeds=1, samples=5000
     ).parse_args()
     figure, axes = plt.subplots(2, 3, figsize=(12, 8), layout="constrained")
     numbers = {}
     for row, toy in zip(axes, CLOSE, strict=True):
-        data = kd.datasets.TOYS[toy](NUM_SAMPLES, seed=args.seed)
+        data = kd.datasets.TOYS[toy](args.samples, seed=args.seed)
         draw(row[0], toy, data, f"{toy}, data")
         numbers[toy] = {}
         for axis, name in zip(row[1:], DRIFTS, strict=True):
