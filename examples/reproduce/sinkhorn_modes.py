@@ -20,7 +20,7 @@ import numpy as np
 
 import keras_drift as kd
 
-BANDWIDTH = 0.02
+BANDWIDTH = 0.01
 NUM_MODES = 8
 BATCH_SIZE = 256
 KEPT = 0.25  # of the fair share
