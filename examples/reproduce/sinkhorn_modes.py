@@ -6,7 +6,7 @@ to serve every point of the data, however far, and keeps all modes.
 
     python examples/reproduce/sinkhorn_modes.py
 
-Both drifts have one kernel, `exp(-distance / BANDWIDTH)`, and the same network,
+Both drifts have one kernel, `exp(-distance / bandwidth)`, and the same network,
 data, batches and steps, a hundred in an epoch; `SinkhornDrift` also asks that
 every point of the data receives its share. Both toys have eight modes of equal
 weight. A mode counts as kept if at least a quarter of its fair share, an eighth
@@ -20,16 +20,17 @@ import numpy as np
 
 import keras_drift as kd
 
-BANDWIDTH = 0.01
+# Low enough for the kernel to lose modes of the toy.
+BANDWIDTHS = {"eight_gaussians": 0.02, "checkerboard": 0.01}
 NUM_MODES = 8
 BATCH_SIZE = 256
 KEPT = 0.25  # of the fair share
 DRIFTS = {
-    "kernel": lambda: kd.drifts.KernelDrift(
-        kd.kernels.Laplacian(BANDWIDTH), self_interaction="independent"
+    "kernel": lambda bandwidth: kd.drifts.KernelDrift(
+        kd.kernels.Laplacian(bandwidth), self_interaction="independent"
     ),
-    "Sinkhorn": lambda: kd.drifts.SinkhornDrift(
-        BANDWIDTH,
+    "Sinkhorn": lambda bandwidth: kd.drifts.SinkhornDrift(
+        bandwidth,
         cost="distance",
         num_steps=5,
         self_interaction="independent",
@@ -66,7 +67,7 @@ def learn(toy, name, seed, args):
     """Trains once; returns samples and what was found."""
     make = kd.datasets.TOYS[toy]
     model, history = common.train(
-        DRIFTS[name](),
+        DRIFTS[name](BANDWIDTHS[toy]),
         make(BATCH_SIZE * 100, seed=seed),
         args.epochs,
         batch_size=BATCH_SIZE,
