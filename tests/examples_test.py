@@ -6,6 +6,7 @@ import re
 import runpy
 import sys
 
+import keras
 import pytest
 
 import keras_drift
@@ -60,6 +61,33 @@ def test_toy_example_draws_and_measures(monkeypatch, tmp_path):
 def test_guide_runs(monkeypatch, tmp_path, guide):
     run(monkeypatch, tmp_path, f"guides/{guide}")
     assert list((tmp_path / "outputs/guides").glob("*.png"))
+
+
+# Sizes for which a script runs in seconds.
+REPRODUCTIONS = {
+    "sinkhorn_modes.py": ["--epochs=1", "--samples=500"],
+    "spectral_bottleneck.py": ["--particles=96", "--modes=14", "--steps=800"],
+    "stop_gradient.py": ["--steps=20"],
+}
+
+
+@pytest.mark.parametrize(
+    "script",
+    sorted(
+        path.name
+        for path in (ROOT / "examples/reproduce").glob("*.py")
+        if path.name != "common.py"
+    ),
+)
+def test_reproduction_runs(monkeypatch, tmp_path, script):
+    monkeypatch.syspath_prepend(str(ROOT / "examples/reproduce"))
+    arguments = REPRODUCTIONS[script]
+    run(monkeypatch, tmp_path, f"examples/reproduce/{script}", *arguments)
+    output = tmp_path / "outputs/reproduce"
+    name = pathlib.Path(script).stem
+    assert (output / f"{name}.png").exists()
+    numbers = json.loads((output / f"{name}.json").read_text())
+    assert numbers["backend"] == keras.backend.backend()
 
 
 def test_code_of_the_readme_runs_and_holds(monkeypatch, tmp_path):
