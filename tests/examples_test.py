@@ -65,12 +65,15 @@ def test_guide_runs(monkeypatch, tmp_path, guide):
 
 # Sizes for which a script runs in seconds.
 REPRODUCTIONS = {
-    "sinkhorn_modes.py": ["--epochs=1", "--samples=500"],
+    "compare_drifts.py": ["--steps=3", "--toys=two_moons", "--drifts=kernel"],
+    "score_identity.py": ["--seeds=1", "--sizes", "200", "400"],
+    "sinkhorn_modes.py": ["--steps=3", "--samples=500"],
     "spectral_bottleneck.py": ["--particles=96", "--modes=14", "--steps=800"],
-    "stop_gradient.py": ["--steps=20"],
+    "stop_gradient.py": ["--steps=8"],
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     sorted(

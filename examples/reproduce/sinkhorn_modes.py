@@ -7,14 +7,15 @@ to serve every point of the data, however far, and keeps all modes.
     python examples/reproduce/sinkhorn_modes.py
 
 Both drifts have one kernel, `exp(-distance / bandwidth)`, and the same network,
-data, batches and steps, a hundred in an epoch; `SinkhornDrift` also asks that
-every point of the data receives its share. Both toys have eight modes of equal
+data, batches and steps; `SinkhornDrift` also asks that every point of the data
+receives its share. Both toys have eight modes of equal
 weight. A mode counts as kept if at least a quarter of its fair share, an eighth
 of all samples, is close to it: within three standard deviations of a Gaussian,
 inside a field of the board.
 """
 
 import common
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -65,12 +66,13 @@ def shares(toy, samples):
 
 def learn(toy, name, seed, args):
     """Trains once; returns samples and what was found."""
+    keras.utils.set_random_seed(seed)
     make = kd.datasets.TOYS[toy]
-    model, history = common.train(
+    model, seconds = common.train(
         DRIFTS[name](BANDWIDTHS[toy]),
         make(BATCH_SIZE * 100, seed=seed),
-        args.epochs,
-        batch_size=BATCH_SIZE,
+        args.steps,
+        BATCH_SIZE,
         learning_rate=1e-2,
         averaged=True,
         seed=seed,
@@ -81,7 +83,7 @@ def learn(toy, name, seed, args):
         "modes": int(np.sum(held >= KEPT)),
         "shares": held.tolist(),
         "over_floor": common.over_floor(model, make, args.samples),
-        "seconds": history["seconds"],
+        "seconds": seconds,
     }
 
 
@@ -99,7 +101,7 @@ def draw(axis, toy, samples, title):
 
 def main():
     args = common.parser(
-        __doc__.splitlines()[0], epochs=50, seeds=1, samples=5000
+        __doc__.splitlines()[0], steps=5000, seeds=1, samples=5000
     ).parse_args()
     figure, axes = plt.subplots(2, 3, figsize=(12, 8), layout="constrained")
     numbers = {}
