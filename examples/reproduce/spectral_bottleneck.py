@@ -63,7 +63,7 @@ class Circle:
     def _moved(self, displacements):
         # Every particle is the origin of a group of its own, where it is alone
         # with all data and particles: small differences keep their digits.
-        data = self.between - displacements[:, None]
+        data = keras.ops.subtract(self.between, displacements[:, None])
         particles = data + keras.ops.tile(displacements, (len(PERIODS),))
         velocity = self.drift(
             keras.ops.zeros((len(self.grid), 1, 1)),

@@ -63,7 +63,7 @@ def learn(toy, stop_gradient, args):
     """Trains with or without; returns samples and what was tracked."""
     keras.utils.set_random_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    beside = 4.0 + 0.5 * rng.normal(size=(BATCH_SIZE, 2))
+    beside = 2.0 + 0.5 * rng.normal(size=(BATCH_SIZE, 2))
     generator = common.network()
     common.train(
         make_drift(),
@@ -104,7 +104,7 @@ def draw_row(axes, toy, with_it, without_it):
 
 
 def main():
-    args = common.parser(__doc__.splitlines()[0], steps=4000).parse_args()
+    args = common.parser(__doc__.splitlines()[0], steps=9000).parse_args()
     figure, axes = plt.subplots(
         len(TOYS), 4, figsize=(16, 7), layout="constrained"
     )
