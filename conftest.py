@@ -1,8 +1,17 @@
 """What every test and every example in a docstring finds in place."""
 
-import keras
-import numpy as np
-import pytest
+import os
+import pathlib
+
+# JAX compiles every operation for every shape: once for all workers, and for
+# the next run. Before JAX is imported.
+_CACHE = pathlib.Path(__file__).parent / ".pytest_cache" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -132,14 +132,19 @@ def weights_of_samples(name, received, shape):
         shape: tuple, the shape of the samples.
     """
     expected = shape[:-1]
-    if len(received) != len(expected) or any(
-        size != wanted and None not in (size, wanted)
-        for size, wanted in zip(received, expected, strict=True)
-    ):
+    if not fits(received, expected):
         raise ValueError(
             f"The weights of the {name} need one number for each of "
             f"them: shape {expected}. Received: shape {received}"
         )
+
+
+def fits(shape, expected):
+    """Whether a shape is as expected, as far as both are known."""
+    return len(shape) == len(expected) and all(
+        size == wanted or None in (size, wanted)
+        for size, wanted in zip(shape, expected, strict=True)
+    )
 
 
 def did_you_mean(value, options):

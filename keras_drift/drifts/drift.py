@@ -304,7 +304,7 @@ class Drift(Annealable, keras.layers.Layer):
         scale = ops.convert_to_tensor(guidance, "float32")
         groups = tuple(given["x"].shape[:-2])
         shape = tuple(scale.shape)
-        if shape and not _fits(shape, groups):
+        if shape and not checks.fits(shape, groups):
             raise ValueError(
                 "`guidance` is one scale for all groups, or one for each: "
                 f"shape () or {groups}. Received: shape {shape}"
@@ -337,11 +337,3 @@ class Drift(Annealable, keras.layers.Layer):
             "block_size": self.block_size,
             "guidance": self.guidance,
         }
-
-
-def _fits(shape, expected):
-    """Whether a shape is as expected, as far as both are known."""
-    return len(shape) == len(expected) and all(
-        size == wanted or None in (size, wanted)
-        for size, wanted in zip(shape, expected, strict=True)
-    )

@@ -6,13 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_drift import backend
 from keras_drift import checks
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import half_squared_distances
-from keras_drift.ops import log_sum_over_points
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import sinkhorn
 
@@ -90,8 +88,12 @@ class SinkhornDivergence(Energy):
         shares = positives.dense_weights()
         shares = shares / ops.sum(shares, axis=-1, keepdims=True)
         plan = self._plan(x, positives)
-        of_samples = plan.sample_potential - self._own_potential(Cloud(x))
-        of_points = plan.point_potential - self._own_potential(positives)
+        of_samples = (
+            plan.sample_potential - self._own_plan(Cloud(x)).point_potential
+        )
+        of_points = (
+            plan.point_potential - self._own_plan(positives).point_potential
+        )
         return ops.mean(of_samples, axis=-1) + ops.sum(
             shares * of_points, axis=-1
         )
@@ -99,11 +101,13 @@ class SinkhornDivergence(Energy):
     def first_variation(self, x, positives):
         # By the envelope theorem converged potentials are as good as fixed. One
         # last step extends them to the samples, wherever these move.
-        fixed = Cloud(ops.stop_gradient(x))
-        plan = self._plan(fixed.points, positives)
-        return self._step(x, positives, plan.point_potential) - self._step(
-            x, fixed, self._own_potential(fixed)
+        fixed = ops.stop_gradient(x)
+        plans = self._plan(fixed, positives), self._own_plan(Cloud(fixed))
+        near, here = (
+            plan._replace(pairs=plan.pairs.of(x)).sample_potential
+            for plan in plans
         )
+        return near - here
 
     def get_config(self):
         return {
@@ -113,35 +117,10 @@ class SinkhornDivergence(Energy):
             "num_steps": self.num_steps,
         }
 
-    def _plan(self, x, positives):
-        pairs = Pairs(x, positives, _COSTS[self.cost])
-        return sinkhorn(pairs, self._epsilon(), self.num_steps)
+    def _plan(self, x, cloud, symmetric=False):
+        pairs = Pairs(x, cloud, _COSTS[self.cost])
+        epsilon = ops.convert_to_tensor(self.epsilon)
+        return sinkhorn(pairs, epsilon, self.num_steps, symmetric)
 
-    def _own_potential(self, cloud):
-        """The potential of the transport of a cloud to itself: `(groups, m)`.
-
-        Both potentials are one, and averaging it with its update converges much
-        faster than taking turns.
-        """
-
-        def step(potential, _):
-            update = self._step(cloud.points, cloud, potential)
-            return 0.5 * (potential + update), ()
-
-        start = ops.zeros_like(cloud.points[..., 0])
-        potential, _ = backend.scan(step, start, ops.arange(self.num_steps))
-        return potential
-
-    def _step(self, x, cloud, potential):
-        """What a potential at the points of a cloud says at other places."""
-        epsilon = self._epsilon()
-        logs = log_sum_over_points(
-            Pairs(x, cloud, _COSTS[self.cost]),
-            lambda cost: -cost / epsilon,
-            potential / epsilon,
-        )
-        total = ops.sum(cloud.dense_weights(), axis=-1, keepdims=True)
-        return epsilon * (ops.log(total) - logs)
-
-    def _epsilon(self):
-        return ops.convert_to_tensor(self.epsilon)
+    def _own_plan(self, cloud):
+        return self._plan(cloud.points, cloud, symmetric=True)

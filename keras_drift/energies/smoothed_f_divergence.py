@@ -1,7 +1,6 @@
 """f-divergences of smoothed distributions."""
 
 import functools
-import math
 
 import keras
 import numpy as np
@@ -11,19 +10,11 @@ from keras_drift import checks
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import f_divergence
 from keras_drift.ops import gaussian_nodes
 from keras_drift.ops import half_squared_distances
 from keras_drift.ops import log_sum_over_points
 
-# The power of the density ratio that weighs the velocity, plus 1, and a factor.
-_ALPHAS = {
-    "kl_qp": (1.0, 1.0),
-    "kl_pq": (0.0, 1.0),
-    "chi2": (2.0, 1.0),
-    "hellinger": (0.5, 0.5),
-    "neyman": (-1.0, 1.0),
-}
-_NAMES = (*_ALPHAS, "jensen_shannon")
 # Beyond, an exponential overflows float32.
 _LARGEST_EXPONENT = 60.0
 
@@ -38,13 +29,12 @@ class SmoothedFDivergence(Energy):
     weight `w(r)` with `r = q/p`.
 
     Args:
-        divergence: str, or a float `alpha` for `w = r**(alpha - 1)`:
-            `"kl_qp"`, `w = 1`, plain drifting; `"kl_pq"`, `w = 1/r`, which
-            pulls hard where data lack samples and so covers all modes;
-            `"chi2"`, `w = r`, which pulls hard where there are too many;
-            `"hellinger"`, `w = 1 / (2 sqrt(r))`; `"neyman"`, `w = 1 / r**2`;
-            `"jensen_shannon"`, `w = 1 / (2 + 2 r)`, bounded from above.
-            `alpha` 1, 0, 2 and -1 are four of these.
+        divergence: a name, a float alpha or a dict of shares, see
+            `ops.f_divergence`: `"kl_qp"`, `w = 1`, plain drifting; `"kl_pq"`,
+            `w = 1/r`, which pulls hard where data lack samples and so covers
+            all modes; `"chi2"`, `w = r`, which pulls hard where there are too
+            many; `"hellinger"`, `"neyman"`; `"jensen_shannon"`, whose `w` has a
+            bound. Defaults to `"kl_qp"`.
         bandwidth: float > 0, the standard deviation of the blur, in the units
             of the samples. Schedules may change it. Defaults to `1.0`.
         num_nodes: int >= 1, how many points stand for the Gaussian around each
@@ -84,14 +74,8 @@ class SmoothedFDivergence(Energy):
         self, divergence="kl_qp", bandwidth=1.0, num_nodes=16, seed=0, **kwargs
     ):
         super().__init__(**kwargs)
-        if not checks.is_number(divergence):
-            checks.choice("divergence", divergence, _NAMES)
-        elif not math.isfinite(divergence):
-            raise ValueError(
-                "`divergence` is a name or a finite number. "
-                f"Received: divergence={divergence!r}"
-            )
-        self.divergence = divergence
+        self._divergence = f_divergence(divergence)
+        self._config_divergence = divergence
         self._config_bandwidth = checks.positive_number("bandwidth", bandwidth)
         self.num_nodes = checks.positive_integer("num_nodes", num_nodes)
         self.seed = seed
@@ -111,32 +95,31 @@ class SmoothedFDivergence(Energy):
         return np.asarray(self._config_bandwidth, "float32")
 
     def value(self, x, positives):
-        # Half of the nodes lie where the samples are, half where the data are:
-        # f / (1 + r) is then bounded wherever a divergence can be.
+        def around(centres):
+            log_ratios, weights = self._log_ratios(centres, x, positives)
+            parts = self._divergence.integrand(log_ratios)
+            return ops.sum(weights * parts, axis=-1)
+
+        # Half of the nodes lie where the samples are, half where the data are.
         masses = positives.dense_weights()
         masses = masses / ops.sum(masses, axis=-1, keepdims=True)
-        around_x, weights = self._log_ratios(x, x, positives)
-        around_data, _ = self._log_ratios(positives.points, x, positives)
-        of_samples = ops.mean(
-            ops.sum(self._integrand(around_x) * weights, axis=-1), axis=-1
-        )
-        of_data = ops.sum(
-            ops.sum(self._integrand(around_data) * weights, axis=-1) * masses,
-            axis=-1,
-        )
-        return self._scale() * (of_samples + of_data)
+        of_data = ops.sum(around(positives.points) * masses, axis=-1)
+        of_samples = ops.mean(around(x), axis=-1)
+        return ops.square(self.bandwidth) * (of_samples + of_data)
 
     def first_variation(self, x, positives):
         fixed = ops.stop_gradient(x)
         log_ratios, weights = self._log_ratios(x, fixed, positives)
         # The gradient of f'(r), without the overflow that f' itself may have.
-        slope = ops.stop_gradient(self._slope(log_ratios))
-        return self._scale() * ops.sum(weights * slope * log_ratios, axis=-1)
+        slope = self._divergence.log_weight(ops.stop_gradient(log_ratios))
+        slope = ops.exp(ops.minimum(slope, _LARGEST_EXPONENT))
+        variation = ops.sum(weights * slope * log_ratios, axis=-1)
+        return ops.square(self.bandwidth) * variation
 
     def get_config(self):
         return {
             **super().get_config(),
-            "divergence": self.divergence,
+            "divergence": self._config_divergence,
             "bandwidth": self._config_bandwidth,
             "num_nodes": self.num_nodes,
             "seed": self.seed,
@@ -165,37 +148,3 @@ class SmoothedFDivergence(Energy):
             pairs, lambda cost: rate * cost, ops.zeros_like(weights)
         )
         return logs - ops.log(ops.sum(weights, axis=-1, keepdims=True))
-
-    def _scale(self):
-        factor = _ALPHAS.get(self.divergence, (None, 1.0))[1]
-        return factor * ops.square(self.bandwidth)
-
-    def _alpha(self):
-        return _ALPHAS.get(self.divergence, (self.divergence,))[0]
-
-    def _slope(self, log_ratio):
-        """`r f''(r)`, the weight of the velocity."""
-        if self.divergence == "jensen_shannon":
-            return 0.5 * ops.sigmoid(-log_ratio)
-        return _exp((self._alpha() - 1) * log_ratio)
-
-    def _integrand(self, log_ratio):
-        """`f(r) / (1 + r)`, with the `f` that is zero and flat at 1."""
-        # The shares of q and of p in their mixture.
-        of_q, of_p = ops.sigmoid(log_ratio), ops.sigmoid(-log_ratio)
-        if self.divergence == "jensen_shannon":
-            entropy = of_q * ops.softplus(-log_ratio)
-            entropy = entropy + of_p * ops.softplus(log_ratio)
-            return 0.5 * (math.log(2) - entropy)
-        alpha = self._alpha()
-        if alpha == 1:
-            return of_q * (log_ratio - 1) + of_p
-        if alpha == 0:
-            return of_p * (-log_ratio - 1) + of_q
-        power = _exp(alpha * log_ratio - ops.softplus(log_ratio))
-        total = power - alpha * of_q + (alpha - 1) * of_p
-        return total / (alpha * (alpha - 1))
-
-
-def _exp(exponent):
-    return ops.exp(ops.minimum(exponent, _LARGEST_EXPONENT))

@@ -17,20 +17,23 @@ _ALPHA_FAMILY = {
     "neyman": (1.0, -1.0),
 }
 _NAMES = (*_ALPHA_FAMILY, "jensen_shannon")
+# Beyond, an exponential overflows float32.
+_LARGEST_EXPONENT = 60.0
 
 
 class FDivergence(NamedTuple):
     """A divergence `D(q | p) = E_p f(u)` of two densities, `u = q / p`.
 
     Attributes:
-        value: callable from `u > 0` to `f(u)`, which is 0 with slope 0 at
-            `u = 1` and positive elsewhere.
+        integrand: callable from `log u` to `f(u) / (1 + u)`, whose mean under
+            `p + q` is the divergence. It is 0 with slope 0 at `u = 1`, positive
+            elsewhere, and bounded wherever a divergence can be.
         log_weight: callable from `log u` to `log(u f''(u))`: what the
             difference of the scores of `p` and `q` is multiplied by in the flow
-            that lowers the divergence. Any finite `log u` will do.
+            that lowers the divergence. Both take any finite `log u`.
     """
 
-    value: Any
+    integrand: Any
     log_weight: Any
 
 
@@ -78,23 +81,32 @@ def f_divergence(divergence):
 
 
 def _alpha_divergence(scale, alpha):
-    def value(u):
+    def integrand(log_u):
+        of_q, of_p = _shares(log_u)
         if alpha == 1:
-            return scale * (u * ops.log(u) - u + 1)
+            return scale * (of_q * (log_u - 1) + of_p)
         if alpha == 0:
-            return scale * (u - 1 - ops.log(u))
-        excess = ops.power(u, alpha) - 1 - alpha * (u - 1)
+            return scale * (of_p * (-log_u - 1) + of_q)
+        exponent = alpha * log_u - ops.softplus(log_u)
+        power = ops.exp(ops.minimum(exponent, _LARGEST_EXPONENT))
+        excess = power - alpha * of_q + (alpha - 1) * of_p
         return scale * excess / (alpha * (alpha - 1))
 
     def log_weight(log_u):
         return (alpha - 1) * log_u + math.log(scale)
 
-    return FDivergence(value, log_weight)
+    return FDivergence(integrand, log_weight)
 
 
-def _jensen_shannon(u):
-    middle = (1 + u) / 2
-    return 0.5 * u * ops.log(u) - middle * ops.log(middle)
+def _shares(log_u):
+    """What `q` and `p` are of their sum."""
+    return ops.sigmoid(log_u), ops.sigmoid(-log_u)
+
+
+def _jensen_shannon(log_u):
+    of_q, of_p = _shares(log_u)
+    entropy = of_q * ops.softplus(-log_u) + of_p * ops.softplus(log_u)
+    return 0.5 * (math.log(2) - entropy)
 
 
 def _jensen_shannon_log_weight(log_u):
@@ -117,8 +129,8 @@ def _mixture(shares):
         (share, f_divergence(name)) for name, share in shares.items() if share
     ]
 
-    def value(u):
-        return sum(share * part.value(u) for share, part in parts)
+    def integrand(log_u):
+        return sum(share * part.integrand(log_u) for share, part in parts)
 
     def log_weight(log_u):
         logs = [
@@ -126,4 +138,4 @@ def _mixture(shares):
         ]
         return ops.logsumexp(ops.stack(logs), axis=0)
 
-    return FDivergence(value, log_weight)
+    return FDivergence(integrand, log_weight)

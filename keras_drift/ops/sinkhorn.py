@@ -86,10 +86,10 @@ def sinkhorn(
         num_steps: int >= 0, after each of which the points have received what
             they should. 0 leaves the kernel `exp(-cost / epsilon)`, with rows
             that sum to one. Defaults to `100`.
-        symmetric: bool, whether the points are the samples, without weights:
-            both share one potential then, which is averaged with its update.
-            That takes one pass a step and, unless self-pairs are absent, far
-            fewer steps. Defaults to `False`.
+        symmetric: bool, whether the points are the samples, which then hold the
+            masses of the points: both share one potential, which is averaged
+            with its update. That takes one pass a step and, unless self-pairs
+            are absent, far fewer steps. Defaults to `False`.
         tolerance: float > 0: a group whose points receive their masses up to
             this share of all mass, from 0 to 2, changes no more; once all
             groups are there, further steps are skipped. PyTorch on an

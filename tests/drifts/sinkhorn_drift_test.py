@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from keras_drift import kernels
 from keras_drift import schedules
 from keras_drift.drifts import SinkhornDrift
 
+assert_close = functools.partial(contracts.assert_close, tolerance=2e-4)
+
 # Wide enough to converge in few steps.
 EPSILON = 1.5
 
@@ -30,12 +34,6 @@ def velocity(*clouds, weights=None, **kwargs):
 def clouds():
     rng = np.random.default_rng(0)
     return [rng.normal(size=(2, size, 3)) for size in (5, 7, 6)]
-
-
-def assert_close(found, expected, tolerance=2e-4):
-    np.testing.assert_allclose(
-        found, expected, rtol=0, atol=tolerance * np.abs(expected).max()
-    )
 
 
 def costs(x, y, cost):
@@ -60,21 +58,19 @@ def plan_by_hand(x, y, epsilon, cost="squared", weights=None, excluded=False):
     return plan, len(x) * plan @ y
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"epsilon": [0.5], "cost": "distance", "relative": True},
-        {"self_interaction": "excluded", "tolerance": 1e-3},
-    ],
-)
-def test_contract(options):
+def test_contract():
     contracts.check_drift(
         SinkhornDrift,
-        init_kwargs={"num_steps": 1, "epsilon": 1.1, **options},
+        init_kwargs={
+            "epsilon": [0.5],
+            "cost": "distance",
+            "num_steps": 1,
+            "tolerance": 1e-3,
+            "relative": True,
+        },
         x=(2, 5, 3),
         positives=(2, 7, 3),
         negatives=(2, 6, 3),
-        groups_independent="relative" not in options,
     )
 
 
@@ -215,7 +211,7 @@ def test_a_large_epsilon_takes_one_step_to_the_mean(clouds):
     step = y.mean(1, keepdims=True) - z.mean(1, keepdims=True)
     for cost in ("squared", "distance"):
         found = velocity(x, y, z, epsilon=1e5, cost=cost, num_steps=2)
-        assert_close(found, np.repeat(step, 5, axis=1), 1e-3)
+        assert_close(found, np.repeat(step, 5, axis=1), tolerance=1e-3)
 
 
 def test_a_small_epsilon_assigns(clouds):
@@ -225,7 +221,7 @@ def test_a_small_epsilon_assigns(clouds):
     for g in range(2):
         cost = costs(x[g], y[g], "squared")
         _, partner = optimize.linear_sum_assignment(cost)
-        assert_close(found[g], y[g][partner] - x[g], 3e-2)
+        assert_close(found[g], y[g][partner] - x[g], tolerance=3e-2)
 
 
 def test_only_an_independent_batch_is_without_bias():
@@ -257,12 +253,6 @@ def test_turns_round_when_the_roles_are_swapped(clouds):
     assert_close(velocity(x, y, z), -velocity(x, z, y))
 
 
-def test_moves_with_rigid_motions(clouds):
-    rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
-    moved = [cloud @ rotation + [2.0, -1.0, 0.5] for cloud in clouds]
-    assert_close(velocity(*moved), velocity(*clouds) @ rotation)
-
-
 @pytest.mark.parametrize(("cost", "power"), [("squared", 2), ("distance", 1)])
 def test_scales_with_lengths(clouds, cost, power):
     larger = [10 * cloud for cloud in clouds]
@@ -285,29 +275,6 @@ def test_relative_to_the_mean_cost(clouds, cost):
     options = {"cost": cost, "num_steps": 5}
     found = velocity(x, y, z, epsilon=0.3, relative=True, **options)
     assert_close(found, velocity(x, y, z, epsilon=0.3 * mean, **options))
-
-
-@pytest.mark.parametrize("which", ["positives", "negatives", "unconditional"])
-def test_an_integer_weight_counts_repetitions(clouds, which):
-    x, y, z = clouds
-    given = {"positives": y, "negatives": z, "unconditional": z[:, ::-1] + 0.5}
-    option = which.removesuffix("s") + "_weights"
-    ones = np.ones(given[which].shape[:2])
-    counts = np.array([2, 1, 0, 3, 0, 0, 1])[: ones.shape[1]]
-    repeated = {**given, which: np.repeat(given[which], counts, axis=1)}
-    options = {"num_steps": 5, "epsilon": 0.5}
-    assert_close(
-        velocity(x, weights={**given, option: counts * ones}, **options),
-        velocity(x, weights=repeated, **options),
-    )
-
-
-def test_blocks_change_nothing(clouds):
-    options = {"num_steps": 2, "self_interaction": "excluded", "epsilon": 0.5}
-    assert_close(
-        velocity(*clouds[:2], block_size=(2, 3), **options),
-        velocity(*clouds[:2], **options),
-    )
 
 
 def test_several_epsilons_are_averaged(clouds):

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ from keras_drift import DriftModel
 from keras_drift import generators
 from keras_drift import ops as kd_ops
 from keras_drift.drifts import SlicedWassersteinDrift
+
+assert_close = functools.partial(contracts.assert_close, tolerance=1e-5)
 
 
 def velocity(*clouds, num_projections=6, **options):
@@ -20,12 +24,6 @@ def velocity(*clouds, num_projections=6, **options):
 def clouds():
     rng = np.random.default_rng(0)
     return [rng.normal(size=(2, size, 3)) for size in (5, 7, 6)]
-
-
-def assert_close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(
-        found, expected, rtol=0, atol=tolerance * np.abs(expected).max()
-    )
 
 
 def destinations_by_hand(values, points, weights):
@@ -171,7 +169,7 @@ def test_moves_with_rigid_motions(clouds):
     rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))
     many = {"num_projections": 6000}
     turned = velocity(x @ rotation + 2.0, y @ rotation + 2.0, **many)
-    assert_close(turned, velocity(x, y, **many) @ rotation, 0.05)
+    assert_close(turned, velocity(x, y, **many) @ rotation, tolerance=0.05)
 
 
 @pytest.mark.parametrize("which", ["positives", "negatives", "unconditional"])
@@ -211,7 +209,7 @@ def test_many_weighted_points_cost_few_digits():
     assert_close(
         velocity(x, y, positive_weights=np.ones((1, 2000))),
         velocity(x, y),
-        1e-4,
+        tolerance=1e-4,
     )
 
 

@@ -28,7 +28,12 @@ DIVERGENCES = {
         lambda u: (u**1.5 - 1.5 * u + 0.5) / 0.75,
         lambda r: r**0.5,
     ),
+    "mixture": (
+        lambda u: -0.5 * np.log(u) + 0.25 * (u - 1) ** 2,
+        lambda r: 0.5 / r + 0.5 * r,
+    ),
 }
+MIXTURE = {"kl_pq": 0.5, "chi2": 0.5}
 each_divergence = pytest.mark.parametrize("divergence", DIVERGENCES)
 
 
@@ -64,24 +69,31 @@ def velocity_by_hand(divergence, x):
 
 
 @functools.cache
-def both(divergence, num_nodes):
-    energy = energies.SmoothedFDivergence(divergence, WIDTH, num_nodes)
+def program(divergence):
+    """From samples, data and weights to the energy and its velocity."""
+    divergence = MIXTURE if divergence == "mixture" else divergence
+    energy = energies.SmoothedFDivergence(divergence, WIDTH, num_nodes=60)
     drift = drifts.VariationalDrift(energy)
 
     @contracts.in_one_program
-    def function(x, data, weights):
+    def both(x, data, weights):
         return (
             energy(x, data, weights),
             drift(x, data, positive_weights=weights),
         )
 
-    value, velocity = function(X[:, None], DATA[:, None], WEIGHTS)
+    return both
+
+
+@functools.cache
+def both(divergence):
+    value, velocity = program(divergence)(X[:, None], DATA[:, None], WEIGHTS)
     return float(value), contracts.numpy(velocity)[:, 0]
 
 
 @each_divergence
 def test_value_and_velocity_are_the_integrals(divergence):
-    value, velocity = both(divergence, 60)
+    value, velocity = both(divergence)
     expected = energy_by_hand(divergence, X)
     np.testing.assert_allclose(value, expected, rtol=2e-4)
     expected = velocity_by_hand(divergence, X)
@@ -90,7 +102,7 @@ def test_value_and_velocity_are_the_integrals(divergence):
 
 @each_divergence
 def test_velocity_is_the_slope_of_the_energy(divergence):
-    _, velocity = both(divergence, 60)
+    _, velocity = both(divergence)
     step = 1e-4 * np.eye(len(X))
     slope = [
         energy_by_hand(divergence, X + s) - energy_by_hand(divergence, X - s)
@@ -98,13 +110,6 @@ def test_velocity_is_the_slope_of_the_energy(divergence):
     ]
     expected = -len(X) * np.array(slope) / 2e-4
     np.testing.assert_allclose(velocity, expected, rtol=2e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("alpha", [("kl_pq", 0), ("neyman", -1)])
-def test_alphas_have_names(alpha):
-    name, alpha = alpha
-    for a, b in zip(both(name, 5), both(alpha, 5), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_one_node_is_the_kernel_drift():
@@ -121,22 +126,17 @@ def test_one_node_is_the_kernel_drift():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("divergence", DIVERGENCES)
+@each_divergence
 def test_stays_finite_far_from_the_data(divergence):
-    layer = energies.SmoothedFDivergence(divergence, 0.1, 4)
-    drift = contracts.in_one_program(drifts.VariationalDrift(layer))
-    energy = contracts.in_one_program(layer)
-    for sign in (-1, 1):
-        x = X[:, None] + sign * 100
-        data = DATA[:, None]
-        assert np.isfinite(float(energy(x, data)))
-        assert np.all(np.isfinite(contracts.numpy(drift(x, data))))
+    for far in (-1000, 1000):
+        found = program(divergence)(X[:, None] + far, DATA[:, None], WEIGHTS)
+        assert all(np.all(np.isfinite(contracts.numpy(v))) for v in found)
 
 
 def test_refuses_what_is_no_divergence():
     with pytest.raises(ValueError, match=r"`divergence`.*Did you mean 'chi2'"):
         energies.SmoothedFDivergence("chi")
-    with pytest.raises(ValueError, match=r"finite number.*divergence=inf"):
+    with pytest.raises(ValueError, match=r"must be finite.*divergence=inf"):
         energies.SmoothedFDivergence(float("inf"))
     with pytest.raises(ValueError, match=r"`bandwidth`.*=0"):
         energies.SmoothedFDivergence(bandwidth=0)

@@ -49,8 +49,9 @@ def test_records_the_steps_asked_for_and_the_ends():
     np.testing.assert_array_equal(flow.snapshots[0], START)
     # Each step is one of the drift.
     x = START
+    step = contracts.in_one_program(drift)
     for _ in range(5):
-        x = x + 0.5 * contracts.numpy(drift(x, DATA))
+        x = x + 0.5 * contracts.numpy(step(x, DATA))
     np.testing.assert_allclose(flow.snapshots[-1], x, atol=1e-5)
     expected = distance(flow.snapshots[-1], DATA)
     np.testing.assert_allclose(
@@ -71,7 +72,7 @@ def test_a_schedule_sets_the_bandwidth_of_each_step():
     for step in range(2):
         width = np.exp(-0.5 * step)
         one = drifts.KernelDrift(kernels.Gaussian(width))
-        x = x + contracts.numpy(one(x, DATA))
+        x = x + contracts.numpy(contracts.in_one_program(one)(x, DATA))
     np.testing.assert_allclose(flow.snapshots[-1], x, atol=1e-5)
     final = float(contracts.numpy(drift.bandwidth))
     np.testing.assert_allclose(final, np.exp(-1), rtol=1e-5)

@@ -39,7 +39,8 @@ def tensor(values):
 
 
 def value(divergence, u):
-    return contracts.numpy(f_divergence(divergence).value(tensor(u)))
+    parts = f_divergence(divergence).integrand(tensor(np.log(u)))
+    return contracts.numpy(parts).astype("d") * (1 + u)
 
 
 def weight(divergence, u):
@@ -67,7 +68,7 @@ def test_values_are_those_of_the_literature(divergence):
 def test_weight_is_u_times_the_second_derivative_of_the_value(divergence):
     u = np.array([0.3, 0.8, 1.7, 4.0])
     step = 0.05 * u
-    ends = [value(divergence, u + k * step).astype("d") for k in (-1, 0, 1)]
+    ends = [value(divergence, u + k * step) for k in (-1, 0, 1)]
     second = (ends[0] - 2 * ends[1] + ends[2]) / step**2
     np.testing.assert_allclose(weight(divergence, u), u * second, rtol=2e-2)
 

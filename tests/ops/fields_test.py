@@ -90,14 +90,16 @@ def test_fields_list_the_bandwidths(clouds, field, block_size):
         )
         return field(scores, *pairs)
 
-    fields = contracts.in_one_program(lambda: compute(SCORES))()
+    @contracts.in_one_program
+    def together_and_alone():
+        return compute(SCORES), [compute([score])[0] for score in SCORES]
+
+    fields, alone = together_and_alone()
     assert [tuple(each.shape) for each in fields] == [(2, 5, 3)] * 3
-    assert all(np.all(np.isfinite(contracts.numpy(f))) for f in fields)
-    for k, score in enumerate(SCORES):
-        (alone,) = contracts.in_one_program(lambda s=score: compute([s]))()
-        np.testing.assert_allclose(
-            contracts.numpy(alone), contracts.numpy(fields[k]), atol=1e-6
-        )
+    for one, other in zip(fields, alone, strict=True):
+        one, other = contracts.numpy(one), contracts.numpy(other)
+        assert np.all(np.isfinite(one))
+        np.testing.assert_allclose(other, one, atol=1e-6)
 
 
 @pytest.mark.parametrize("block_size", [None, (2, 3)])
@@ -105,12 +107,19 @@ def test_a_mean_over_nothing_exerts_no_force(clouds, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
     nobody = Pairs(x, Cloud(x, ops.zeros((2, 5))), block_size=block_size)
-    for field in (row_field, corrected_row_field, pulled_field):
-        for each in field(SCORES, nobody, nobody):
-            np.testing.assert_array_equal(contracts.numpy(each), 0)
     positives = Pairs(x, positives, block_size=block_size)
-    for field in (dual_field, corrected_dual_field):
-        for each in field(SCORES, positives, nobody):
+
+    @contracts.in_one_program
+    def forces():
+        by_mass = row_field, corrected_row_field, pulled_field
+        by_both = dual_field, corrected_dual_field
+        return [
+            *[field(SCORES, nobody, nobody) for field in by_mass],
+            *[field(SCORES, positives, nobody) for field in by_both],
+        ]
+
+    for fields in forces():
+        for each in fields:
             np.testing.assert_array_equal(contracts.numpy(each), 0)
 
 

@@ -1,11 +1,9 @@
-import keras
 import numpy as np
 import pytest
 
 import contracts
 from keras_drift import drifts
 from keras_drift import kernels
-from keras_drift import ops
 from keras_drift import spectral
 
 WIDTH = 0.7
@@ -59,39 +57,15 @@ def test_particles_decay_at_that_rate_step_by_step():
     np.testing.assert_allclose(measured, predicted, rtol=0.01)
 
 
-class Sharp(drifts.Drift):
-    """The pull over the mass of the companion, in the unit of a full step."""
-
-    def __init__(self, kernel):
-        super().__init__()
-        self.kernel = kernel
-
-    def velocities(self, x, positives, negatives, unit):
-        return [self._pull(positives) - self._pull(negatives)]
-
-    def _pull(self, pairs):
-        (score,) = self.kernel.scores()
-        width = self.kernel.bandwidth
-
-        def companion(distance):
-            top = self.kernel.log_companion(0.0 * distance)
-            return self.kernel.log_companion(distance / width) - top
-
-        ((means, log_mass),) = ops.barycentres(pairs, [score])
-        ((_, log_companion),) = ops.barycentres(pairs, [companion])
-        return (means - pairs.x) * keras.ops.exp(log_mass - log_companion)[
-            ..., None
-        ]
-
-
-def test_a_drift_of_ones_own_has_the_rates_of_its_theory():
+@pytest.mark.parametrize("dim", [1, 2])
+def test_the_sharp_field_has_rates_of_its_own(dim):
     kernel = kernels.Laplacian(WIDTH)
-    measured = spectral.measure_decay(Sharp(kernel), XI, 1)
-    predicted = spectral.dispersion(kernel, XI, 1, "sharp")
+    drift = drifts.KernelDrift(kernel, "sharp")
+    measured = spectral.measure_decay(drift, XI, dim)
+    predicted = spectral.dispersion(kernel, XI, dim, "sharp")
     np.testing.assert_allclose(measured, predicted, rtol=0.01)
-    assert (
-        np.abs(predicted / spectral.dispersion(kernel, XI, 1) - 1).max() > 0.2
-    )
+    mean_shift = spectral.dispersion(kernel, XI, dim)
+    assert np.abs(predicted / mean_shift - 1).max() > 0.2
 
 
 def test_refuses_what_it_cannot_use():
