@@ -149,7 +149,10 @@ def fits(shape, expected):
 
 def did_you_mean(value, options):
     """A suggestion for a mistyped name, or nothing."""
-    close = difflib.get_close_matches(str(value).lower(), options, n=1)
+    value = str(value).lower()
+    close = difflib.get_close_matches(value, options, n=1)
+    # Half of a long name is not close to it, but it begins like it.
+    close = close or [o for o in options if value and o.startswith(value)]
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
@@ -161,7 +164,7 @@ def lookup(identifier, classes, base, kind):
             `classes`, or the config that `keras.saving` writes.
         classes: dict from name to class.
         base: the class that the result must be an instance of.
-        kind: str, what the user calls such an object, for the messages.
+        kind: str, the argument that holds such an object.
 
     Returns:
         An instance of `base`.
@@ -175,7 +178,7 @@ def lookup(identifier, classes, base, kind):
             raise ValueError(
                 f"Unknown {kind} {identifier!r}."
                 f"{did_you_mean(identifier, classes)} "
-                f"Known {kind}s: {', '.join(sorted(classes))}."
+                f"Known names: {', '.join(sorted(classes))}."
             )
         return classes[identifier]()
     if isinstance(identifier, dict):
@@ -183,8 +186,10 @@ def lookup(identifier, classes, base, kind):
         if isinstance(restored, base):
             return restored
     raise TypeError(
-        f"A {kind} is a `{base.__name__}`, its name or its config. "
-        f"Received: {kind}={identifier!r}"
+        f"`{kind}` is a `{base.__module__.rpartition('.')[0]}."
+        f"{base.__name__}`, its name or its config. Received: "
+        f"{kind}={identifier!r}, a `{type(identifier).__module__}."
+        f"{type(identifier).__name__}`"
     )
 
 

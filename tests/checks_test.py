@@ -66,6 +66,12 @@ def test_a_wild_guess_gets_no_suggestion():
     assert checks.did_you_mean(None, ("row", "dual")) == ""
 
 
+def test_the_beginning_of_a_name_is_enough_for_a_suggestion():
+    options = ("kernel_drift", "sliced_wasserstein_drift")
+    found = checks.did_you_mean("sliced", options)
+    assert found == " Did you mean 'sliced_wasserstein_drift'?"
+
+
 class Fruit:
     pass
 
@@ -103,14 +109,14 @@ def test_lookup_suggests_what_was_meant():
 @pytest.mark.parametrize("value", [3, None, Apple, {"seeds": 5}])
 def test_lookup_refuses_other_things(value):
     with pytest.raises(
-        TypeError, match=r"A fruit is a `Fruit`.*its config.*fruit="
+        TypeError, match=r"`fruit` is a `.*Fruit`.*its config.*fruit="
     ):
         lookup(value)
 
 
 def test_lookup_refuses_the_config_of_something_else():
     config = keras.saving.serialize_keras_object(keras.layers.Dense(1))
-    with pytest.raises(TypeError, match="A fruit is a `Fruit`"):
+    with pytest.raises(TypeError, match=r"`fruit` is a `.*Fruit`"):
         lookup(config)
 
 

@@ -33,12 +33,13 @@ __all__ = [
 ]
 
 _DRIFTS = {
-    "energy_distance": EnergyDistanceDrift,
-    "f_divergence": FDivergenceDrift,
+    "energy_distance_drift": EnergyDistanceDrift,
+    "f_divergence_drift": FDivergenceDrift,
     "kernel_drift": KernelDrift,
-    "mmd": MMDDrift,
-    "sinkhorn": SinkhornDrift,
-    "sliced_wasserstein": SlicedWassersteinDrift,
+    "lookahead": Lookahead,
+    "mmd_drift": MMDDrift,
+    "sinkhorn_drift": SinkhornDrift,
+    "sliced_wasserstein_drift": SlicedWassersteinDrift,
 }
 
 
@@ -47,8 +48,9 @@ def get(identifier):
 
     Args:
         identifier: a `Drift`, its config, or one of `"kernel_drift"`,
-            `"sinkhorn"`, `"mmd"`, `"energy_distance"`, `"f_divergence"`,
-            `"sliced_wasserstein"` (with their default arguments).
+            `"sinkhorn_drift"`, `"sliced_wasserstein_drift"`, `"mmd_drift"`,
+            `"energy_distance_drift"`, `"f_divergence_drift"`, `"lookahead"`
+            (with their default arguments).
 
     Returns:
         A `Drift`.

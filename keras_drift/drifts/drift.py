@@ -104,6 +104,9 @@ class Drift(Annealable, keras.layers.Layer):
     # noise, which must not be blown up to unit size.
     mean_square_floor = 1e-12
 
+    # Whether the gradient of the velocity is that of its formula.
+    differentiable = True
+
     def __init__(
         self,
         self_interaction="excluded",

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.drifts.drift import Field
 from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.drifts.outer_smoothing import checked_smoothing
 from keras_drift.drifts.outer_smoothing import smoothed
@@ -209,7 +210,10 @@ class KernelDrift(KernelBased):
         radius = lengths(given["x"])
         given = {name: unit_vectors(value) for name, value in given.items()}
         field = super()._field(given, *args)
-        return field._replace(velocity=radius * field.velocity)
+        length = ops.sqrt(ops.mean(ops.square(radius)))
+        return Field(
+            radius * field.velocity, length * field.unit, length * field.norm
+        )
 
     def velocities(self, x, positives, negatives, unit):
         if self.released_parity:

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.variational_drift import VariationalDrift
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -46,7 +47,7 @@ class Lookahead(Drift):
     Example:
 
     >>> from keras_drift import drifts
-    >>> drift = drifts.Lookahead("energy_distance", step_size=0.5)
+    >>> drift = drifts.Lookahead("energy_distance_drift", step_size=0.5)
     >>> x, data = np.array([[0.0]]), np.array([[2.0]])
     >>> float(drift(x, data)[0, 0])  # 2, and 1 from half-way on
     3.0
@@ -68,8 +69,18 @@ class Lookahead(Drift):
         from keras_drift.drifts import get
 
         drift = get(drift)
-        super().__init__(drift.self_interaction, **kwargs)
+        # What it has of its own would be ignored, so it cannot be given.
+        super().__init__(
+            drift.self_interaction, False, None, drift.guidance, **kwargs
+        )
         self.drift = drift
+        self.differentiable = drift.differentiable
+        if not move_negatives and isinstance(drift, VariationalDrift):
+            raise ValueError(
+                "A `VariationalDrift` takes no negatives, which "
+                "move_negatives=False would hold in place. "
+                "Received: move_negatives=False"
+            )
         self.num_steps = checks.non_negative_integer("num_steps", num_steps)
         self.step_size = checks.positive_number("step_size", step_size)
         self.move_negatives = bool(move_negatives)

@@ -38,7 +38,7 @@ class MMDDrift(KernelBased):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `keras.layers.Layer`.
+        **kwargs: passed to `Drift`, such as `guidance`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.

@@ -48,8 +48,11 @@ def smoothed(field, num_copies, widths):
         x = positives.x
         groups, num_samples, dim = ops.shape(x)
         nodes, weights = gaussian_nodes(num_copies, dim)
-        nodes, weights = nodes.astype("float32"), weights.astype("float32")
         count = len(nodes)
+        nodes, weights = (
+            ops.convert_to_tensor(values, "float32")
+            for values in (nodes, weights)
+        )
         means = []
         for score, width in zip(scores, widths, strict=True):
             copies = x[:, :, None] + width * nodes

@@ -50,7 +50,7 @@ class SlicedWassersteinDrift(Drift):
             `"included"`.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        **kwargs: passed to `keras.layers.Layer`.
+        **kwargs: passed to `Drift`, such as `guidance`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.

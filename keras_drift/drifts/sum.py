@@ -39,7 +39,9 @@ class Sum(Drift):
     Example:
 
     >>> from keras_drift import drifts
-    >>> drift = drifts.Sum(["kernel_drift", "energy_distance"], [1.0, 0.5])
+    >>> drift = drifts.Sum(
+    ...     ["kernel_drift", "energy_distance_drift"], weights=[1.0, 0.5]
+    ... )
     >>> x, data = np.array([[0.0]]), np.array([[2.0]])
     >>> keras.ops.convert_to_numpy(drift(x, data)).tolist()  # two full steps
     [[3.0]]
@@ -55,14 +57,26 @@ class Sum(Drift):
                 f"Received: drifts={drifts!r}"
             )
         drifts = [get(drift) for drift in drifts]
-        choices = [drift.self_interaction for drift in drifts]
-        if len(set(choices)) > 1:
-            raise ValueError(
-                "All drifts of a sum see the same negatives, so they need one "
-                f"`self_interaction`. Received: {choices}"
-            )
-        super().__init__(choices[0], **kwargs)
+        shared = {}
+        for name in ("self_interaction", "guidance"):
+            choices = [getattr(drift, name) for drift in drifts]
+            if len(set(choices)) > 1:
+                raise ValueError(
+                    "All drifts of a sum see the same negatives and "
+                    f"unconditional data, so they need one `{name}`. "
+                    f"Received: {choices}"
+                )
+            shared[name] = choices[0]
+        # What it has of its own would be ignored, so it cannot be given.
+        super().__init__(
+            shared["self_interaction"],
+            False,
+            None,
+            shared["guidance"],
+            **kwargs,
+        )
         self.drifts = drifts
+        self.differentiable = all(drift.differentiable for drift in drifts)
         self.drift_weights = _checked(weights, len(drifts))
 
     @property
@@ -110,6 +124,11 @@ class Sum(Drift):
 def _checked(weights, count):
     if weights is None:
         return [1.0] * count
+    if not isinstance(weights, (list, tuple, np.ndarray)):
+        raise TypeError(
+            "`weights` is a sequence, a number for each drift. "
+            f"Received: weights={weights!r}"
+        )
     weights = [
         checks.non_negative_number("weights", weight) for weight in weights
     ]

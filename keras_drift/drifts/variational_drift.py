@@ -24,7 +24,7 @@ class VariationalDrift(Drift):
             it has one, is that of the drift.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        **kwargs: passed to `keras.layers.Layer`.
+        **kwargs: passed to `Drift`, such as `guidance`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -52,6 +52,9 @@ class VariationalDrift(Drift):
 
     - [Cao et al., 2026](https://arxiv.org/abs/2603.10592)
     """
+
+    # An energy's gradient holds still what does not change it to first order.
+    differentiable = False
 
     def __init__(self, energy, unit_rms=False, **kwargs):
         super().__init__("included", unit_rms, **kwargs)

@@ -5,10 +5,10 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import drifts
 from keras_drift import energies
 from keras_drift import images
 from keras_drift import metrics as distances
-from keras_drift.drifts import Drift
 
 
 class ParticleFlow:
@@ -21,7 +21,7 @@ class ParticleFlow:
     generator is trained with it.
 
     Args:
-        drift: a `Drift`.
+        drift: a `Drift`, its name or its config.
         step_size: float > 0, how far along its velocity a particle moves.
             Defaults to `0.1`.
         energy: an `energies.Energy` to record, its name or its config. Defaults
@@ -54,20 +54,24 @@ class ParticleFlow:
     def __init__(
         self, drift, step_size=0.1, energy=None, metrics=None, schedule=None
     ):
-        if not isinstance(drift, Drift):
-            raise TypeError(
-                f"`drift` is a `keras_drift.drifts.Drift`. Received: {drift!r}"
-            )
+        drift = drifts.get(drift)
         if drift.self_interaction == "independent":
             raise ValueError(
                 "Particles are the only samples that a flow has, so there are "
-                "no independent negatives. Use 'excluded' or 'included'. "
-                "Received: a drift with self_interaction='independent'"
+                "no independent negatives. Make the drift with "
+                "self_interaction='included' or 'excluded'. Received: a "
+                f"`{type(drift).__name__}` with self_interaction='independent'"
             )
         if schedule is not None and drift.bandwidth is None:
             raise ValueError(
                 "Only a drift with a bandwidth can be annealed. Received: "
                 f"drift={type(drift).__name__}"
+            )
+        if schedule is not None and not callable(schedule):
+            raise TypeError(
+                "`schedule` gives the bandwidth at each step: an "
+                "`ExponentialAnnealing` or a Keras schedule. "
+                f"Received: schedule={schedule!r}"
             )
         self.drift = drift
         self.step_size = checks.positive_number("step_size", step_size)

@@ -122,6 +122,13 @@ class DriftModel(keras.Model):
                 "stop_gradient=True. Received: "
                 f"frozen_steps={frozen_steps}, stop_gradient={stop_gradient}"
             )
+        if not (self.stop_gradient or self.drift.differentiable):
+            raise ValueError(
+                "The gradient of a velocity that is a gradient itself, that of "
+                "a `VariationalDrift`, is not to be had: choose another drift, "
+                "or stop_gradient=True. Received: "
+                f"drift={type(self.drift).__name__}, stop_gradient=False"
+            )
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm")

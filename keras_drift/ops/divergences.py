@@ -80,12 +80,16 @@ def f_divergence(divergence):
     return _alpha_divergence(*_ALPHA_FAMILY[divergence])
 
 
+_NEAR_A_LIMIT = 1e-3
+
+
 def _alpha_divergence(scale, alpha):
     def integrand(log_u):
         of_q, of_p = _shares(log_u)
-        if alpha == 1:
+        # Near its two limits the difference below leaves no digits.
+        if abs(alpha - 1) < _NEAR_A_LIMIT:
             return scale * (of_q * (log_u - 1) + of_p)
-        if alpha == 0:
+        if abs(alpha) < _NEAR_A_LIMIT:
             return scale * (of_p * (-log_u - 1) + of_q)
         exponent = alpha * log_u - ops.softplus(log_u)
         power = ops.exp(ops.minimum(exponent, _LARGEST_EXPONENT))

@@ -104,17 +104,18 @@ def _weighted_transport(x, y, weights):
     """The same for points of unequal mass; the levels of `y` are data."""
     order = ops.argsort(y, axis=-1)
     y = ops.take_along_axis(y, order, axis=-1)
-    shares = weights / ops.sum(weights, axis=-1, keepdims=True)
-    shares = ops.broadcast_to(shares[:, None, :], ops.shape(y))
-    y_levels = ops.cumsum(ops.take_along_axis(shares, order, axis=-1), axis=-1)
+    weights = ops.broadcast_to(weights[:, None, :], ops.shape(y))
+    y_levels = ops.cumsum(ops.take_along_axis(weights, order, axis=-1), axis=-1)
+    # The last level is 1 to the last digit: where it falls short, the last
+    # point would take what is left, even if it has no weight.
+    y_levels = y_levels / y_levels[..., -1:]
     n, m = ops.shape(x)[-1], ops.shape(y)[-1]
     x_levels = ops.cast(ops.arange(1, n + 1), "float32") / ops.cast(
         n, "float32"
     )
     x_levels = ops.broadcast_to(x_levels, ops.shape(x))
-    # At the union of both grids. Rounding may leave the last level of `y`
-    # short of 1, where the last point takes what is left.
-    levels = ops.concatenate([x_levels, ops.minimum(y_levels, 1.0)], axis=-1)
+    # At the union of both grids.
+    levels = ops.concatenate([x_levels, y_levels], axis=-1)
     merged = ops.argsort(levels, axis=-1)
     levels = ops.take_along_axis(levels, merged, axis=-1)
     mass = levels - ops.pad(levels, [[0, 0], [0, 0], [1, 0]])[..., :-1]
@@ -159,6 +160,7 @@ def quantile_means(values, n, weights=None):
         if n == m:
             return values
         index, share = _cells(n, m)
+        share = ops.convert_to_tensor(share)
         return ops.sum(ops.take(values, index, axis=-1) * share, axis=-1)
     if weights is None:
         weights = ops.ones_like(values)

@@ -8,7 +8,7 @@ from keras_drift import kernels
 from keras_drift.metrics import samples
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
-from keras_drift.ops import mean_similarity
+from keras_drift.ops import log_sum_exp
 
 
 def overlap(x, positives, kernel):
@@ -63,9 +63,14 @@ def overlap(x, positives, kernel):
     ]
     at_samples = Pairs(x, Cloud(positives))
     at_data = Pairs(positives, Cloud(positives, contains_samples=True))
-    return ops.divide_no_nan(
-        mean_similarity(at_samples, scores), mean_similarity(at_data, scores)
-    )
+    # In logarithms: in many dimensions both densities vanish in float32.
+    return ops.exp(_log_mean(at_samples, scores) - _log_mean(at_data, scores))
+
+
+def _log_mean(pairs, scores):
+    """Of `exp(score)` over all pairs and scores, but for a factor."""
+    over_points = [logs for logs, _ in log_sum_exp(pairs, scores)]
+    return ops.logsumexp(ops.stack(over_points)) - ops.log(pairs.total_weight())
 
 
 def _log_companion(kernel, width, distance):

@@ -21,12 +21,12 @@ def test_get_suggests_what_was_meant():
     with pytest.raises(
         ValueError,
         match=r"Unknown drift 'kernel_drit'. Did you mean 'kernel_drift'\? "
-        "Known drifts: .*kernel_drift",
+        "Known names: .*kernel_drift",
     ):
         drifts.get("kernel_drit")
 
 
 @pytest.mark.parametrize("value", [3, None, drifts.KernelDrift])
 def test_get_refuses_other_things(value):
-    with pytest.raises(TypeError, match=r"A drift is a `Drift`.*drift="):
+    with pytest.raises(TypeError, match=r"`drift` is a .*Drift`.*drift="):
         drifts.get(value)

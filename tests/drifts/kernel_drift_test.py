@@ -715,7 +715,7 @@ def test_normalization_is_one_of_four():
 def test_kernel_is_checked():
     with pytest.raises(ValueError, match=r"Unknown kernel 'laplace'.*laplacia"):
         KernelDrift("laplace")
-    with pytest.raises(TypeError, match=r"A kernel is a `Kernel`.*kernel=0.5"):
+    with pytest.raises(TypeError, match=r"`kernel` is a .*Kernel`.*kernel=0.5"):
         KernelDrift(0.5)
 
 

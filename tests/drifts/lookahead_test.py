@@ -130,7 +130,7 @@ def test_config_survives_json():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"drift": "mdm"}, ValueError, r"Did you mean 'mmd'\?"),
+        ({"drift": "mdm_drift"}, ValueError, r"Did you mean 'mmd_drift'\?"),
         ({"num_steps": -1}, ValueError, r"`num_steps`.*=-1"),
         ({"num_steps": 1.5}, TypeError, r"`num_steps`.*=1.5"),
         ({"step_size": 0.0}, ValueError, r"`step_size`.*=0.0"),

@@ -62,7 +62,7 @@ def test_anneals_all_that_have_a_bandwidth_and_keeps_their_ratios():
 
 
 def test_without_any_bandwidth_there_is_nothing_to_anneal():
-    drift = Sum(["energy_distance"])
+    drift = Sum(["energy_distance_drift"])
     assert drift.bandwidth is None
     assert drift.initial_bandwidth is None
     with pytest.raises(ValueError, match="`Sum` has no bandwidth"):
@@ -70,7 +70,7 @@ def test_without_any_bandwidth_there_is_nothing_to_anneal():
 
 
 def test_its_bandwidth_follows_a_schedule_and_is_saved(tmp_path):
-    drift = Sum(["kernel_drift", "energy_distance", "mmd"])
+    drift = Sum(["kernel_drift", "energy_distance_drift", "mmd_drift"])
     model = DriftModel(generators.MLP(2, hidden_dims=(8,)), drift, seed=0)
     model.compile("adam")
     schedule = schedules.ExponentialAnnealing(1.0, 0.5, rate=10.0)
@@ -96,20 +96,42 @@ def test_members_agree_on_who_repels():
     drift = Sum(members(self_interaction="independent"))
     assert drift.self_interaction == "independent"
     with pytest.raises(ValueError, match=r"one `self_interaction`.*'excluded'"):
-        Sum([*members(self_interaction="independent"), "mmd"])
+        Sum([*members(self_interaction="independent"), "mmd_drift"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         (([],), ValueError, r"at least one drift. Received: drifts=\[\]"),
-        (("mmd",), ValueError, r"at least one drift. Received: drifts='mmd'"),
-        ((["mdm"],), ValueError, r"Did you mean 'mmd'\?"),
-        ((["mmd"], [1, 2]), ValueError, r"one weight.*1 drifts, weights="),
-        ((["mmd"], [-1.0]), ValueError, r"`weights`.*=-1.0"),
-        ((["mmd"], ["a"]), TypeError, r"`weights`.*='a'"),
+        (
+            ("mmd_drift",),
+            ValueError,
+            r"at least one drift. Received: drifts='mmd_drift'",
+        ),
+        ((["mdm_drift"],), ValueError, r"Did you mean 'mmd_drift'\?"),
+        (
+            (["mmd_drift"], [1, 2]),
+            ValueError,
+            r"one weight.*1 drifts, weights=",
+        ),
+        ((["mmd_drift"], [-1.0]), ValueError, r"`weights`.*=-1.0"),
+        ((["mmd_drift"], ["a"]), TypeError, r"`weights`.*='a'"),
     ],
 )
 def test_bad_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
         Sum(*arguments)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda drift: Sum([drift, drift]), drifts.Lookahead]
+)
+def test_guidance_is_that_of_the_drifts_inside(wrap):
+    inside = drifts.KernelDrift(guidance="velocity")
+    drift = wrap(inside)
+    assert drift.guidance == "velocity"
+    assert contracts.copy_of(drift).guidance == "velocity"
+    with pytest.raises(ValueError, match="one `guidance`"):
+        Sum([inside, "kernel_drift"])
+    with pytest.raises(TypeError, match="unit_rms"):
+        Sum([inside], unit_rms=True)

@@ -31,5 +31,5 @@ def test_get_suggests_what_was_meant():
 
 @pytest.mark.parametrize("value", [3, None, energies.MMD])
 def test_get_refuses_other_things(value):
-    with pytest.raises(TypeError, match=r"A energy is a `Energy`.*energy="):
+    with pytest.raises(TypeError, match=r"`energy` is a .*Energy`.*energy="):
         energies.get(value)

@@ -121,7 +121,10 @@ def test_says_what_cannot_be_drawn(tmp_path):
 
 def test_refuses_wrong_arguments():
     with pytest.raises(TypeError, match="`drift` is a"):
-        ParticleFlow("kernel_drift")
+        ParticleFlow(3)
+    assert isinstance(ParticleFlow("kernel_drift").drift, drifts.KernelDrift)
+    with pytest.raises(TypeError, match=r"`schedule` gives.*schedule=0.5"):
+        ParticleFlow("kernel_drift", schedule=0.5)
     independent = drifts.KernelDrift(self_interaction="independent")
     with pytest.raises(ValueError, match="self_interaction='independent'"):
         ParticleFlow(independent)

@@ -495,11 +495,11 @@ def test_get_suggests_what_was_meant():
     with pytest.raises(
         ValueError,
         match=r"Unknown kernel 'laplace'. Did you mean 'laplacian'\? "
-        "Known kernels: gaussian, inverse_multiquadric, laplacian, matern, "
+        "Known names: gaussian, inverse_multiquadric, laplacian, matern, "
         "spherical_logarithmic, von_mises_fisher",
     ):
         kernels.get("laplace")
-    with pytest.raises(TypeError, match=r"A kernel is a `Kernel`.*kernel=3"):
+    with pytest.raises(TypeError, match=r"`kernel` is a .*Kernel`.*kernel=3"):
         kernels.get(3)
 
 

@@ -47,3 +47,19 @@ def test_an_integer_weight_counts_repetitions(counts):
 def test_groups_are_apart():
     whole = transport(X, Y)
     np.testing.assert_allclose(transport(X[:1], Y[:1]), whole[:1], rtol=1e-6)
+
+
+def test_an_absent_point_receives_no_mass_whatever_the_rounding():
+    rng = np.random.default_rng(19)
+    x = rng.normal(size=(1, 500, 1)).astype("float32")
+    y = np.append(rng.normal(size=37), 1e4).astype("float32")[None, :, None]
+    weights = np.append(rng.uniform(0.1, 1, 37), 0).astype("float32")[None]
+    found, expected = (
+        contracts.numpy(
+            sliced_transport(
+                ops.array(x), Cloud(ops.array(y[:, :m]), ops.array(w[:, :m]))
+            )
+        )
+        for m, w in ((38, weights), (37, weights))
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
