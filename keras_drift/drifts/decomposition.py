@@ -91,19 +91,19 @@ def decomposition(kernel, x, points):
     pulled = mean_pulls(
         pairs, kernel.scores(), kernel.scores(1.0, kernel.log_pull)
     )
-    means = mean_pulls(pairs, kernel.scores())
+    shifts = mean_pulls(pairs, kernel.scores())
     widths = ops.reshape(kernel.bandwidth, (-1,))
     parts = []
-    for k, ((near, pull, _), (mean, _, _)) in enumerate(
-        zip(pulled, means, strict=True)
+    for k, ((pulling, pull, _), (shift, *_)) in enumerate(
+        zip(pulled, shifts, strict=True)
     ):
         feels = pull > 0
         safe = ops.where(feels, pull, 1.0)
         square = ops.square(widths[k])
         part = (
             ops.where(feels, square / safe, 0.0),
-            (near - pull * x) / square,
-            mean - ops.where(feels, near / safe, x),
+            pulling / square,
+            shift - ops.where(feels, pulling / safe, 0.0),
         )
         parts.append([p[0] if len(shapes[0]) == 2 else p for p in part])
     if not kernel.initial_bandwidth.ndim:

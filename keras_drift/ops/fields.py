@@ -60,10 +60,8 @@ def conservative_field(
         for pairs in (positives, negatives)
     )
     return [
-        (near - here) - (attraction - repulsion) * positives.x
-        for (near, attraction, _), (here, repulsion, _) in zip(
-            towards, away, strict=True
-        )
+        attraction - repulsion
+        for (attraction, *_), (repulsion, *_) in zip(towards, away, strict=True)
     ]
 
 
@@ -113,12 +111,12 @@ def _affine_sums(pairs, scores, rows, columns, bias_correction):
     # means, they are found in the same pass.
     means = mean_pulls(pairs, scores, None, columns, bias_correction)
     sums = []
-    for (mean, _, log_mass), row in zip(means, rows, strict=True):
+    for (step, _, log_mass), row in zip(means, rows, strict=True):
         # Near nothing, both are infinite.
         empty = log_mass == float("-inf")
         mass = ops.exp(ops.where(empty, 0.0, log_mass + row))
         mass = ops.where(empty, 0.0, mass)
-        sums.append((mass[..., None] * mean, mass))
+        sums.append((mass[..., None] * (pairs.x + step), mass))
     return sums
 
 
@@ -195,12 +193,8 @@ def _means_near(scores, pairs, bias_correction):
     if not bias_correction:
         means = _means_by_attention(scores, pairs)
         return means or [means for means, _ in _near(scores, pairs)]
-    return [
-        _unless_empty(means, log_mass, pairs)
-        for means, _, log_mass in mean_pulls(
-            pairs, scores, bias_correction=True
-        )
-    ]
+    steps = mean_pulls(pairs, scores, bias_correction=True)
+    return [pairs.x + step for step, *_ in steps]
 
 
 def _means_by_attention(scores, pairs):

@@ -212,7 +212,7 @@ def barycentres(pairs, scores, column_logs=None):
 def mean_pulls(
     pairs, scores, pulls=None, column_logs=None, bias_correction=False
 ):
-    """Means of `exp(pull) * point` and of `exp(pull)`, sample by sample.
+    """Means of `exp(pull) * (point - sample)` and of `exp(pull)`.
 
     A mean under the weights `exp(score + column_log)` is a ratio of two sums
     over the same few points, which biases it by `-sum_j a_j^2 (u_j - mean)` to
@@ -235,7 +235,7 @@ def mean_pulls(
             Defaults to `False`.
 
     Returns:
-        For each score `(points, pull, log_mass)`, `(groups, n, d)`,
+        For each score `(steps, pull, log_mass)`, `(groups, n, d)`,
         `(groups, n, 1)` and `(groups, n)`. Means of nothing are 0, with a
         log-mass of minus infinity.
     """
@@ -260,7 +260,7 @@ def mean_pulls(
             powers = (weights, _squared_shares(weights, block))
             pull = None if pulls is None else ops.exp(pulls[k](block.costs))
             orders = tuple(
-                _add_pulls(sums, factor, power, pull, block.points)
+                _add_pulls(sums, factor, power, pull, block)
                 for sums, factor, power in zip(
                     orders, (shrink, shrink * shrink), powers, strict=False
                 )
@@ -269,7 +269,7 @@ def mean_pulls(
         return tuple(new_rows), columns
 
     columns = tuple(_absent_if_infinite(logs) for logs in column_logs or ())
-    rows, _ = pairs.fold(function, start, _nothing, (), columns)
+    rows, _ = pairs.fold(function, start, _nothing, (pairs.x,), columns)
     return [
         (*_means(*orders), _log(top, orders[0][0])[..., 0])
         for top, orders in rows
@@ -283,26 +283,26 @@ def _squared_shares(weights, block):
     return squares / ops.maximum(block.weights, 1.0)
 
 
-def _add_pulls(sums, shrink, weights, pull, points):
+def _add_pulls(sums, shrink, weights, pull, block):
     mass, pulled_mass, pulled = sums
     pulling = weights if pull is None else weights * pull
     return (
         mass * shrink + ops.sum(weights, axis=-1, keepdims=True),
         pulled_mass * shrink + ops.sum(pulling, axis=-1, keepdims=True),
-        pulled * shrink + backend.matmul(pulling, points),
+        pulled * shrink + _pulls(pulling, block, block.rows[0]),
     )
 
 
 def _means(first, second=None):
-    """Of the points and of the pull; of nothing, zeros."""
+    """Of the steps and of the pull; of nothing, zeros."""
     mass, *sums = first
     mass = ops.where(mass > 0, mass, 1.0)
-    pull, points = (each / mass for each in sums)
+    pull, steps = (each / mass for each in sums)
     if second is None:
-        return points, pull
-    squares, pull_2, points_2 = (each / (mass * mass) for each in second)
+        return steps, pull
+    squares, pull_2, steps_2 = (each / (mass * mass) for each in second)
     return (
-        points + (points_2 - squares * points),
+        steps + (steps_2 - squares * steps),
         pull + (pull_2 - squares * pull),
     )
 

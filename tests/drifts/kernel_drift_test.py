@@ -782,3 +782,19 @@ def test_gradients_through_the_field(normalization, block_size):
     assert np.sum(found * direction) == pytest.approx(
         (ends[1] - ends[0]) / 2e-2, rel=2e-2
     )
+
+
+def test_a_unit_force_keeps_its_direction_however_near_the_neighbour():
+    """Laplacian scores are unit vectors; far from the origin they stay so."""
+    x = np.array([[10.0, 10.0], [-10.0, -10.0]])
+    near = x + 2.0**-12 * np.array([0.6, 0.8])
+    drift = KernelDrift(
+        kernels.Laplacian(1.0), "score", self_interaction="independent"
+    )
+    far = np.full((1, 2), 1e6)  # feels like nothing, in the same direction
+    found = contracts.numpy(drift(x, near, far))
+    there = far - x
+    there /= np.linalg.norm(there, axis=1, keepdims=True)
+    steps = (near.astype("float32") - x.astype("float32")).astype("float64")
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, steps - there, atol=2e-3)

@@ -181,7 +181,7 @@ def test_mean_pulls_are_weighted_means(case, block_size, corrected):
             case.pairs(block_size), SCORES, SCORES[::-1], [*logs], corrected
         )
     )()
-    for k, (points, pull, log_mass) in enumerate(found):
+    for k, (steps, pull, log_mass) in enumerate(found):
         costs = case.costs
         similar = np.exp(SCORES[k](costs) + logs[k][:, None, :])
         weights = case.counts * similar
@@ -196,8 +196,10 @@ def test_mean_pulls_are_weighted_means(case, block_size, corrected):
             assert np.all(shares >= 0)
             close(shares.sum(axis=2), np.ones(mass.shape[:2]))
         pulling = shares * np.exp(SCORES[1 - k](costs))
-        close(points, pulling @ case.points, rtol=1e-4, atol=1e-5)
-        close(pull, pulling.sum(axis=2, keepdims=True), rtol=1e-4)
+        strength = pulling.sum(axis=2, keepdims=True)
+        expected = pulling @ case.points - strength * case.x
+        close(steps, expected, rtol=1e-4, atol=1e-5)
+        close(pull, strength, rtol=1e-4)
         close(log_mass, np.log(mass[..., 0]), rtol=1e-4, atol=1e-5)
 
 
