@@ -34,7 +34,8 @@ class Sum(Drift):
         The velocity of each sample, shaped like `x`, float32. The unit of the
         `Field` is that of the first drift, its norms are those of all drifts
         one after another, without the weights. A schedule sets the largest of
-        all bandwidths; the others keep their ratio to it.
+        all bandwidths; the others keep their ratio to it, whatever their units
+        are: the `epsilon` of a squared cost is no length.
 
     Example:
 

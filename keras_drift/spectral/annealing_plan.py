@@ -96,6 +96,8 @@ def plan_annealing(
     Between them shrink by 17.2% a step: each of these modes then falls to 1%
     or less of its error.
     Steps: 29. Each doubling of k_max adds 4.
+    For a Gaussian kernel and samples that follow in full at step_size=1;
+    a generator lags, so plan it with a smaller one.
     >>> plan.num_steps
     29
 
@@ -110,7 +112,8 @@ def plan_annealing(
         dim = data.shape[1] if dim is None else dim
     dim = checks.positive_integer("dim", 1 if dim is None else dim)
     k_min, k_max, origin = _range(data, k_min, k_max, seed)
-    wide, narrow, caught = _balance(kernels.get(kernel), dim, k_max / k_min)
+    kernel = kernels.get(kernel)
+    wide, narrow, caught = _balance(kernel, dim, k_max / k_min)
     initial, final = wide / k_min, narrow / k_max
     rate = step_size * caught / needed
     schedule = ExponentialAnnealing(initial, final, rate)
@@ -127,7 +130,10 @@ def plan_annealing(
         f"of these modes then falls to {100 * tolerance:.3g}%\nor less of "
         "its error.\n"
         f"Steps: {num_steps}. Each doubling of k_max adds "
-        f"{math.log(2) / rate:.0f}."
+        f"{math.log(2) / rate:.0f}.\n"
+        f"For a {type(kernel).__name__} kernel and samples that follow in full "
+        f"at step_size={step_size:g};\na generator lags, so plan it with a "
+        "smaller one."
     )
     if verbose:
         print(explanation)
@@ -135,10 +141,21 @@ def plan_annealing(
 
 
 def _samples(data):
-    data = np.asarray(data, "float64")
-    if data.ndim < 2 or len(data) < 2 or not np.all(np.isfinite(data)):
+    try:
+        data = np.asarray(data, "float64")
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "`data` is one array of samples `(n, ...)`. "
+            f"Received: data={type(data).__name__}"
+        ) from error
+    if not np.all(np.isfinite(data)):
         raise ValueError(
-            "`data` are finite samples `(n, ...)`, at least two. Give samples "
+            "`data` must be finite. Received: data with "
+            f"{np.sum(~np.isfinite(data))} numbers that are not"
+        )
+    if data.ndim < 2 or len(data) < 2:
+        raise ValueError(
+            "`data` are samples `(n, ...)`, at least two. Give samples "
             "that are single numbers an axis of their own: `data[:, None]`. "
             f"Received: data.shape={data.shape}"
         )
