@@ -104,7 +104,7 @@ def draw_row(axes, toy, with_it, without_it):
 
 
 def main():
-    args = common.parser(__doc__.splitlines()[0], steps=6000).parse_args()
+    args = common.parser(__doc__.splitlines()[0], steps=10000).parse_args()
     figure, axes = plt.subplots(
         len(TOYS), 4, figsize=(16, 7), layout="constrained"
     )
