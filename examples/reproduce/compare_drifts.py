@@ -42,7 +42,8 @@ def kernel_drift(**options):
     return drifts.KernelDrift(kernels.Laplacian(WIDE), **options)
 
 
-# A name, how to make it, and whether its bandwidth is annealed.
+# A name, how to make it, and whether its bandwidth is annealed. Some tell the
+# size of a step: energies whose pull fades near the data take longer ones.
 OPERATORS = {
     "kernel": (kernel_drift, True),
     "kernel_gaussian": (
@@ -59,8 +60,11 @@ OPERATORS = {
     "kernel_score": (lambda: kernel_drift(normalization="score"), True),
     "kernel_corrected": (lambda: kernel_drift(bias_correction=True), True),
     "sinkhorn": (lambda: drifts.SinkhornDrift(0.05), False),
-    "sliced_wasserstein": (drifts.SlicedWassersteinDrift, False),
-    "energy_distance": (drifts.EnergyDistanceDrift, False),
+    "sliced_wasserstein": (
+        lambda: drifts.SlicedWassersteinDrift(self_interaction="independent"),
+        False,
+    ),
+    "energy_distance": (drifts.EnergyDistanceDrift, False, 3.0),
     "mmd": (
         lambda: drifts.MMDDrift(kernels.Laplacian([0.3, 1.0, 3.0])),
         False,
@@ -85,8 +89,9 @@ OPERATORS = {
     ),
     "lookahead": (lambda: drifts.Lookahead(kernel_drift()), True),
     "variational": (
-        lambda: drifts.VariationalDrift(energies.SlicedWasserstein()),
+        lambda: drifts.VariationalDrift(energies.MMD("negative_distance")),
         False,
+        3.0,
     ),
 }
 
@@ -94,7 +99,7 @@ OPERATORS = {
 def learn(name, toy, args):
     """Trains on a toy; returns samples and what was measured."""
     keras.utils.set_random_seed(args.seed)
-    make, annealed = OPERATORS[name]
+    make, annealed, *step_size = OPERATORS[name]
     callbacks = []
     if annealed:
         schedule = kd.schedules.ExponentialAnnealing(
@@ -112,6 +117,7 @@ def learn(name, toy, args):
         averaged=True,
         seed=args.seed,
         callbacks=[*callbacks, clock],
+        step_size=step_size[0] if step_size else 1.0,
     )
     samples = model.generate(NUM_SAMPLES, seed=0, batch_size=2048)
     return samples, {
