@@ -196,7 +196,7 @@ contestants = {
         60,
     ),
     "Sum (energy, Laplacian)": (
-        drifts.Sum(["energy_distance", drifts.KernelDrift(laplacian)]),
+        drifts.Sum(["energy_distance_drift", drifts.KernelDrift(laplacian)]),
         0.4,
         60,
     ),
