@@ -25,11 +25,8 @@ at `x`. It can be differentiated itself where that of `x` is wanted.
 `jit(function, variables)` is a function of arrays, compiled where the backend
 compiles, without gradients; it reads the variables anew in every call.
 
-`distances`, `dual_field` and `attention` are faster than what `keras_drift.ops`
-does without them, or `None` where a backend has nothing faster. The last one
-is the mean of points `(groups, m, d)` under the softmax of
-`queries . points + biases`, for queries `(groups, n, d)` and biases
-`(groups, m)`, in memory linear in n and m.
+`distances` and `dual_field` are faster than their forms in
+`keras_drift.ops`, or `None` where a backend has nothing faster.
 """
 
 import keras
@@ -41,7 +38,6 @@ elif keras.backend.backend() == "torch":
 else:
     from keras_drift.backend import tensorflow as _backend
 
-attention = getattr(_backend, "attention", None)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 compiled = _backend.compiled

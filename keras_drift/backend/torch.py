@@ -11,7 +11,6 @@ from keras_drift.backend.in_place import sync
 _LOWEST = -1e30
 
 __all__ = [
-    "attention",
     "compiled",
     "distances",
     "dual_field",
@@ -115,17 +114,6 @@ def distances(x, y, exact):
     else:
         squares = torch.baddbmm(y_squares, x, y.mT, alpha=-2).add_(x_squares)
     return squares.clamp_min_(0.0).sqrt_()
-
-
-def attention(queries, points, biases):
-    """Softmax-weighted means of the points, see `keras_drift.backend`."""
-    # The bias is one coordinate more, which every query weighs by one.
-    queries = torch.cat([queries, torch.ones_like(queries[..., :1])], dim=-1)
-    keys = torch.cat([points, biases[..., None]], dim=-1)
-    means = torch.nn.functional.scaled_dot_product_attention(
-        queries[:, None], keys[:, None], points[:, None], scale=1.0
-    )
-    return means[:, 0]
 
 
 def dual_field(scores, positives, negatives):

@@ -137,8 +137,6 @@ class Drift(Annealable, keras.layers.Layer):
         """
         return pairwise_distances(x, y, centred=True)
 
-    cost.is_distance = True
-
     def velocities(self, x, positives, negatives, unit):
         """The raw velocity of each sample, for each bandwidth.
 

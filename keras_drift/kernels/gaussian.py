@@ -5,7 +5,6 @@ import numpy as np
 from keras import ops
 
 from keras_drift.kernels.kernel import Kernel
-from keras_drift.ops import GaussianScore
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -42,11 +41,6 @@ class Gaussian(Kernel):
 
     - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
     """
-
-    def scores(self, unit=1.0, function=None):
-        if function is not None:
-            return super().scores(unit, function)
-        return [GaussianScore(1.0 / width) for width in self.widths(unit)]
 
     def log_value(self, radius):
         return -0.5 * radius * radius

@@ -15,7 +15,6 @@ from keras_drift.ops.fields import pull_field
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.gaussian_nodes import gaussian_nodes
-from keras_drift.ops.gaussian_score import GaussianScore
 from keras_drift.ops.moments import covariance_factor
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
@@ -43,7 +42,6 @@ from keras_drift.ops.sliced import sliced_transport
 __all__ = [
     "Block",
     "Cloud",
-    "GaussianScore",
     "Pairs",
     "SinkhornPlan",
     "barycentres",

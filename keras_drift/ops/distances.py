@@ -49,10 +49,6 @@ def pairwise_distances(x, y, centred=False):
     return ops.where(coincident, 0.0, roots)
 
 
-# What is made for distances knows them by this mark.
-pairwise_distances.is_distance = True
-
-
 def squared_distances(x, y, centred=False):
     """Squares of `pairwise_distances`, with the same arguments."""
     few = x.shape[-1] <= FEW_COORDINATES

@@ -9,9 +9,6 @@ corrected as `keras_drift.ops.mean_pulls` says.
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.ops.cloud import safe_log
-from keras_drift.ops.distances import FEW_COORDINATES
-from keras_drift.ops.gaussian_score import GaussianScore
 from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
@@ -191,47 +188,9 @@ def ratio_field(log_weight, scores, positives, negatives):
 
 def _means_near(scores, pairs, bias_correction):
     if not bias_correction:
-        means = _means_by_attention(scores, pairs)
-        return means or [means for means, _ in _near(scores, pairs)]
+        return [means for means, _ in _near(scores, pairs)]
     steps = mean_pulls(pairs, scores, bias_correction=True)
     return [pairs.x + step for step, *_ in steps]
-
-
-def _means_by_attention(scores, pairs):
-    """Means of the points near each sample, or `None` where blocks do better.
-
-    The fused kernel cannot leave a sample out, keeps no digits that a product
-    of coordinates loses, and gains nothing where all pairs fit into a block. On
-    accelerators it is not there for all shapes; without it, all pairs would be
-    in memory at once.
-    """
-    if (
-        backend.attention is None
-        or backend.has_accelerator()
-        or pairs.is_whole
-        or pairs.cloud.contains_samples
-        or pairs.x.shape[-1] <= FEW_COORDINATES
-        or not getattr(pairs.cost, "is_distance", False)
-        or not all(isinstance(score, GaussianScore) for score in scores)
-    ):
-        return None
-    weights = pairs.cloud.dense_weights()
-    squares = -0.5 * ops.sum(ops.square(pairs.points), axis=-1)
-    empty = ops.sum(weights, axis=-1)[:, None, None] == 0
-    return [
-        ops.where(
-            empty,
-            pairs.x,
-            backend.attention(
-                pairs.x * ops.square(score.rate),
-                pairs.points,
-                ops.maximum(
-                    squares * ops.square(score.rate) + safe_log(weights), -1e30
-                ),
-            ),
-        )
-        for score in scores
-    ]
 
 
 def _near(scores, pairs):
@@ -239,14 +198,9 @@ def _near(scores, pairs):
     log_weights = ops.log(ops.maximum(pairs.weight_sums(), 1e-30))
     return [
         (
-            _unless_empty(means, log_mass, pairs),
+            ops.where(log_mass[..., None] == float("-inf"), pairs.x, means),
             # Finite, so that the ratio of two nothings is a number.
             ops.maximum(log_mass, -1e30) - log_weights,
         )
         for means, log_mass in barycentres(pairs, scores)
     ]
-
-
-def _unless_empty(means, log_mass, pairs):
-    """The means, or the sample itself for a mean of nothing."""
-    return ops.where(log_mass[..., None] == float("-inf"), pairs.x, means)

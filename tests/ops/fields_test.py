@@ -3,8 +3,6 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift import backend as drift_backend
-from keras_drift.kernels import Gaussian
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
 from keras_drift.ops import conservative_field
@@ -140,33 +138,3 @@ def test_a_kernel_may_end_somewhere(block_size):
         velocity = contracts.numpy(velocity)
         assert velocity[0, 0, 0] > 0
         assert velocity[0, 1, 0] == 0
-
-
-@pytest.mark.skipif(drift_backend.attention is None, reason="no fused kernel")
-@pytest.mark.parametrize("width", [0.3, 2.0])
-def test_attention_is_the_plain_path(monkeypatch, width):
-    """With weights, absent points, and a group where all are absent."""
-    rng = np.random.default_rng(0)
-    x, y, z = (rng.normal(size=(3, n, 12)).astype("float32") for n in (9, 8, 7))
-    weights = rng.choice([0.0, 0.5, 2.0], size=(3, 8)).astype("float32")
-    weights[1] = 0
-    x, y, z, weights = (ops.convert_to_tensor(v) for v in (x, y, z, weights))
-    scores = Gaussian([width, 2 * width]).scores()
-
-    def field():
-        pairs = [
-            Pairs(x, cloud, block_size=4)
-            for cloud in (Cloud(y, weights), Cloud(z))
-        ]
-        return [contracts.numpy(v) for v in row_field(scores, *pairs)]
-
-    calls = []
-    attention = drift_backend.attention
-    monkeypatch.setattr(
-        drift_backend, "attention", lambda *a: calls.append(1) or attention(*a)
-    )
-    fused = field()
-    assert len(calls) == 4
-    monkeypatch.setattr(drift_backend, "attention", None)
-    for found, expected in zip(fused, field(), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
