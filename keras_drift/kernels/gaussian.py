@@ -2,13 +2,12 @@
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_drift.kernels.kernel import Kernel
+from keras_drift.kernels.gaussian_profile import GaussianProfile
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class Gaussian(Kernel):
+class Gaussian(GaussianProfile):
     """Similarity that falls like a bell curve: `exp(-r**2 / 2)`.
 
     The kernel of the theory: its drift is exactly the difference of the scores
@@ -41,21 +40,6 @@ class Gaussian(Kernel):
 
     - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
     """
-
-    def log_value(self, radius):
-        return -0.5 * radius * radius
-
-    def log_slope(self, radius):
-        return self.log_value(radius)
-
-    def log_pull(self, radius):
-        return ops.zeros_like(radius)
-
-    def log_companion_pull(self, radius):
-        return ops.zeros_like(radius)
-
-    def log_companion(self, radius):
-        return self.log_value(radius)
 
     def spectrum(self, frequency, dim):
         squared = np.square(np.asarray(frequency, "float64"))

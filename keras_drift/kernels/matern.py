@@ -10,10 +10,6 @@ from keras_drift import checks
 from keras_drift.kernels.kernel import Kernel
 from keras_drift.ops import log_distance
 
-# Points nearer than so many bandwidths are in one place; beyond eight
-# dimensions, rounding keeps them from a distance of zero.
-_COINCIDENT = 1e-12
-
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Matern(Kernel):

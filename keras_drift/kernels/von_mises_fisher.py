@@ -1,13 +1,12 @@
 """The von Mises-Fisher kernel."""
 
 import keras
-from keras import ops
 
-from keras_drift.kernels.kernel import Kernel
+from keras_drift.kernels.gaussian_profile import GaussianProfile
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class VonMisesFisher(Kernel):
+class VonMisesFisher(GaussianProfile):
     """Similarity of directions: `exp((cos(angle) - 1) / bandwidth**2)`.
 
     The Gaussian kernel on the unit sphere. Choose it for features whose length
@@ -46,18 +45,3 @@ class VonMisesFisher(Kernel):
 
     def __init__(self, bandwidth=0.5, **kwargs):
         super().__init__(bandwidth, **kwargs)
-
-    def log_value(self, radius):
-        return -0.5 * radius * radius
-
-    def log_slope(self, radius):
-        return self.log_value(radius)
-
-    def log_pull(self, radius):
-        return ops.zeros_like(radius)
-
-    def log_companion_pull(self, radius):
-        return ops.zeros_like(radius)
-
-    def log_companion(self, radius):
-        return self.log_value(radius)

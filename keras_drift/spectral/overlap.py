@@ -1,7 +1,5 @@
 """The share of the samples that is where the data are."""
 
-import functools
-
 from keras import ops
 
 from keras_drift import kernels
@@ -56,11 +54,7 @@ def overlap(x, positives, kernel):
     # Around the origin float32 is most exact.
     origin = ops.mean(positives, axis=0)
     x, positives = (x - origin)[None], (positives - origin)[None]
-    widths = ops.reshape(kernel.bandwidth, (-1,))
-    scores = [
-        functools.partial(_log_companion, kernel, widths[k])
-        for k in range(kernel.num_bandwidths)
-    ]
+    scores = kernel.scores(1.0, kernel.log_companion)
     at_samples = Pairs(x, Cloud(positives))
     at_data = Pairs(positives, Cloud(positives, contains_samples=True))
     # In logarithms: in many dimensions both densities vanish in float32.
@@ -71,7 +65,3 @@ def _log_mean(pairs, scores):
     """Of `exp(score)` over all pairs and scores, but for a factor."""
     over_points = [logs for logs, _ in log_sum_exp(pairs, scores)]
     return ops.logsumexp(ops.stack(over_points)) - ops.log(pairs.total_weight())
-
-
-def _log_companion(kernel, width, distance):
-    return kernel.log_companion(distance / width)
