@@ -92,7 +92,12 @@ class Pairs:
         self._cuts = tuple(map(_Cut, shape, sizes))
         # Several folds share them; where they are not used, they are not
         # computed in compiled code.
-        self._costs = cost(x, self.points) if self.is_whole else None
+        self._costs = self._absent_pairs = None
+        if self.is_whole:
+            self._costs = cost(x, self.points)
+            self._absent_pairs = self._absent(
+                0, ops.shape(x)[1], 0, ops.shape(self.points)[1]
+            )
 
     @property
     def points(self):
@@ -141,9 +146,17 @@ class Pairs:
         Returns:
             The last `(row_state, column_state)` of all samples and points.
         """
-        by_group, by_row, by_column = self._cuts
         rows = (self.x, *rows)
         columns = self._with_points(columns)
+        if self.is_whole:
+            groups, height, _ = ops.shape(self.x)
+            width = ops.shape(self.points)[1]
+            return function(
+                row_start(groups, height),
+                column_start(groups, width),
+                self._block(0, rows, 0, columns),
+            )
+        by_group, by_row, by_column = self._cuts
 
         def over_groups(_, parts):
             rows, columns = parts
@@ -198,16 +211,22 @@ class Pairs:
         weights = None
         if self.cloud.weights is not None:
             weights = ops.swapaxes(columns.pop(), -1, -2)
-        costs = self._costs if self.is_whole else self.cost(x, points)
-        absent = self._absent(
-            row_turn, ops.shape(x)[-2], column_turn, ops.shape(points)[-2]
-        )
+        costs, absent = self._costs, self._absent_pairs
+        if not self.is_whole:
+            costs = self.cost(x, points)
+            absent = self._absent(
+                row_turn, ops.shape(x)[-2], column_turn, ops.shape(points)[-2]
+            )
         return Block(
             costs, points, weights, absent, tuple(rows), tuple(columns)
         )
 
     def _absent(self, row_turn, height, column_turn, width):
         """Self-pairs, and what fills up the last blocks."""
+        if not self.cloud.contains_samples and not any(
+            cut.padding for cut in self._cuts
+        ):
+            return None
         _, by_row, by_column = self._cuts
         i = row_turn * height + ops.arange(height)[:, None]
         j = column_turn * width + ops.arange(width)[None, :]
