@@ -9,12 +9,12 @@ corrected as `keras_drift.ops.mean_pulls` says.
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.ops.reductions import barycentres
+from keras_drift.ops.means import barycentres
+from keras_drift.ops.means import mean_displacements
+from keras_drift.ops.means import mean_pulls
+from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
-from keras_drift.ops.reductions import mean_displacements
-from keras_drift.ops.reductions import mean_pulls
-from keras_drift.ops.reductions import weighted_sums
 
 
 def row_field(scores, positives, negatives, bias_correction=False):

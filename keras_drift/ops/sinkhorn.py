@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.ops.means import barycentres
 from keras_drift.ops.pairs import Pairs
-from keras_drift.ops.reductions import barycentres
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sums
 

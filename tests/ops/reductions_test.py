@@ -111,7 +111,7 @@ def test_mean_similarity(case, block_size):
     ("block_size", "few"), [*((size, 8) for size in BLOCK_SIZES), ((3, 4), 0)]
 )
 def test_mean_displacements(monkeypatch, case, block_size, few):
-    monkeypatch.setattr("keras_drift.ops.reductions.FEW_COORDINATES", few)
+    monkeypatch.setattr("keras_drift.ops.means.FEW_COORDINATES", few)
     found = contracts.in_one_program(
         lambda: mean_displacements(case.pairs(block_size), SCORES)
     )()
