@@ -103,8 +103,8 @@ width = 0.3
 candidates = [
     kernels.Gaussian(bandwidth=width),
     kernels.Laplacian(bandwidth=width),
-    kernels.Matern(nu=1.5, bandwidth=width),
-    kernels.InverseMultiquadric(exponent=1.5, bandwidth=width),
+    kernels.Matern(width, nu=1.5),
+    kernels.InverseMultiquadric(width, exponent=1.5),
 ]
 # A wave once around the ring of the toy below has 0.67 radians per unit of
 # length; half a wave as wide as one of its modes, 0.2, has 15.
@@ -125,10 +125,10 @@ plt.close(figure)
 # At one bandwidth the Gaussian is the quickest at its favourite frequency and
 # blind above it. The inverse multiquadric, whose tail is the heaviest, is the
 # quickest with the longest waves of the picture. The Laplacian falls slowest at
-# the fine end and wins there; `Matern(1.5)`, smoother, lies between it and the
-# Gaussian. No kernel is good everywhere, since one bandwidth is one scale. Two
-# ways out of this trade are several bandwidths at once (`Laplacian([0.1, 0.4,
-# 1.6])`) and one that shrinks, which is the subject of
+# the fine end and wins there; `Matern(nu=1.5)`, smoother, lies between it and
+# the Gaussian. No kernel is good everywhere, since one bandwidth is one scale.
+# Two ways out of this trade are several bandwidths at once (`Laplacian([0.1,
+# 0.4, 1.6])`) and one that shrinks, which is the subject of
 # `guides/annealing_the_bandwidth.py`.
 
 # %% [markdown]

@@ -1,6 +1,26 @@
 """What has a bandwidth that a schedule may change."""
 
+import numpy as np
 from keras import ops
+
+
+def bandwidth_weight(layer, name, value):
+    """A weight of a layer that schedules change and training does not.
+
+    Args:
+        layer: the Keras layer that owns it.
+        name: string.
+        value: float, or a sequence of them, to start from.
+    """
+    value = np.asarray(value, "float32")
+    return layer.add_weight(
+        name=name,
+        shape=value.shape,
+        initializer=lambda shape, dtype=None: ops.convert_to_tensor(
+            value, dtype
+        ),
+        trainable=False,
+    )
 
 
 class Annealable:

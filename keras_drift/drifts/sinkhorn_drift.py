@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.annealable import bandwidth_weight
 from keras_drift.drifts.drift import Drift
 from keras_drift.ops import half_squared_distances
 from keras_drift.ops import mean_cost
@@ -123,15 +124,7 @@ class SinkhornDrift(Drift):
         self._config_epsilon = checks.positive_numbers(
             "epsilon", epsilon, "is a cost"
         )
-        value = self.initial_bandwidth
-        self.epsilon = self.add_weight(
-            name="epsilon",
-            shape=value.shape,
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
-                value, dtype
-            ),
-            trainable=False,
-        )
+        self.epsilon = bandwidth_weight(self, "epsilon", epsilon)
 
     @property
     def bandwidth(self):

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.annealable import bandwidth_weight
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
@@ -69,12 +70,7 @@ class SinkhornDivergence(Energy):
         self._config_epsilon = checks.positive_number("epsilon", epsilon)
         self.cost = checks.choice("cost", cost, tuple(_COSTS))
         self.num_steps = checks.positive_integer("num_steps", num_steps)
-        self.epsilon = self.add_weight(
-            name="epsilon",
-            shape=(),
-            initializer=keras.initializers.Constant(epsilon),
-            trainable=False,
-        )
+        self.epsilon = bandwidth_weight(self, "epsilon", epsilon)
 
     @property
     def bandwidth(self):

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.annealable import bandwidth_weight
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
@@ -79,12 +80,7 @@ class SmoothedFDivergence(Energy):
         self._config_bandwidth = checks.positive_number("bandwidth", bandwidth)
         self.num_nodes = checks.positive_integer("num_nodes", num_nodes)
         self.seed = seed
-        self._bandwidth = self.add_weight(
-            name="bandwidth",
-            shape=(),
-            initializer=keras.initializers.Constant(bandwidth),
-            trainable=False,
-        )
+        self._bandwidth = bandwidth_weight(self, "bandwidth", bandwidth)
 
     @property
     def bandwidth(self):

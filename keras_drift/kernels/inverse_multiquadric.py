@@ -19,13 +19,13 @@ class InverseMultiquadric(Kernel):
     data and no single bandwidth fits.
 
     Args:
+        bandwidth: float > 0, or a sequence of them, in the units of the inputs.
+            Defaults to `1.0`.
         exponent: float > 0. The classical inverse multiquadric `1/sqrt(1+r**2)`
             is `0.5`; its tail is so heavy that neither its companion kernel
             (which needs `exponent > 1`) nor its integral over space (which
             needs `exponent > dim / 2`) is finite. Defaults to `1.5`, where both
             are, up to two dimensions.
-        bandwidth: float > 0, or a sequence of them, in the units of the inputs.
-            Defaults to `1.0`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -45,7 +45,7 @@ class InverseMultiquadric(Kernel):
     0.5
     """
 
-    def __init__(self, exponent=1.5, bandwidth=1.0, **kwargs):
+    def __init__(self, bandwidth=1.0, exponent=1.5, **kwargs):
         super().__init__(bandwidth, **kwargs)
         self.exponent = checks.positive_number("exponent", exponent)
 

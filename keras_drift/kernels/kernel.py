@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.annealable import bandwidth_weight
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import unit_vectors
 
@@ -52,14 +53,8 @@ class Kernel(keras.layers.Layer):
         self._config_bandwidth = checks.positive_numbers(
             "bandwidth", bandwidth, "is a distance"
         )
-        value = np.asarray(self._config_bandwidth, "float32")
-        self.bandwidth = self.add_weight(
-            name="bandwidth",
-            shape=value.shape,
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
-                value, dtype
-            ),
-            trainable=False,
+        self.bandwidth = bandwidth_weight(
+            self, "bandwidth", self._config_bandwidth
         )
         self.built = True
 

@@ -42,7 +42,7 @@ class Laplacian(Matern):
     """
 
     def __init__(self, bandwidth=1.0, **kwargs):
-        super().__init__(nu=0.5, bandwidth=bandwidth, **kwargs)
+        super().__init__(bandwidth, nu=0.5, **kwargs)
 
     def _log_value_at(self, rate, distance):
         return distance * -rate  # one pass over the pairs, not two

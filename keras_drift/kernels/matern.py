@@ -24,10 +24,10 @@ class Matern(Kernel):
     `bandwidth = length_scale / sqrt(2 nu)`.
 
     Args:
-        nu: smoothness, a half-integer: `0.5` (the Laplacian), `1.5`, `2.5`, ...
-            Defaults to `1.5`.
         bandwidth: float > 0, or a sequence of them, in the units of the inputs.
             Defaults to `1.0`.
+        nu: smoothness, a half-integer: `0.5` (the Laplacian), `1.5`, `2.5`, ...
+            Defaults to `1.5`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -41,7 +41,7 @@ class Matern(Kernel):
     Example:
 
     >>> from keras_drift import kernels
-    >>> kernel = kernels.Matern(nu=1.5, bandwidth=5.0)
+    >>> kernel = kernels.Matern(bandwidth=5.0, nu=1.5)
     >>> x, y = np.zeros((1, 2)), np.array([[3.0, 4.0]])  # 5 apart
     >>> round(float(kernel(x, y)[0, 0]), 4)  # log(2) - 1
     -0.3069
@@ -51,7 +51,7 @@ class Matern(Kernel):
     - [Lee and Chun, 2026](https://arxiv.org/abs/2604.24196)
     """
 
-    def __init__(self, nu=1.5, bandwidth=1.0, **kwargs):
+    def __init__(self, bandwidth=1.0, nu=1.5, **kwargs):
         super().__init__(bandwidth, **kwargs)
         known = (0.5, 1.5, 2.5, 3.5, 4.5)
         if not checks.is_number(nu) or nu not in known:

@@ -71,7 +71,7 @@ def test_a_laplacian_is_preconditioned_by_a_harmonic_mean(clouds):
 
 def test_the_score_field_is_a_difference_of_its_scores(clouds):
     x, points = (cloud[0] for cloud in clouds)
-    kernel = kernels.Matern(1.5, 0.6)
+    kernel = kernels.Matern(0.6, nu=1.5)
     near, here = (parts(kernel, x, c)[1] for c in (points, points[::-1] + 1))
     velocity = KernelDrift(kernel, "score")(x, points, points + 1)
     np.testing.assert_allclose(

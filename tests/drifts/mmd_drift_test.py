@@ -98,9 +98,9 @@ def test_exclusion_makes_the_repulsion_that_of_the_others(clouds):
     ("kernel", "gain"),
     [
         (kernels.Gaussian(1e4), 1),
-        (kernels.Matern(1.5, 1e6), 1),
-        (kernels.Matern(3.5, 1e4), 1 / 5),
-        (kernels.InverseMultiquadric(1.5, 1e4), 3),
+        (kernels.Matern(1e6, nu=1.5), 1),
+        (kernels.Matern(1e4, nu=3.5), 1 / 5),
+        (kernels.InverseMultiquadric(1e4, exponent=1.5), 3),
     ],
 )
 def test_a_wide_kernel_takes_its_share_of_a_step_to_the_mean(
@@ -139,7 +139,7 @@ def test_a_pair_around_one_positive_settles_at_log_two():
     # Papers, 11: forces `exp(-r / t) (y - x)`, the slope of a Matern kernel.
     width = 0.7
     half = width * np.log(2)
-    drift = contracts.in_one_program(MMDDrift(kernels.Matern(1.5, width)))
+    drift = contracts.in_one_program(MMDDrift(kernels.Matern(width, nu=1.5)))
     for factor in (0.5, 1.0, 2.0):
         a = factor * half
         found = contracts.numpy(drift(np.array([[a], [-a]]), np.zeros((1, 1))))

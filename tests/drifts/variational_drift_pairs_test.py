@@ -23,7 +23,7 @@ DIVERGENCES = [
 ENERGY_OF = {
     "kernel": energies.SmoothedKL(WIDTH, NODES),
     "mmd": energies.MMD(kernels.Gaussian(WIDTH)),
-    "mmd of a matern": energies.MMD(kernels.Matern(2.5, WIDTH)),
+    "mmd of a matern": energies.MMD(kernels.Matern(WIDTH, nu=2.5)),
     "energy distance": energies.MMD("negative_distance"),
     "sinkhorn": energies.SinkhornDivergence(1.5, "squared", num_steps=40),
     "sliced wasserstein": energies.SlicedWasserstein(8, seed=3),
@@ -49,7 +49,7 @@ CLOSED = {
     ),
     "mmd of a matern": (
         drifts.MMDDrift(
-            kernels.Matern(2.5, WIDTH), self_interaction="included"
+            kernels.Matern(WIDTH, nu=2.5), self_interaction="included"
         ),
         WIDTH**2,
     ),

@@ -212,11 +212,11 @@ def test_spectrum_of_the_inverse_multiquadric_is_a_bessel_function(
     order = exponent - dim / 2
     expected = 2 * np.pi ** (dim / 2) / special.gamma(exponent)
     expected *= (frequency / 2) ** order * special.kv(order, frequency)
-    kernel = InverseMultiquadric(exponent)
+    kernel = InverseMultiquadric(exponent=exponent)
     np.testing.assert_allclose(
         kernel.spectrum(frequency, dim), expected, rtol=1e-9
     )
-    above = InverseMultiquadric(exponent + 1)
+    above = InverseMultiquadric(exponent=exponent + 1)
     np.testing.assert_allclose(
         above.companion_spectrum(frequency, dim),
         expected / (2 * exponent),
@@ -231,7 +231,7 @@ def test_spectrum_at_zero_is_the_integral_over_space(name):
 
 
 def test_spectrum_at_zero_is_infinite_where_the_integral_diverges():
-    kernel = InverseMultiquadric(0.5)
+    kernel = InverseMultiquadric(exponent=0.5)
     assert kernel.spectrum(0.0, 1) == np.inf
     assert np.isfinite(kernel.spectrum(0.1, 1))
 
@@ -239,7 +239,7 @@ def test_spectrum_at_zero_is_infinite_where_the_integral_diverges():
 @pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 3.5, 4.5])
 def test_matern_companion_obeys_its_elliptic_equation(nu):
     # `(1 - Laplacian) psi = (2 nu + dim) k`, in frequency and in space.
-    kernel, frequency = Matern(nu), np.linspace(0, 5, 7)
+    kernel, frequency = Matern(nu=nu), np.linspace(0, 5, 7)
     for dim in (1, 3, 8):
         np.testing.assert_allclose(
             (1 + frequency**2) * kernel.companion_spectrum(frequency, dim),
@@ -257,7 +257,7 @@ def test_matern_companion_obeys_its_elliptic_equation(nu):
 def test_laplacian_is_the_roughest_matern():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 5, 3))
-    laplacian, matern = Laplacian([0.3, 2.0]), Matern(0.5, [0.3, 2.0])
+    laplacian, matern = Laplacian([0.3, 2.0]), Matern([0.3, 2.0], nu=0.5)
     np.testing.assert_array_equal(
         contracts.numpy(laplacian(x, y)), contracts.numpy(matern(x, y))
     )
@@ -368,7 +368,7 @@ def test_bandwidth_must_be_a_number(bandwidth):
 @pytest.mark.parametrize("bandwidth", [[], [[1.0]], np.ones((2, 2))])
 def test_bandwidth_must_be_flat_and_not_empty(bandwidth):
     with pytest.raises(ValueError, match=r"flat sequence.*bandwidth="):
-        Matern(1.5, bandwidth)
+        Matern(bandwidth, nu=1.5)
 
 
 @pytest.mark.parametrize(
@@ -386,20 +386,20 @@ def test_bandwidth_may_be_any_kind_of_number(bandwidth):
 )
 def test_nu_must_be_a_half_integer(nu):
     with pytest.raises(ValueError, match=r"`nu` must be a half-integer.*nu="):
-        Matern(nu)
+        Matern(nu=nu)
 
 
 def test_exponent_must_be_positive():
     for exponent in (0, -1.5, float("nan")):
         with pytest.raises(ValueError, match=r"`exponent`.*exponent="):
-            InverseMultiquadric(exponent)
+            InverseMultiquadric(exponent=exponent)
     with pytest.raises(TypeError, match=r"`exponent`.*exponent='1'"):
-        InverseMultiquadric("1")
+        InverseMultiquadric(exponent="1")
 
 
 @pytest.mark.parametrize("exponent", [0.5, 1.0])
 def test_a_companion_that_does_not_exist_says_so(exponent):
-    kernel = InverseMultiquadric(exponent)
+    kernel = InverseMultiquadric(exponent=exponent)
     message = rf"`exponent` above 1. Received: exponent={exponent}"
     with pytest.raises(ValueError, match=message):
         kernel.log_companion(ops.ones(()))
@@ -408,7 +408,7 @@ def test_a_companion_that_does_not_exist_says_so(exponent):
 
 
 def test_an_exponent_of_numpy_survives_json():
-    kernel = contracts.copy_of(InverseMultiquadric(np.float32(2.5)))
+    kernel = contracts.copy_of(InverseMultiquadric(exponent=np.float32(2.5)))
     assert kernel.exponent == 2.5
 
 
@@ -485,7 +485,7 @@ def test_get_knows_every_kernel_by_name(name, cls):
 
 
 def test_get_takes_a_kernel_or_its_config():
-    kernel = Matern(2.5, [1.0, 2.0])
+    kernel = Matern([1.0, 2.0], nu=2.5)
     assert kernels.get(kernel) is kernel
     config = keras.saving.serialize_keras_object(kernel)
     assert kernels.get(config).get_config() == kernel.get_config()
@@ -512,7 +512,7 @@ def test_slope_is_the_derivative_over_the_distance(name):
         kernel, profile = make(name), VALUES[name]
     else:  # no companion, but a slope
         kernel, profile = (
-            InverseMultiquadric(0.5),
+            InverseMultiquadric(exponent=0.5),
             lambda r: (1 + r**2) ** -0.5,
         )
     radius, step = np.array([0.01, 0.3, 1.0, 2.5, 6.0]), 1e-4

@@ -10,9 +10,9 @@ WIDTH = 0.75  # a neutral 1 would hide a wrong power of the bandwidth
 PROFILES = {
     "gaussian": (kernels.Gaussian(WIDTH), lambda r: np.exp(-r * r / 2)),
     "laplacian": (kernels.Laplacian(WIDTH), lambda r: np.exp(-r)),
-    "matern": (kernels.Matern(2.5, WIDTH), lambda r: _matern_5_2(r)),
+    "matern": (kernels.Matern(WIDTH, nu=2.5), lambda r: _matern_5_2(r)),
     "inverse_multiquadric": (
-        kernels.InverseMultiquadric(6.0, WIDTH),
+        kernels.InverseMultiquadric(WIDTH, exponent=6.0),
         lambda r: (1 + r * r) ** -6.0,
     ),
 }
@@ -89,8 +89,8 @@ def test_closed_forms(dim):
 def test_the_sharp_field_is_the_score_of_the_companion(nu):
     # The companion of Matern nu is `2 nu` times Matern nu + 1, and the unit of
     # a full step is `2 nu bandwidth^2`.
-    found = spectral.dispersion(kernels.Matern(nu, WIDTH), XI, 2, "sharp")
-    companion = kernels.Matern(nu + 1, WIDTH)
+    found = spectral.dispersion(kernels.Matern(WIDTH, nu=nu), XI, 2, "sharp")
+    companion = kernels.Matern(WIDTH, nu=nu + 1)
     expected = 2 * nu * spectral.dispersion(companion, XI, 2, "score")
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -130,4 +130,4 @@ def test_refuses_what_it_cannot_use():
         spectral.dispersion("gaussian", [1.0], 2000)
     with pytest.raises(ValueError, match="mass is infinite"):
         # A tail that falls no faster than space grows.
-        spectral.dispersion(kernels.InverseMultiquadric(1.5), [1.0], 3)
+        spectral.dispersion(kernels.InverseMultiquadric(exponent=1.5), [1.0], 3)

@@ -12,7 +12,7 @@ XI = np.array([0.5, 1.5, 4.0])
 KERNELS = {
     "gaussian": kernels.Gaussian(WIDTH),
     "laplacian": kernels.Laplacian(WIDTH),
-    "matern": kernels.Matern(1.5, WIDTH),
+    "matern": kernels.Matern(WIDTH, nu=1.5),
     "two_bandwidths": kernels.Gaussian([WIDTH / 2, WIDTH]),
 }
 
@@ -30,7 +30,7 @@ def test_particles_decay_at_that_rate_step_by_step():
     # A whole training in NumPy: particles on a circle, displaced by a wave,
     # that follow the drift. Independent of grid weights and of the formula.
     kernel, period, num_particles, step_size = (
-        kernels.Matern(1.5, 0.3),
+        kernels.Matern(0.3, nu=1.5),
         6,
         96,
         0.2,
