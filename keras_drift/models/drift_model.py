@@ -13,7 +13,10 @@ from keras_drift.models import batch as batches
 from keras_drift.models import data_sources
 from keras_drift.models import goals
 from keras_drift.models import presets
-from keras_drift.models.power_law_guidance import PowerLawGuidance
+from keras_drift.models.own_weights import OwnWeights
+from keras_drift.models.power_law_guidance import check_scales
+from keras_drift.models.power_law_guidance import checked_guidance
+from keras_drift.models.sampler import Sampler
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -115,7 +118,7 @@ class DriftModel(keras.Model):
             "frozen_steps", frozen_steps
         )
         self.stop_gradient = bool(stop_gradient)
-        self.guidance = _checked_guidance(guidance, generator)
+        self.guidance = checked_guidance(guidance, generator)
         if self.frozen_steps > 1 and not self.stop_gradient:
             raise ValueError(
                 "Several steps on one field need that field frozen: "
@@ -352,7 +355,7 @@ class DriftModel(keras.Model):
             source.batch_size,
             epochs,
             verbose,
-            [_OwnWeights(), *callbacks],
+            [OwnWeights(), *callbacks],
             validation_data=validation_data,
             # Keras warns if it is asked to shuffle anything but arrays.
             shuffle=shuffle and data_sources.is_array(source.x),
@@ -448,46 +451,12 @@ class DriftModel(keras.Model):
                 "`labels` names the class of each sample, so there must be `n` "
                 f"of them. Received: n={n}, {len(labels)} labels"
             )
-        self._check_guidance(guidance)
+        check_scales(guidance, self.guidance)
         inputs = self.generator.sample_inputs(n, labels, guidance, seed)
-        # Full batches of few sizes, so that another `n` compiles nothing anew.
-        size = min(batch_size, 1 << (n - 1).bit_length())
-        padding = -n % size
-        if padding:
-            inputs = {
-                key: np.concatenate([value, value[:1].repeat(padding, axis=0)])
-                for key, value in inputs.items()
-            }
-        if self._sampler is None:
-            self._sampler = backend.compiled(self.generator)
         backend.sync(self)
-        drawn = []
-        for i in range(0, n, size):
-            batch = {key: value[i : i + size] for key, value in inputs.items()}
-            drawn.append(self._sampler(batch))
-            # The next batch is asked for before this one is waited for.
-            if len(drawn) > 1:
-                drawn[-2] = ops.convert_to_numpy(drawn[-2])
-        drawn[-1] = ops.convert_to_numpy(drawn[-1])
-        return np.concatenate(drawn)[:n] if len(drawn) > 1 else drawn[0][:n]
-
-    def _check_guidance(self, guidance):
-        low = high = 1.0
-        if self.guidance is not None:
-            low, high = self.guidance.low, self.guidance.high
-        values = np.asarray(guidance, "float64")
-        plain = values == 1
-        if not np.all(plain | ((values >= low) & (values <= high))):
-            how = (
-                f"guidance scales from {low} to {high}"
-                if self.guidance is not None
-                else "a guidance scale of 1 only; give it "
-                "`guidance=PowerLawGuidance(...)` before training for others"
-            )
-            raise ValueError(
-                f"This model was trained for {how}. "
-                f"Received: guidance={guidance!r}"
-            )
+        if self._sampler is None:
+            self._sampler = Sampler(self.generator)
+        return self._sampler(inputs, batch_size)
 
     # === Saving ===
 
@@ -558,33 +527,3 @@ class DriftModel(keras.Model):
                 config[key], custom_objects
             )
         return cls(**config)
-
-
-class _OwnWeights(keras.callbacks.Callback):
-    """Gives the model its own copy of the weights that training ended with.
-
-    With `use_ema` Keras ends training by handing the optimizer's averages to
-    the model, and on JAX both then hold one array. The next `predict` donates
-    it, which deletes the optimizer's (since keras-team/keras#20851).
-    """
-
-    def on_train_end(self, logs=None):
-        if self.model.optimizer.use_ema:
-            for variable in self.model.trainable_variables:
-                variable.assign(ops.copy(variable))
-
-
-def _checked_guidance(guidance, generator):
-    if guidance is None:
-        return None
-    if not isinstance(guidance, PowerLawGuidance):
-        raise TypeError(
-            "`guidance` is a `PowerLawGuidance`, the scales to train for. "
-            f"Received: guidance={guidance!r}"
-        )
-    if generator.num_classes is None:
-        raise ValueError(
-            "Guidance strengthens the class of a sample, so the generator "
-            "needs `num_classes`. Received: a generator without classes"
-        )
-    return guidance

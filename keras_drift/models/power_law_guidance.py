@@ -1,6 +1,7 @@
 """Which guidance scales a model is trained for."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_drift import checks
@@ -82,3 +83,41 @@ class PowerLawGuidance:
     def from_config(cls, config):
         """Makes the law that `get_config` describes."""
         return cls(**config)
+
+
+def checked_guidance(guidance, generator):
+    """What a model is trained for: `None`, or a `PowerLawGuidance`."""
+    if guidance is None:
+        return None
+    if not isinstance(guidance, PowerLawGuidance):
+        raise TypeError(
+            "`guidance` is a `PowerLawGuidance`, the scales to train for. "
+            f"Received: guidance={guidance!r}"
+        )
+    if generator.num_classes is None:
+        raise ValueError(
+            "Guidance strengthens the class of a sample, so the generator "
+            "needs `num_classes`. Received: a generator without classes"
+        )
+    return guidance
+
+
+def check_scales(scales, trained):
+    """Checks the guidance scales that samples are asked for.
+
+    Args:
+        scales: float, or an array of them.
+        trained: the `PowerLawGuidance` of the model, or `None`.
+    """
+    low, high = (1.0, 1.0) if trained is None else (trained.low, trained.high)
+    values = np.asarray(scales, "float64")
+    if not np.all((values == 1) | ((values >= low) & (values <= high))):
+        how = (
+            "a guidance scale of 1 only; give it "
+            "`guidance=PowerLawGuidance(...)` before training for others"
+            if trained is None
+            else f"guidance scales from {low} to {high}"
+        )
+        raise ValueError(
+            f"This model was trained for {how}. Received: guidance={scales!r}"
+        )
