@@ -27,6 +27,7 @@ compiles, without gradients; it reads the variables anew in every call.
 
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
+`attention` is `keras.ops.dot_product_attention`, or a faster form of it.
 """
 
 import keras
@@ -38,6 +39,7 @@ elif keras.backend.backend() == "torch":
 else:
     from keras_drift.backend import tensorflow as _backend
 
+attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 compiled = _backend.compiled

@@ -85,6 +85,23 @@ def matmul(x, y):
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
+def attention(query, key, value):
+    """Softmax attention, see `keras_drift.backend`."""
+    if has_accelerator():
+        return keras.ops.dot_product_attention(query, key, value)
+    # JAX's own contracts over axes as they lie; a CPU trains a tenth faster on
+    # products of matrices that lie one after the other.
+    query = query * jnp.asarray(query.shape[-1] ** -0.5, query.dtype)
+    query, key, value = (
+        jnp.swapaxes(each, 1, 2) for each in (query, key, value)
+    )
+    logits = jnp.matmul(
+        query, jnp.swapaxes(key, 2, 3), preferred_element_type="float32"
+    )
+    weights = jax.nn.softmax(logits, axis=-1).astype(value.dtype)
+    return jnp.swapaxes(jnp.matmul(weights, value), 1, 2)
+
+
 def gradient(function, x):
     """The gradient of a function, see `keras_drift.backend`."""
     return jax.grad(function)(x)

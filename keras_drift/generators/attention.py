@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 
+from keras_drift import backend
 from keras_drift.generators.token_dense import TokenDense
 
 
@@ -74,7 +75,7 @@ class Attention(layers.Layer):
             q, k = self.q_norm(q), self.k_norm(k)
         if self.use_rope:
             q, k = _rotate(q), _rotate(k)
-        mixed = ops.dot_product_attention(q, k, v)
+        mixed = backend.attention(q, k, v)
         return self.project(ops.reshape(mixed, (-1, length, self.dim)))
 
     def compute_output_shape(self, input_shape):

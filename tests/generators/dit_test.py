@@ -95,8 +95,6 @@ def test_draws_the_same_when_compiled(tiny_dit, randomised):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_draws_float32_in_half_precision(policy, tiny_dit, randomised):
-    if policy == "mixed_float16" and keras.backend.backend() == "jax":
-        pytest.skip("JAX has no attention in float16 on CPUs")
     full = randomised(tiny_dit())
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
