@@ -11,6 +11,9 @@ along the first axes of the tensors in `xs`, of static length, and returns
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU.
+`recomputed(function)` is the function, whose gradient computes it once more
+rather than keep what it computed. TensorFlow keeps it, since there nothing but
+the arguments would get a gradient.
 `unless(done, function, state)` is `function(state)`, or `state` as it is where
 the bool scalar `done` is true; the function must not change it then, so that
 no program needs to wait for the answer.
@@ -47,6 +50,7 @@ gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 jit = _backend.jit
 matmul = _backend.matmul
+recomputed = _backend.recomputed
 run = _backend.run
 scan = _backend.scan
 step = _backend.step

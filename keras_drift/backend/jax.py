@@ -45,6 +45,12 @@ def scan(function, carry, xs):
     return jax.lax.scan(function, carry, xs)
 
 
+def recomputed(function):
+    """What a gradient computes again, see `keras_drift.backend`."""
+    # In a loop, compilers do not find the first computation again.
+    return jax.checkpoint(function, prevent_cse=False)
+
+
 def unless(done, function, state):
     """What is not needed is not computed, see `keras_drift.backend`."""
     return jax.lax.cond(done, lambda state: state, function, state)

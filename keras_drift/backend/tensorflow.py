@@ -13,6 +13,7 @@ __all__ = [
     "has_accelerator",
     "jit",
     "matmul",
+    "recomputed",
     "run",
     "scan",
     "step",
@@ -58,6 +59,11 @@ def scan(function, carry, xs):
     )
     ys = [array.stack() for array in arrays]
     return carry, keras.tree.pack_sequence_as(first, ys)
+
+
+def recomputed(function):
+    """The function as it is, see `keras_drift.backend`."""
+    return function
 
 
 def unless(done, function, state):

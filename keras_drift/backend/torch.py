@@ -2,6 +2,7 @@
 
 import keras
 import torch
+from torch.utils import checkpoint
 
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
@@ -18,6 +19,7 @@ __all__ = [
     "has_accelerator",
     "jit",
     "matmul",
+    "recomputed",
     "run",
     "scan",
     "step",
@@ -43,6 +45,19 @@ def scan(function, carry, xs):
         carry, y = function(carry, x)
         turns.append(y)
     return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *turns)
+
+
+def recomputed(function):
+    """What a gradient computes again, see `keras_drift.backend`."""
+
+    def call(*args):
+        if not torch.is_grad_enabled():
+            return function(*args)
+        return checkpoint.checkpoint(
+            function, *args, use_reentrant=False, preserve_rng_state=False
+        )
+
+    return call
 
 
 def unless(done, function, state):

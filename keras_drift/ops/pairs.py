@@ -62,8 +62,8 @@ class Pairs:
 
     Reductions over pairs compute the costs of one block of them, use them and
     drop them, so that memory grows with the number of samples only. Costs that
-    fit into one block are kept. A gradient through many blocks keeps them all;
-    a drift that is held fixed needs none. On JAX, compile what folds over many
+    fit into one block are kept. A gradient computes blocks again rather than
+    keep them all (TensorFlow keeps them). On JAX, compile what folds over many
     blocks: outside of `jit`, every call would compile its loop anew.
 
     Args:
@@ -164,6 +164,7 @@ class Pairs:
             width = ops.shape(columns[0])[2]
 
             def over_rows(column_states, turn):
+                @backend.recomputed
                 def over_columns(row_state, column_turn):
                     *column_turn, column_state = column_turn
                     block = self._block(*turn, *column_turn)
