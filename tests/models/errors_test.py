@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from keras_drift import DriftModel
+from keras_drift import PowerLawGuidance
+from keras_drift import datasets
+from small_models import class_mlp
+from small_models import small_mlp
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"generator": "mlp"}, TypeError, "`generator` is a"),
+        ({"step_size": 0}, ValueError, "`step_size`.*step_size=0"),
+        ({"num_generated": 0}, ValueError, "`num_generated`.*=0"),
+        ({"num_generated": 1.5}, TypeError, "`num_generated`.*=1.5"),
+        ({"frozen_steps": 0}, ValueError, "`frozen_steps`"),
+        (
+            {"frozen_steps": 2, "stop_gradient": False},
+            ValueError,
+            "need that field frozen",
+        ),
+        ({"guidance": 1.5}, TypeError, "PowerLawGuidance"),
+        ({"guidance": PowerLawGuidance()}, ValueError, "needs `num_classes`"),
+        ({"drift": "kernel_drif"}, ValueError, "Did you mean 'kernel_drift'"),
+        ({"encoder": "vgg"}, TypeError, "'vgg'"),
+    ],
+)
+def test_names_a_wrong_argument(arguments, error, message):
+    with pytest.raises(error, match=message):
+        DriftModel(**{"generator": small_mlp(), **arguments})
+
+
+def test_has_its_own_loss():
+    with pytest.raises(ValueError, match="regression onto its drifted"):
+        DriftModel(small_mlp()).compile("adam", loss="mse")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((np.zeros((8, 3), "float32"),), r"shape \(1, 8, 3\).*shape \(2,\)"),
+        ((np.zeros((8, 2, 2, 2), "float32"),), r"\(8, 2, 2, 2\)"),
+        ((np.zeros((0, 2), "float32"),), "at least one"),
+        ((np.full((8, 2), np.nan, "float32"),), "first batch holds 16"),
+        (
+            (np.zeros((8, 2), "float32"), np.zeros(8, "int32")),
+            "no classes",
+        ),
+    ],
+    ids=["dimension", "rank", "empty", "nan", "labels"],
+)
+def test_names_what_is_wrong_with_points(data, message):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    with pytest.raises(ValueError, match=message):
+        model.fit(*data, verbose=0)
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(*data, verbose=0)
+
+
+def test_names_what_is_wrong_with_labels(classes):
+    samples, labels = classes
+    model = DriftModel(class_mlp(), seed=0)
+    model.compile("adam")
+    for wrong, message in (
+        (labels + 1, "from 0 to 2.*labels=3"),
+        (labels - 1, "from 0 to 2.*labels=-1"),
+        (labels * 1.0, "whole numbers.*float64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(samples, wrong, verbose=0)
+    with pytest.raises(ValueError, match="needs the labels"):
+        model.fit(samples, verbose=0)
+    with pytest.raises(ValueError, match="cannot be used with samples and la"):
+        model.fit(samples, labels, sample_weight=np.ones(60), verbose=0)
+    with pytest.raises(ValueError, match="class_weight"):
+        model.fit(samples, labels, class_weight={0: 2.0}, verbose=0)
+    with pytest.raises(ValueError, match="flat batch of shape"):
+        model.fit(((s, lab) for s, lab in [(samples, labels)]), verbose=0)
+    grouped = samples.reshape(3, 20, 2)
+    with pytest.raises(ValueError, match=r"labels `\(groups,\)`"):
+        model.fit(grouped, np.zeros((3, 20), "int32"), verbose=0)
+
+
+def test_names_missing_unconditional_samples(classes):
+    model = DriftModel(class_mlp(), guidance=PowerLawGuidance(), seed=0)
+    model.compile("adam")
+    batches = datasets.GroupedDataset(*classes, positives=6)
+    with pytest.raises(ValueError, match="unconditional=16"):
+        model.fit(batches, verbose=0)
+
+
+def test_names_what_is_wrong_with_a_request():
+    model = DriftModel(class_mlp(), seed=0)
+    for arguments, message in (
+        ({}, "how many samples"),
+        ({"n": 0}, "`n`"),
+        ({"n": 2, "labels": [1]}, "n=2, 1 labels"),
+        ({"labels": [3]}, "from 0 to 2"),
+        ({"labels": [0], "guidance": 2.0}, "guidance scale of 1 only"),
+        ({"n": 1, "batch_size": 0}, "`batch_size`"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.generate(**arguments)
+    with pytest.raises(ValueError, match="no classes"):
+        DriftModel(small_mlp()).generate(2, labels=[0, 1])

@@ -1,0 +1,116 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_drift import DriftModel
+from keras_drift import PowerLawGuidance
+from keras_drift import callbacks
+from keras_drift import datasets
+from keras_drift import drifts
+from small_models import class_mlp
+from small_models import fitted
+from small_models import numpy
+from small_models import prepared
+from small_models import small_mlp
+
+
+def test_lists_do_as_well_as_arrays(points, classes):
+    model = DriftModel(small_mlp(), seed=0)
+    assert np.isfinite(fitted(model, points.tolist()).history["loss"][0])
+    samples, labels = classes
+    model = DriftModel(class_mlp(), seed=0)
+    history = fitted(model, samples.tolist(), labels.tolist())
+    assert np.isfinite(history.history["loss"][0])
+    grouped = samples.reshape(20, 3, 2).swapaxes(0, 1)
+    model.fit(grouped, [0, 1, 2], batch_size=3, verbose=0)
+
+
+def test_every_fit_sees_other_draws(classes):
+    model = DriftModel(class_mlp(), seed=0)
+    model.compile(keras.optimizers.SGD(0.0))
+    seen = [model._as_source(*classes, None, None).x[0][0]]
+    model.fit(*classes, verbose=0)
+    seen.append(model._as_source(*classes, None, None).x[0][0])
+    assert np.abs(seen[0] - seen[1]).max() > 0
+
+
+def test_batches_are_always_full(points):
+    sizes = []
+
+    class Watching(DriftModel):
+        def prepare_batch(self, data, training=True):
+            x, y, weights = super().prepare_batch(data, training)
+            sizes.append(tuple(y.shape[1:]))
+            return x, y, weights
+
+    model = Watching(small_mlp(), seed=0)
+    fitted(model, points, batch_size=24)
+    assert set(sizes) == {(24, 2)}
+
+
+def test_schedule_that_ends_at_zero_does_not_freeze_training(points):
+    model = DriftModel(small_mlp(), seed=0)
+    schedule = keras.optimizers.schedules.CosineDecay(1.0, 2)
+    fitted(
+        model,
+        points,
+        epochs=3,
+        callbacks=[callbacks.BandwidthAnnealing(schedule)],
+    )
+    assert numpy(model.drift.bandwidth) == pytest.approx(1e-6)
+
+
+def test_guidance_is_not_rounded_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = DriftModel(class_mlp(), guidance=PowerLawGuidance(), seed=0)
+        inputs = model.generator.sample_inputs(1, [0], 1.3001, seed=0)
+        seen = {}
+        model.generator.call = lambda x, training=None: seen.update(x) or x
+        model.call(inputs)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert float(seen["guidance"][0]) == pytest.approx(1.3001, abs=1e-6)
+
+
+def test_losses_of_the_layers_are_added(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    x, y, weights = prepared(model, points)
+    plain = float(numpy(model.compute_loss(x, y, model(x), weights)))
+    layer = model.generator.layers[1]
+    layer.kernel_regularizer = keras.regularizers.L2(1.0)
+    layer.kernel.regularizer = layer.kernel_regularizer
+    more = float(numpy(model.compute_loss(x, y, model(x), weights)))
+    penalty = float(np.sum(numpy(layer.kernel) ** 2))
+    assert more - plain == pytest.approx(penalty, rel=1e-3)
+
+
+def test_names_what_first_tries_get_wrong(points, classes):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    with pytest.raises(ValueError, match=r"floating-point.*uint8"):
+        model.fit(points.astype("uint8"), verbose=0)
+    with pytest.raises(ValueError, match="has no classes"):
+        model.fit(datasets.GroupedDataset(points, unconditional=4), verbose=0)
+    with pytest.raises(ValueError, match="`batch_size`"):
+        model.fit(points, batch_size=0, verbose=0)
+    with pytest.raises(ValueError, match="all zero in group 0"):
+        model.fit(points, sample_weight=np.zeros(64), verbose=0)
+    model = DriftModel(class_mlp(), seed=0)
+    with pytest.raises(ValueError, match=r"also takes \['guidance', 'labels'"):
+        model(np.zeros((3, 8), "float32"))
+    with pytest.raises(ValueError, match="`n`"):
+        model.generate(labels=[])
+
+
+class FlatDrift(drifts.Drift):
+    """A drift that forgets to list its bandwidths."""
+
+    def velocities(self, x, positives, negatives, unit):
+        return x
+
+
+def test_names_a_drift_without_a_list_of_bandwidths(points):
+    with pytest.raises(ValueError, match=r"`\[velocity\]`(.|\n)*FlatDrift"):
+        FlatDrift()(points, points)

@@ -1,0 +1,112 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_drift import DriftModel
+from keras_drift import drifts
+from keras_drift import generators
+from keras_drift import kernels
+from small_models import gaussian_model
+from small_models import numpy
+from small_models import prepared
+from small_models import small_mlp
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_loss_is_the_squared_step(points, stop_gradient):
+    model = gaussian_model(step_size=0.3, stop_gradient=stop_gradient)
+    model.compile("adam")
+    x, y, weights = prepared(model, points)
+    samples = model(x)
+    velocity = numpy(model.drift(samples, points))
+    loss = numpy(model.compute_loss(x, y, samples, weights))
+    assert float(loss) == pytest.approx(
+        np.mean((0.3 * velocity) ** 2), rel=1e-5
+    )
+
+
+def test_gradient_is_minus_twice_the_step_over_the_number_of_samples(points):
+    # The last bias shifts all samples alike, so its gradient is the sum over
+    # samples of theirs.
+    model = gaussian_model(step_size=0.3)
+    model.compile(keras.optimizers.SGD(1.0))
+    x, _, _ = prepared(model, points)
+    velocity = numpy(model.drift(model(x), points))
+    expected = -2 * 0.3 * velocity.sum(axis=0) / velocity.size
+    bias = model.trainable_variables[-1]
+    before = numpy(bias)
+    model.train_on_batch(points)
+    np.testing.assert_allclose(
+        before - numpy(bias), expected, rtol=1e-3, atol=1e-6
+    )
+
+
+def test_without_stop_gradient_the_field_itself_is_trained_away(points):
+    changes = []
+    for stop_gradient in (True, False):
+        model = gaussian_model(stop_gradient=stop_gradient)
+        model.generator.set_weights(
+            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
+        )
+        model.compile(keras.optimizers.SGD(1.0))
+        model.train_on_batch(points)
+        changes.append(numpy(model.trainable_variables[-1]))
+    assert np.abs(changes[0] - changes[1]).max() > 1e-3
+
+
+def test_loss_adds_the_features_of_an_encoder(points):
+    inputs = keras.Input((2,))
+    backbone = keras.Model(
+        inputs, {"same": inputs * 1.0, "twice": inputs * 2.0}
+    )
+    drift = drifts.KernelDrift(kernels.Gaussian(0.7), relative=True)
+    plain = DriftModel(small_mlp(), drift, seed=0)
+    both = DriftModel(plain.generator, drift, backbone, seed=0)
+    losses = []
+    for model in (plain, both):
+        model.compile("adam")
+        x, y, weights = prepared(model, points)
+        losses.append(float(numpy(model.compute_loss(x, y, model(x), weights))))
+    # Relative distances do not see the scale of a feature.
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-4)
+
+
+def test_every_place_of_a_feature_is_a_problem_of_its_own():
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(10, 4, 4, 1)).astype("float32")
+    rows = keras.Sequential([keras.Input((4, 4, 1))])
+    rows.add(keras.layers.Reshape((4, 4)))  # a token for each row of pixels
+    generator = generators.DiT((4, 4, 1), hidden_dim=8, depth=1, num_heads=1)
+    generator.set_weights(
+        [rng.normal(size=w.shape) for w in generator.get_weights()]
+    )
+    drift = drifts.KernelDrift(kernels.Gaussian(0.7))
+    model = DriftModel(generator, drift, rows, seed=0)
+    model.compile("adam")
+    x, y, weights = prepared(model, data)
+    samples = numpy(model(x)).reshape(10, 4, 4)
+    squares = [
+        np.square(numpy(drift(samples[:, row], data[:, row, :, 0])))
+        for row in range(4)
+    ]
+    loss = numpy(model.compute_loss(x, y, model(x), weights))
+    assert float(loss) == pytest.approx(np.mean(squares), rel=1e-4)
+
+
+def test_sample_weights_count_samples(points):
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, 4, size=20)
+    losses = []
+    model = gaussian_model(num_generated=16)
+    model.compile("adam")
+    state = numpy(model.seed_generator.state)
+    for data in (
+        (points[:20], None, counts.astype("float32")),
+        (points[:20].repeat(counts, axis=0),),
+    ):
+        model.seed_generator.state.assign(state)
+        data = [None if d is None else ops.convert_to_tensor(d) for d in data]
+        x, y, weights = model.prepare_batch(tuple(data), False)
+        losses.append(float(numpy(model.compute_loss(x, y, model(x), weights))))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

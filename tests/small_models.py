@@ -1,0 +1,39 @@
+"""Models that train in no time, for tests."""
+
+from keras import ops
+
+from keras_drift import DriftModel
+from keras_drift import drifts
+from keras_drift import generators
+from keras_drift import kernels
+
+
+def small_mlp(**options):
+    return generators.MLP(2, hidden_dims=(16,), **options)
+
+
+def class_mlp():
+    return small_mlp(num_classes=3)
+
+
+def gaussian_model(**options):
+    drift = drifts.KernelDrift(kernels.Gaussian(0.7))
+    return DriftModel(small_mlp(), drift, seed=0, **options)
+
+
+def fitted(model, *data, optimizer="adam", compile_options=None, **options):
+    model.compile(optimizer, **(compile_options or {}))
+    options = {"batch_size": 32, "epochs": 1, "verbose": 0, **options}
+    return model.fit(*data, **options)
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def prepared(model, data):
+    """The batch that the next step will see; the noise stays unused."""
+    state = numpy(model.seed_generator.state)
+    x, y, weights = model.prepare_batch((ops.convert_to_tensor(data),), False)
+    model.seed_generator.state.assign(state)
+    return x, y, weights
