@@ -105,6 +105,8 @@ def _log_polynomial(nu, radius):
     degree = int(nu - 0.5)
     if degree == 0:
         return ops.zeros_like(radius)
+    if degree == 1:  # the companion of a Laplacian
+        return ops.log(1.0 + radius)
     # Beyond 1 the highest power is taken out: far away it overflows float32.
     scale = ops.maximum(radius, 1.0)
     radius_part, rest = radius / scale, 1 / scale
