@@ -101,8 +101,8 @@ plt.close(figure)
 # %%
 width = 0.3
 candidates = [
-    kernels.Gaussian(bandwidth=width),
-    kernels.Laplacian(bandwidth=width),
+    kernels.Gaussian(width),
+    kernels.Laplacian(width),
     kernels.Matern(width, nu=1.5),
     kernels.InverseMultiquadric(width, exponent=1.5),
 ]

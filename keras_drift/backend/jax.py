@@ -98,18 +98,19 @@ def attention(query, key, value):
     # JAX's own contracts over axes as they lie; a CPU trains a tenth faster on
     # products of matrices that lie one after the other. Divided last, the
     # probabilities need not be kept for the gradient beside the exponentials.
+    exact = jnp.promote_types(value.dtype, "float32")
     query = query * jnp.asarray(query.shape[-1] ** -0.5, query.dtype)
     query, key, value = (
         jnp.swapaxes(each, 1, 2) for each in (query, key, value)
     )
     logits = jnp.matmul(
-        query, jnp.swapaxes(key, 2, 3), preferred_element_type="float32"
+        query, jnp.swapaxes(key, 2, 3), preferred_element_type=exact
     )
     top = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     weights = jnp.exp(logits - top)
     mass = jnp.sum(weights, axis=-1, keepdims=True)
     mixed = jnp.matmul(
-        weights.astype(value.dtype), value, preferred_element_type="float32"
+        weights.astype(value.dtype), value, preferred_element_type=exact
     )
     return jnp.swapaxes((mixed / mass).astype(value.dtype), 1, 2)
 

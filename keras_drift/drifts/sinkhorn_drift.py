@@ -124,7 +124,7 @@ class SinkhornDrift(Drift):
         self._config_epsilon = checks.positive_numbers(
             "epsilon", epsilon, "is a cost"
         )
-        self.epsilon = bandwidth_weight(self, "epsilon", epsilon)
+        self.epsilon = bandwidth_weight(self, "epsilon", self._config_epsilon)
 
     @property
     def bandwidth(self):

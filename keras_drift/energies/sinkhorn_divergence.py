@@ -70,7 +70,7 @@ class SinkhornDivergence(Energy):
         self._config_epsilon = checks.positive_number("epsilon", epsilon)
         self.cost = checks.choice("cost", cost, tuple(_COSTS))
         self.num_steps = checks.positive_integer("num_steps", num_steps)
-        self.epsilon = bandwidth_weight(self, "epsilon", epsilon)
+        self.epsilon = bandwidth_weight(self, "epsilon", self._config_epsilon)
 
     @property
     def bandwidth(self):

@@ -80,7 +80,9 @@ class SmoothedFDivergence(Energy):
         self._config_bandwidth = checks.positive_number("bandwidth", bandwidth)
         self.num_nodes = checks.positive_integer("num_nodes", num_nodes)
         self.seed = seed
-        self._bandwidth = bandwidth_weight(self, "bandwidth", bandwidth)
+        self._bandwidth = bandwidth_weight(
+            self, "bandwidth", self._config_bandwidth
+        )
 
     @property
     def bandwidth(self):

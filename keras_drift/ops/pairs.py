@@ -63,8 +63,9 @@ class Pairs:
     Reductions over pairs compute the costs of one block of them, use them and
     drop them, so that memory grows with the number of samples only. Costs that
     fit into one block are kept. A gradient computes blocks again rather than
-    keep them all (TensorFlow keeps them). On JAX, compile what folds over many
-    blocks: outside of `jit`, every call would compile its loop anew.
+    keep them all (TensorFlow keeps them); it keeps what is carried from block
+    to block. On JAX, compile what folds over many blocks: outside of `jit`,
+    every call would compile its loop anew.
 
     Args:
         x: float tensor `(groups, n, d)`, the samples.

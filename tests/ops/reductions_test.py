@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from keras import ops
 from scipy import special
-from scipy.spatial import distance as scipy_distance
 
 import contracts
 from keras_drift.ops import Block
@@ -14,75 +13,20 @@ from keras_drift.ops import log_sum_exp
 from keras_drift.ops import log_sum_over_points
 from keras_drift.ops import log_sum_over_samples
 from keras_drift.ops import mean_cost
-from keras_drift.ops import mean_displacements
 from keras_drift.ops import mean_over_points
-from keras_drift.ops import mean_pulls
 from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
+from pairs_by_hand import GROUPS
+from pairs_by_hand import POINTS
+from pairs_by_hand import SAMPLES
+from pairs_by_hand import SCORES
+from pairs_by_hand import Case
+from pairs_by_hand import close
+from pairs_by_hand import each_block_size
+from pairs_by_hand import far
+from pairs_by_hand import near
 
 NOTHING = float("-inf")
-GROUPS, SAMPLES, POINTS, DIM = 3, 7, 11, 2
-# In one block; cut with and without a rest; one pair at a time; one strip.
-BLOCK_SIZES = [None, (3, 4), (7, 5), 1, (2, 100)]
-
-each_block_size = pytest.mark.parametrize("block_size", BLOCK_SIZES)
-
-
-def near(costs):
-    return -3.0 * costs
-
-
-def far(costs):
-    return -0.5 * costs**2 + 1.0
-
-
-SCORES = (near, far)
-
-
-class Case:
-    """Samples that are the first points; weights, one of them zero."""
-
-    def __init__(self, weighted=True, contains_samples=True):
-        rng = np.random.default_rng(0)
-        self.x = rng.normal(size=(GROUPS, SAMPLES, DIM)).astype("float32")
-        more = rng.normal(size=(GROUPS, POINTS - SAMPLES, DIM))
-        self.points = np.concatenate([self.x, more.astype("float32")], axis=1)
-        self.weights = np.ones((GROUPS, POINTS), "float32")
-        if weighted:
-            self.weights = rng.uniform(0.5, 3, (GROUPS, POINTS)).astype("f4")
-            self.weights[1, 4] = 0
-        self.weighted = weighted
-        self.contains_samples = contains_samples
-        x, y = (v.astype("float64") for v in (self.x, self.points))
-        self.costs = np.stack(
-            [scipy_distance.cdist(*xy) for xy in zip(x, y, strict=True)]
-        )
-        self.present = np.ones((SAMPLES, POINTS), bool)
-        if contains_samples:
-            self.present &= ~np.eye(SAMPLES, POINTS, dtype=bool)
-        self.counts = self.weights[:, None, :] * self.present
-
-    def pairs(self, block_size=None):
-        weights = ops.convert_to_tensor(self.weights) if self.weighted else None
-        cloud = Cloud(
-            ops.convert_to_tensor(self.points), weights, self.contains_samples
-        )
-        x = ops.convert_to_tensor(self.x)
-        return Pairs(x, cloud, block_size=block_size)
-
-
-@pytest.fixture(
-    params=[(False, False), (True, True), (False, True)],
-    ids=["plain", "weighted", "excluded"],
-)
-def case(request):
-    return Case(*request.param)
-
-
-def close(found, expected, rtol=1e-5, atol=1e-6):
-    np.testing.assert_allclose(
-        contracts.numpy(found), expected, rtol=rtol, atol=atol
-    )
 
 
 @each_block_size
@@ -105,29 +49,6 @@ def test_mean_similarity(case, block_size):
     )()
     values = np.mean([np.exp(score(case.costs)) for score in SCORES], axis=0)
     close(found, np.average(values, weights=case.counts))
-
-
-@pytest.mark.parametrize(
-    ("block_size", "few"), [*((size, 8) for size in BLOCK_SIZES), ((3, 4), 0)]
-)
-def test_mean_displacements(monkeypatch, case, block_size, few):
-    monkeypatch.setattr("keras_drift.ops.means.FEW_COORDINATES", few)
-    found = contracts.in_one_program(
-        lambda: mean_displacements(case.pairs(block_size), SCORES)
-    )()
-    ways = case.points[:, None] - case.x[:, :, None].astype("float64")
-    mass = case.counts.sum(axis=2)[..., None]
-    for pulls, score in zip(found, SCORES, strict=True):
-        weights = case.counts * np.exp(score(case.costs))
-        close(pulls, np.einsum("gij,gijk->gik", weights, ways) / mass)
-
-
-def test_a_mean_of_no_pulls_is_zero():
-    x = ops.ones((1, 1, 2))
-    close(
-        mean_displacements(Pairs(x, Cloud(x, None, True)), [near])[0],
-        [[[0, 0]]],
-    )
 
 
 @each_block_size
@@ -157,71 +78,6 @@ def test_log_sum_exp_in_both_directions(case, block_size):
         logits = score(case.costs)
         close(over_points, special.logsumexp(logits, 2, case.counts))
         close(over_samples, special.logsumexp(logits, 1, case.present))
-
-
-@each_block_size
-def test_barycentres_are_weighted_means(case, block_size):
-    found = contracts.in_one_program(
-        lambda: barycentres(case.pairs(block_size), SCORES)
-    )()
-    for (means, log_mass), score in zip(found, SCORES, strict=True):
-        weights = case.counts * np.exp(score(case.costs))
-        mass = weights.sum(axis=2)
-        close(means, weights @ case.points / mass[..., None], atol=1e-5)
-        close(log_mass, np.log(mass))
-
-
-@pytest.mark.parametrize("corrected", [False, True])
-@each_block_size
-def test_mean_pulls_are_weighted_means(case, block_size, corrected):
-    rng = np.random.default_rng(1)
-    logs = rng.normal(size=(2, GROUPS, POINTS)).astype("float32")
-    found = contracts.in_one_program(
-        lambda: mean_pulls(
-            case.pairs(block_size), SCORES, SCORES[::-1], [*logs], corrected
-        )
-    )()
-    for k, (steps, pull, log_mass) in enumerate(found):
-        costs = case.costs
-        similar = np.exp(SCORES[k](costs) + logs[k][:, None, :])
-        weights = case.counts * similar
-        mass = weights.sum(axis=2, keepdims=True)
-        shares = weights / mass
-        if corrected:
-            copies = np.maximum(case.weights[:, None, :], 1)
-            squares = shares**2 / copies
-            sums = squares.sum(axis=2, keepdims=True)
-            shares = shares + squares - sums * shares
-            # Positive, and of the same sum.
-            assert np.all(shares >= 0)
-            close(shares.sum(axis=2), np.ones(mass.shape[:2]))
-        pulling = shares * np.exp(SCORES[1 - k](costs))
-        strength = pulling.sum(axis=2, keepdims=True)
-        expected = pulling @ case.points - strength * case.x
-        close(steps, expected, rtol=1e-4, atol=1e-5)
-        close(pull, strength, rtol=1e-4)
-        close(log_mass, np.log(mass[..., 0]), rtol=1e-4, atol=1e-5)
-
-
-@each_block_size
-def test_weighted_sums_take_logs_of_rows_and_columns(case, block_size):
-    rng = np.random.default_rng(1)
-    rows = rng.normal(size=(2, GROUPS, SAMPLES)).astype("float32")
-    columns = rng.normal(size=(2, GROUPS, POINTS)).astype("float32")
-    found = contracts.in_one_program(
-        lambda: weighted_sums(
-            case.pairs(block_size),
-            SCORES,
-            [*rows],
-            [*columns],
-        )
-    )()
-    for k, (sums, mass) in enumerate(found):
-        logs = SCORES[k](case.costs)
-        logs = logs + rows[k][:, :, None] + columns[k][:, None, :]
-        weights = case.counts * np.exp(logs)
-        close(sums, weights @ case.points, rtol=1e-4, atol=1e-5)
-        close(mass, weights.sum(axis=2))
 
 
 @pytest.mark.parametrize("shift", [-1e12, -1e4, 1e4, 1e12])
