@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import drifts
 from keras_drift import generators
@@ -25,10 +26,6 @@ def fitted(model, *data, optimizer="adam", compile_options=None, **options):
     model.compile(optimizer, **(compile_options or {}))
     options = {"batch_size": 32, "epochs": 1, "verbose": 0, **options}
     return model.fit(*data, **options)
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def prepared(model, data):

@@ -77,9 +77,7 @@ def test_bias_correction_matches_its_formula(normalization, block_size):
         0.7,
         *(v.astype("float64") for v in (x, y, counts[0], z, counts[1])),
     )
-    np.testing.assert_allclose(
-        contracts.numpy(found), expected, atol=1e-5 * np.abs(expected).max()
-    )
+    contracts.assert_close(contracts.numpy(found), expected, tolerance=1e-5)
 
 
 @every_normalization

@@ -40,10 +40,8 @@ def test_gradient_fields_match_the_formula_with_options(
     field = contracts.in_one_program(drift.field)(
         x, y, unconditional=u, **weights
     )
-    np.testing.assert_allclose(
-        contracts.numpy(field.velocity),
-        velocity,
-        atol=3e-5 * np.abs(velocity).max(),
+    contracts.assert_close(
+        contracts.numpy(field.velocity), velocity, tolerance=3e-5
     )
     np.testing.assert_allclose(contracts.numpy(field.norm), norm, rtol=3e-5)
 

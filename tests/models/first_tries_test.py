@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
 from keras_drift import callbacks
@@ -9,7 +10,6 @@ from keras_drift import datasets
 from keras_drift import drifts
 from small_models import class_mlp
 from small_models import fitted
-from small_models import numpy
 from small_models import prepared
 from small_models import small_mlp
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
 from keras_drift import datasets
@@ -8,7 +9,6 @@ from keras_drift import drifts
 from keras_drift.models import goals
 from small_models import class_mlp
 from small_models import fitted
-from small_models import numpy
 
 
 def test_guidance_weighs_unconditional_data(classes):

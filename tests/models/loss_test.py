@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from keras import ops
 
+from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import drifts
 from keras_drift import generators
 from keras_drift import kernels
 from small_models import gaussian_model
-from small_models import numpy
 from small_models import prepared
 from small_models import small_mlp
 

@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 
+from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import generators
 from small_models import class_mlp
 from small_models import fitted
-from small_models import numpy
 from small_models import small_mlp
 
 BACKEND = keras.backend.backend()

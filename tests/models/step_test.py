@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
@@ -12,7 +13,6 @@ from keras_drift import metrics
 from keras_drift import schedules
 from small_models import fitted
 from small_models import gaussian_model
-from small_models import numpy
 from small_models import prepared
 from small_models import small_mlp
 
