@@ -11,6 +11,11 @@ along the first axes of the tensors in `xs`, of static length, and returns
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU.
+`materialized(turn, tensors)` are the tensors, in a turn of a loop, counted from
+0. On CPUs, compilers would cut a slice out anew for every number that is
+computed from it, one at a time; what is materialized, they read in vectors.
+`row_sums(values)` are sums over the last axis, which is kept, of what was
+multiplied just before.
 `recomputed(function)` is the function, whose gradient computes it once more
 rather than keep what it computed. TensorFlow keeps it, since there nothing but
 the arguments would get a gradient.
@@ -49,8 +54,10 @@ compiled = _backend.compiled
 gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 jit = _backend.jit
+materialized = _backend.materialized
 matmul = _backend.matmul
 recomputed = _backend.recomputed
+row_sums = _backend.row_sums
 run = _backend.run
 scan = _backend.scan
 step = _backend.step

@@ -51,6 +51,20 @@ def recomputed(function):
     return jax.checkpoint(function, prevent_cse=False)
 
 
+def materialized(turn, tensors):
+    """The tensors in memory of their own, see `keras_drift.backend`."""
+    if has_accelerator():
+        return tensors
+    # Always taken, but a compiler does not know: it fuses a slice into what
+    # reads it, but not a branch.
+    return jax.lax.cond(
+        turn >= 0,
+        lambda tensors: tensors,
+        lambda tensors: jax.tree.map(jnp.zeros_like, tensors),
+        tensors,
+    )
+
+
 def unless(done, function, state):
     """What is not needed is not computed, see `keras_drift.backend`."""
     return jax.lax.cond(done, lambda state: state, function, state)
@@ -89,6 +103,14 @@ def jit(function, variables):
 def matmul(x, y):
     """A product without the shortcuts of accelerators."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def row_sums(values):
+    """Sums over the last axis, see `keras_drift.backend`."""
+    if has_accelerator():
+        return jnp.sum(values, axis=-1, keepdims=True)
+    # A compiler fuses more into a product, and does it in vectors.
+    return jnp.matmul(values, jnp.ones_like(values[..., :1, :]).mT)
 
 
 def attention(query, key, value):

@@ -12,8 +12,10 @@ __all__ = [
     "gradient",
     "has_accelerator",
     "jit",
+    "materialized",
     "matmul",
     "recomputed",
+    "row_sums",
     "run",
     "scan",
     "step",
@@ -66,6 +68,19 @@ def recomputed(function):
     return function
 
 
+def materialized(turn, tensors):
+    """The tensors in memory of their own, see `keras_drift.backend`."""
+    if has_accelerator():
+        return tensors
+    # Always taken, but a compiler does not know: it fuses a slice into what
+    # reads it, but not a branch.
+    return tf.cond(
+        turn >= 0,
+        lambda: tensors,
+        lambda: keras.tree.map_structure(tf.zeros_like, tensors),
+    )
+
+
 def unless(done, function, state):
     """What is not needed is not computed, see `keras_drift.backend`."""
     return tf.cond(done, lambda: state, lambda: function(state))
@@ -96,6 +111,15 @@ def matmul(x, y):
     if not (tf32 and has_accelerator()):
         return tf.matmul(x, y)
     return exact_matmul(x, y)
+
+
+def row_sums(values):
+    """Sums over the last axis, see `keras_drift.backend`."""
+    if has_accelerator():
+        return tf.reduce_sum(values, axis=-1, keepdims=True)
+    # A compiler fuses more into a product, and does it in vectors.
+    ones = tf.ones_like(values[..., :1, :])
+    return tf.matmul(values, ones, transpose_b=True)
 
 
 def exact_matmul(x, y):

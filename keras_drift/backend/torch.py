@@ -18,8 +18,10 @@ __all__ = [
     "gradient",
     "has_accelerator",
     "jit",
+    "materialized",
     "matmul",
     "recomputed",
+    "row_sums",
     "run",
     "scan",
     "step",
@@ -60,6 +62,12 @@ def recomputed(function):
     return call
 
 
+def materialized(turn, tensors):
+    """The tensors, which are in memory, see `keras_drift.backend`."""
+    del turn
+    return tensors
+
+
 def unless(done, function, state):
     """See `keras_drift.backend`: accelerators are not asked for the answer."""
     return state if done.device.type == "cpu" and done else function(state)
@@ -93,6 +101,11 @@ def jit(function, variables):
 def matmul(x, y):
     """A product, in full float32 unless the program asks for less."""
     return torch.matmul(x, y)
+
+
+def row_sums(values):
+    """Sums over the last axis, see `keras_drift.backend`."""
+    return values.sum(dim=-1, keepdim=True)
 
 
 def gradient(function, x):

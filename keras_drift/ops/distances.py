@@ -10,6 +10,8 @@ from keras_drift import backend
 FEW_COORDINATES = 8
 # A square as good as zero, whose root float32 holds.
 _SMALLEST = 1e-37
+# A little above its root, however a backend rounds.
+_SMALLEST_ROOT = 4e-19
 # Nearer than that, points are one: above the root of `_SMALLEST`, in any unit.
 _COINCIDENT = 1e-12
 
@@ -43,10 +45,9 @@ def pairwise_distances(x, y, centred=False):
     if not few:
         squared = _squares_minus_products(x, y)
         return ops.sqrt(ops.maximum(squared, _SMALLEST))
-    squared = _sum_of_squared_differences(x, y)
-    coincident = squared == 0
-    roots = ops.sqrt(ops.where(coincident, 1.0, squared))
-    return ops.where(coincident, 0.0, roots)
+    roots = ops.sqrt(ops.maximum(_sum_of_squared_differences(x, y), _SMALLEST))
+    # Asked of the root: compilers would compute all of the squares again.
+    return ops.where(roots < _SMALLEST_ROOT, 0.0, roots)
 
 
 def squared_distances(x, y, centred=False):

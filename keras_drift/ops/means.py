@@ -197,8 +197,8 @@ def _pulls(weights, block, x):
         block.points[:, None, :, i] - x[:, :, None, i]
         for i in range(x.shape[-1])
     )
-    return ops.stack(
-        [ops.sum(weights * each, axis=-1) for each in differences], axis=-1
+    return ops.concatenate(
+        [backend.row_sums(weights * each) for each in differences], axis=-1
     )
 
 

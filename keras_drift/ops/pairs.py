@@ -165,7 +165,6 @@ class Pairs:
             width = ops.shape(columns[0])[2]
 
             def over_rows(column_states, turn):
-                @backend.recomputed
                 def over_columns(row_state, column_turn):
                     *column_turn, column_state = column_turn
                     block = self._block(*turn, *column_turn)
@@ -175,6 +174,7 @@ class Pairs:
                     over_columns,
                     row_start(groups, height),
                     (by_column.turns(), columns, column_states),
+                    recompute=True,
                 )
                 return column_states, row_state
 
@@ -285,11 +285,24 @@ def _known(shape):
     return [-1 if size is None else size for size in shape]
 
 
-def _loop(function, carry, xs):
-    """`backend.scan`, without a loop where there is but one turn."""
-    if keras.tree.flatten(xs)[0].shape[0] != 1:
-        return backend.scan(function, carry, xs)
-    carry, y = function(carry, keras.tree.map_structure(lambda v: v[0], xs))
+def _loop(function, carry, xs, recompute=False):
+    """`backend.scan`, without a loop where there is but one turn.
+
+    With `recompute`, a gradient computes every turn again.
+    """
+    length = keras.tree.flatten(xs)[0].shape[0]
+
+    def turn(carry, x):
+        number, x = x
+        if length > 1:
+            x = backend.materialized(number, x)
+        return function(carry, x)
+
+    if recompute:
+        turn = backend.recomputed(turn)
+    if length > 1:
+        return backend.scan(turn, carry, (ops.arange(length), xs))
+    carry, y = turn(carry, (0, keras.tree.map_structure(lambda v: v[0], xs)))
     return carry, keras.tree.map_structure(lambda v: v[None], y)
 
 
