@@ -42,7 +42,13 @@ def step_result(logs, state):
 
 def scan(function, carry, xs):
     """A loop over the first axis, see `keras_drift.backend`."""
-    return jax.lax.scan(function, carry, xs)
+    length = len(jax.tree.leaves(xs)[0])
+
+    def turn(carry, x):
+        i, x = x
+        return function(i, carry, x)
+
+    return jax.lax.scan(turn, carry, (jnp.arange(length), xs))
 
 
 def recomputed(function):
@@ -103,6 +109,11 @@ def jit(function, variables):
 def matmul(x, y):
     """A product without the shortcuts of accelerators."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
+
+
+def exp_of_difference(x, y):
+    """`exp(x - y)`, see `keras_drift.backend`."""
+    return jnp.exp(x - y)
 
 
 def row_sums(values):

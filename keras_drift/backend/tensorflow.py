@@ -9,6 +9,7 @@ from keras_drift.backend.in_place import sync
 
 __all__ = [
     "compiled",
+    "exp_of_difference",
     "gradient",
     "has_accelerator",
     "jit",
@@ -40,14 +41,14 @@ def scan(function, carry, xs):
         return keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
 
     # The first turn, outside of the loop, shows what the others will return.
-    carry, first = function(carry, at(0))
+    carry, first = function(0, carry, at(0))
     arrays = [
         tf.TensorArray(y.dtype, length, element_shape=y.shape).write(0, y)
         for y in keras.tree.flatten(first)
     ]
 
     def body(i, carry, arrays):
-        carry, ys = function(carry, at(i))
+        carry, ys = function(i, carry, at(i))
         ys = keras.tree.flatten(ys)
         arrays = [a.write(i, y) for a, y in zip(arrays, ys, strict=True)]
         return i + 1, carry, arrays
@@ -70,7 +71,7 @@ def recomputed(function):
 
 def materialized(turn, tensors):
     """The tensors in memory of their own, see `keras_drift.backend`."""
-    if has_accelerator():
+    if has_accelerator() or isinstance(turn, int):
         return tensors
     # Always taken, but a compiler does not know: it fuses a slice into what
     # reads it, but not a branch.
@@ -111,6 +112,11 @@ def matmul(x, y):
     if not (tf32 and has_accelerator()):
         return tf.matmul(x, y)
     return exact_matmul(x, y)
+
+
+def exp_of_difference(x, y):
+    """`exp(x - y)`, see `keras_drift.backend`."""
+    return tf.exp(x - y)
 
 
 def row_sums(values):

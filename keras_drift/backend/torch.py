@@ -15,6 +15,7 @@ __all__ = [
     "compiled",
     "distances",
     "dual_field",
+    "exp_of_difference",
     "gradient",
     "has_accelerator",
     "jit",
@@ -44,7 +45,7 @@ def scan(function, carry, xs):
     turns = []
     for i in range(len(flat[0])):
         x = keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
-        carry, y = function(carry, x)
+        carry, y = function(i, carry, x)
         turns.append(y)
     return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *turns)
 
@@ -101,6 +102,11 @@ def jit(function, variables):
 def matmul(x, y):
     """A product, in full float32 unless the program asks for less."""
     return torch.matmul(x, y)
+
+
+def exp_of_difference(x, y):
+    """`exp(x - y)`, see `keras_drift.backend`."""
+    return torch.sub(x, y).exp_()
 
 
 def row_sums(values):

@@ -43,7 +43,7 @@ def barycentres(pairs, scores, column_logs=None):
                 logits = logits + ops.swapaxes(block.columns[k], -1, -2)
             logits = block.weigh(logits)
             new_top = highest(top, logits, -1)
-            weights = ops.exp(logits - new_top)
+            weights = backend.exp_of_difference(logits, new_top)
             shrink = ops.exp(top - new_top)
             mass = mass * shrink + ops.sum(weights, axis=-1, keepdims=True)
             sums = sums * shrink + backend.matmul(weights, block.points)
@@ -105,7 +105,7 @@ def mean_pulls(
             logits = block.weigh(logits)
             new_top = highest(top, logits, -1)
             shrink = ops.exp(top - new_top)
-            weights = ops.exp(logits - new_top)
+            weights = backend.exp_of_difference(logits, new_top)
             powers = (weights, _squared_shares(weights, block))
             pull = None if pulls is None else ops.exp(pulls[k](block.costs))
             orders = tuple(

@@ -1,5 +1,6 @@
 """All pairs of two sets, visited block by block: the only loop over pairs."""
 
+import functools
 import math
 from typing import Any
 from typing import NamedTuple
@@ -159,21 +160,22 @@ class Pairs:
             )
         by_group, by_row, by_column = self._cuts
 
-        def over_groups(_, parts):
+        def over_groups(turn, carry, parts):
+            del turn, carry
             rows, columns = parts
             _, groups, height, _ = ops.shape(rows[0])
             width = ops.shape(columns[0])[2]
 
-            def over_rows(column_states, turn):
-                def over_columns(row_state, column_turn):
-                    *column_turn, column_state = column_turn
-                    block = self._block(*turn, *column_turn)
+            def over_rows(row_turn, column_states, rows):
+                def over_columns(column_turn, row_state, columns):
+                    columns, column_state = columns
+                    block = self._block(row_turn, rows, column_turn, columns)
                     return function(row_state, column_state, block)
 
                 row_state, column_states = _loop(
                     over_columns,
                     row_start(groups, height),
-                    (by_column.turns(), columns, column_states),
+                    (columns, column_states),
                     recompute=True,
                 )
                 return column_states, row_state
@@ -182,9 +184,7 @@ class Pairs:
                 lambda v: ops.repeat(v[None], by_column.count, axis=0),
                 column_start(groups, width),
             )
-            column_states, row_states = _loop(
-                over_rows, column_states, (by_row.turns(), rows)
-            )
+            column_states, row_states = _loop(over_rows, column_states, rows)
             return (), (row_states, column_states)
 
         rows = tuple(by_group.split(by_row.split(v, 1), 1) for v in rows)
@@ -225,21 +225,36 @@ class Pairs:
 
     def _absent(self, row_turn, height, column_turn, width):
         """Self-pairs, and what fills up the last blocks."""
-        if not self.cloud.contains_samples and not any(
-            cut.padding for cut in self._cuts
-        ):
+        cuts = self._cuts[1:]
+        turns = row_turn, column_turn
+        meet = self.cloud.contains_samples and self._may_meet(*turns)
+        ends = [
+            cut.may_be_filled_up(turn)
+            for cut, turn in zip(cuts, turns, strict=True)
+        ]
+        if not (meet or any(ends)):
             return None
-        _, by_row, by_column = self._cuts
         i = row_turn * height + ops.arange(height)[:, None]
         j = column_turn * width + ops.arange(width)[None, :]
-        absent = i == j if self.cloud.contains_samples else None
-        for cut, index in ((by_row, i), (by_column, j)):
-            if cut.padding:
-                beyond = index >= cut.length
-                absent = (
-                    beyond if absent is None else ops.logical_or(absent, beyond)
-                )
-        return absent
+        absent = [i == j] if meet else []
+        absent += [
+            index >= cut.length
+            for index, cut, end in zip((i, j), cuts, ends, strict=True)
+            if end
+        ]
+        return functools.reduce(ops.logical_or, absent)
+
+    def _may_meet(self, row_turn, column_turn):
+        """Whether a block may hold a sample and itself among the points."""
+        if self.is_whole or not (
+            isinstance(row_turn, int) and isinstance(column_turn, int)
+        ):
+            return True
+        _, by_row, by_column = self._cuts
+        return (
+            row_turn * by_row.size < (column_turn + 1) * by_column.size
+            and column_turn * by_column.size < (row_turn + 1) * by_row.size
+        )
 
 
 class _Cut:
@@ -252,9 +267,11 @@ class _Cut:
         self.size = None if size is None else math.ceil(length / self.count)
         self.padding = 0 if size is None else self.count * self.size - length
 
-    def turns(self):
-        """The numbers of the pieces."""
-        return ops.arange(self.count)
+    def may_be_filled_up(self, turn):
+        """Whether a piece may be the last one, with nothing at its end."""
+        if self.padding and isinstance(turn, int):
+            return turn == self.count - 1
+        return self.padding > 0
 
     def split(self, tensor, axis):
         """Cuts an axis into pieces, which come first: `(count, ...)`."""
@@ -291,18 +308,16 @@ def _loop(function, carry, xs, recompute=False):
     With `recompute`, a gradient computes every turn again.
     """
     length = keras.tree.flatten(xs)[0].shape[0]
+    many = length > 1
 
-    def turn(carry, x):
-        number, x = x
-        if length > 1:
-            x = backend.materialized(number, x)
-        return function(carry, x)
+    def turn(i, carry, x):
+        return function(i, carry, backend.materialized(i, x) if many else x)
 
     if recompute:
         turn = backend.recomputed(turn)
-    if length > 1:
-        return backend.scan(turn, carry, (ops.arange(length), xs))
-    carry, y = turn(carry, (0, keras.tree.map_structure(lambda v: v[0], xs)))
+    if many:
+        return backend.scan(turn, carry, xs)
+    carry, y = turn(0, carry, keras.tree.map_structure(lambda v: v[0], xs))
     return carry, keras.tree.map_structure(lambda v: v[None], y)
 
 

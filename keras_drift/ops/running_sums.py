@@ -9,6 +9,8 @@ import functools
 import keras
 from keras import ops
 
+from keras_drift import backend
+
 # Takes part in `maximum` and `exp` as minus infinity would, without a NaN.
 _LOWEST = -1e38
 
@@ -35,7 +37,9 @@ def add_to_sum(state, logits, axis):
     """Adds `exp(logits)` over an axis to a running sum."""
     top, mass = state
     new_top = highest(top, logits, axis)
-    added = ops.sum(ops.exp(logits - new_top), axis=axis, keepdims=True)
+    added = ops.sum(
+        backend.exp_of_difference(logits, new_top), axis=axis, keepdims=True
+    )
     return new_top, mass * ops.exp(top - new_top) + added
 
 
@@ -62,7 +66,9 @@ def log_of_sum(top, mass):
 def log_sum(logits, axis):
     """The logarithm of the sum of `exp(logits)` over an axis, at once."""
     top = highest(_LOWEST, logits, axis)
-    mass = ops.sum(ops.exp(logits - top), axis=axis, keepdims=True)
+    mass = ops.sum(
+        backend.exp_of_difference(logits, top), axis=axis, keepdims=True
+    )
     return ops.squeeze(log_of_sum(top, mass), axis)
 
 
@@ -70,7 +76,9 @@ def finite_log_sum(sets, axis):
     """Over an axis of all tensors in `sets`; about -1e38 for nothing."""
     top = functools.reduce(lambda top, v: highest(top, v, axis), sets, _LOWEST)
     mass = sum(
-        ops.sum(ops.exp(logits - top), axis=axis, keepdims=True)
+        ops.sum(
+            backend.exp_of_difference(logits, top), axis=axis, keepdims=True
+        )
         for logits in sets
     )
     # At least 1, but for nothing. Compilers fuse it, unlike a `where`.

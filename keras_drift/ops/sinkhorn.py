@@ -141,10 +141,13 @@ def sinkhorn(
         columns = epsilon * (log_n - over_samples(rows))
         return columns, columns
 
-    def step(state, _):
+    def step(turn, state, _):
+        del turn
         return (update(state[0])[0],), ()
 
-    def step_or_rest(state, _):
+    def step_or_rest(turn, state, _):
+        del turn
+
         def unsettled(state):
             potential, settled = state
             after, right = update(potential)
