@@ -5,22 +5,17 @@ step as an explicit state, and another on TensorFlow and PyTorch, where the step
 changes them in place. `run`, `step` and `step_result` let a step be written
 once.
 
-`scan(function, carry, xs)` calls `carry, y = function(i, carry, x)` for the
-`i`-th `x` along the first axes of the tensors in `xs`, of static length, and
-returns `(carry, ys)`: what `keras.ops.scan` does, but with a `y` of any
-structure. Where a loop is not compiled, `i` is an `int`.
+`scan(function, carry, xs)` calls `carry, y = function(turn, carry, x)` for each
+`x` along the first axes of the tensors in `xs`, of static length, and returns
+`(carry, ys)`: what `keras.ops.scan` does, but with a `y` of any structure.
+`turn` counts from 0; it is an `int` where it is known ahead: in loops that are
+not compiled, and in TensorFlow's first turn. With `recompute=True` a gradient
+computes every turn once more rather than keep what it computed; TensorFlow
+keeps it, since there nothing but the arguments would get a gradient.
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
-whether tensors live on anything but a CPU.
-`materialized(turn, tensors)` are the tensors, in a turn of a loop, counted from
-0. On CPUs, compilers would cut a slice out anew for every number that is
-computed from it, one at a time; what is materialized, they read in vectors.
-`exp_of_difference(x, y)` is `exp(x - y)`, with one array for the result.
-`row_sums(values)` are sums over the last axis, which is kept, of what was
-multiplied just before.
-`recomputed(function)` is the function, whose gradient computes it once more
-rather than keep what it computed. TensorFlow keeps it, since there nothing but
-the arguments would get a gradient.
+whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
+`exp(x - y)`, for which PyTorch needs one array rather than two.
 `unless(done, function, state)` is `function(state)`, or `state` as it is where
 the bool scalar `done` is true; the function must not change it then, so that
 no program needs to wait for the answer.
@@ -53,14 +48,13 @@ attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 compiled = _backend.compiled
-exp_of_difference = _backend.exp_of_difference
+exp_of_difference = getattr(
+    _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
+)
 gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 jit = _backend.jit
-materialized = _backend.materialized
 matmul = _backend.matmul
-recomputed = _backend.recomputed
-row_sums = _backend.row_sums
 run = _backend.run
 scan = _backend.scan
 step = _backend.step

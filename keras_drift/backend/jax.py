@@ -40,29 +40,28 @@ def step_result(logs, state):
     return logs, state[0]
 
 
-def scan(function, carry, xs):
+def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
     length = len(jax.tree.leaves(xs)[0])
 
-    def turn(carry, x):
-        i, x = x
-        return function(i, carry, x)
+    def body(carry, numbered):
+        turn, x = numbered
+        return function(turn, carry, _in_memory(turn, x))
 
-    return jax.lax.scan(turn, carry, (jnp.arange(length), xs))
-
-
-def recomputed(function):
-    """What a gradient computes again, see `keras_drift.backend`."""
-    # In a loop, compilers do not find the first computation again.
-    return jax.checkpoint(function, prevent_cse=False)
+    if recompute:
+        # Around the copies: they would be kept for every turn. In a loop,
+        # compilers do not find the first computation again.
+        body = jax.checkpoint(body, prevent_cse=False)
+    return jax.lax.scan(body, carry, (jnp.arange(length), xs))
 
 
-def materialized(turn, tensors):
-    """The tensors in memory of their own, see `keras_drift.backend`."""
+def _in_memory(turn, tensors):
+    """What a turn of a loop cuts out, in memory of its own."""
     if has_accelerator():
         return tensors
-    # Always taken, but a compiler does not know: it fuses a slice into what
-    # reads it, but not a branch.
+    # XLA fuses a slice into all that is computed from it, which a CPU then does
+    # number by number. It would look through an `optimization_barrier`, but
+    # does not know that this branch is always taken.
     return jax.lax.cond(
         turn >= 0,
         lambda tensors: tensors,
@@ -109,19 +108,6 @@ def jit(function, variables):
 def matmul(x, y):
     """A product without the shortcuts of accelerators."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
-
-
-def exp_of_difference(x, y):
-    """`exp(x - y)`, see `keras_drift.backend`."""
-    return jnp.exp(x - y)
-
-
-def row_sums(values):
-    """Sums over the last axis, see `keras_drift.backend`."""
-    if has_accelerator():
-        return jnp.sum(values, axis=-1, keepdims=True)
-    # A compiler fuses more into a product, and does it in vectors.
-    return jnp.matmul(values, jnp.ones_like(values[..., :1, :]).mT)
 
 
 def attention(query, key, value):

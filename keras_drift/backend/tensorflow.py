@@ -9,14 +9,10 @@ from keras_drift.backend.in_place import sync
 
 __all__ = [
     "compiled",
-    "exp_of_difference",
     "gradient",
     "has_accelerator",
     "jit",
-    "materialized",
     "matmul",
-    "recomputed",
-    "row_sums",
     "run",
     "scan",
     "step",
@@ -32,8 +28,11 @@ def run(model, state, function, *args):
     return function(*args), state
 
 
-def scan(function, carry, xs):
+def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
+    del (
+        recompute
+    )  # its `tf.recompute_grad` drops gradients of what is closed over
     flat = keras.tree.flatten(xs)
     length = flat[0].shape[0]
 
@@ -42,19 +41,21 @@ def scan(function, carry, xs):
 
     # The first turn, outside of the loop, shows what the others will return.
     carry, first = function(0, carry, at(0))
+    if length == 1:
+        return carry, keras.tree.map_structure(lambda y: y[None], first)
     arrays = [
         tf.TensorArray(y.dtype, length, element_shape=y.shape).write(0, y)
         for y in keras.tree.flatten(first)
     ]
 
-    def body(i, carry, arrays):
-        carry, ys = function(i, carry, at(i))
+    def body(turn, carry, arrays):
+        carry, ys = function(turn, carry, _in_memory(turn, at(turn)))
         ys = keras.tree.flatten(ys)
-        arrays = [a.write(i, y) for a, y in zip(arrays, ys, strict=True)]
-        return i + 1, carry, arrays
+        arrays = [a.write(turn, y) for a, y in zip(arrays, ys, strict=True)]
+        return turn + 1, carry, arrays
 
     _, carry, arrays = tf.while_loop(
-        lambda i, *_: i < length,
+        lambda turn, *_: turn < length,
         body,
         (1, carry, arrays),
         parallel_iterations=1,
@@ -64,17 +65,10 @@ def scan(function, carry, xs):
     return carry, keras.tree.pack_sequence_as(first, ys)
 
 
-def recomputed(function):
-    """The function as it is, see `keras_drift.backend`."""
-    return function
-
-
-def materialized(turn, tensors):
-    """The tensors in memory of their own, see `keras_drift.backend`."""
-    if has_accelerator() or isinstance(turn, int):
+def _in_memory(turn, tensors):
+    """What a turn of a loop cuts out, in memory of its own, as on JAX."""
+    if has_accelerator() or tf.executing_eagerly():
         return tensors
-    # Always taken, but a compiler does not know: it fuses a slice into what
-    # reads it, but not a branch.
     return tf.cond(
         turn >= 0,
         lambda: tensors,
@@ -112,20 +106,6 @@ def matmul(x, y):
     if not (tf32 and has_accelerator()):
         return tf.matmul(x, y)
     return exact_matmul(x, y)
-
-
-def exp_of_difference(x, y):
-    """`exp(x - y)`, see `keras_drift.backend`."""
-    return tf.exp(x - y)
-
-
-def row_sums(values):
-    """Sums over the last axis, see `keras_drift.backend`."""
-    if has_accelerator():
-        return tf.reduce_sum(values, axis=-1, keepdims=True)
-    # A compiler fuses more into a product, and does it in vectors.
-    ones = tf.ones_like(values[..., :1, :])
-    return tf.matmul(values, ones, transpose_b=True)
 
 
 def exact_matmul(x, y):

@@ -19,10 +19,7 @@ __all__ = [
     "gradient",
     "has_accelerator",
     "jit",
-    "materialized",
     "matmul",
-    "recomputed",
-    "row_sums",
     "run",
     "scan",
     "step",
@@ -39,19 +36,20 @@ def run(model, state, function, *args):
         return function(*args), state
 
 
-def scan(function, carry, xs):
+def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
+    function = _recomputed(function) if recompute else function
     flat = keras.tree.flatten(xs)
-    turns = []
-    for i in range(len(flat[0])):
-        x = keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
-        carry, y = function(i, carry, x)
-        turns.append(y)
-    return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *turns)
+    found = []
+    for turn in range(len(flat[0])):
+        x = keras.tree.pack_sequence_as(xs, [x[turn] for x in flat])
+        carry, y = function(turn, carry, x)
+        found.append(y)
+    return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *found)
 
 
-def recomputed(function):
-    """What a gradient computes again, see `keras_drift.backend`."""
+def _recomputed(function):
+    """What a gradient computes again."""
 
     def call(*args):
         if not torch.is_grad_enabled():
@@ -61,12 +59,6 @@ def recomputed(function):
         )
 
     return call
-
-
-def materialized(turn, tensors):
-    """The tensors, which are in memory, see `keras_drift.backend`."""
-    del turn
-    return tensors
 
 
 def unless(done, function, state):
@@ -107,11 +99,6 @@ def matmul(x, y):
 def exp_of_difference(x, y):
     """`exp(x - y)`, see `keras_drift.backend`."""
     return torch.sub(x, y).exp_()
-
-
-def row_sums(values):
-    """Sums over the last axis, see `keras_drift.backend`."""
-    return values.sum(dim=-1, keepdim=True)
 
 
 def gradient(function, x):

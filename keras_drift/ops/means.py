@@ -14,6 +14,10 @@ from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import nothing
 from keras_drift.ops.running_sums import zeros
 
+# A product with ones adds one number after the other: of more, a sum loses
+# fewer digits.
+_WIDEST_PRODUCT = 4096
+
 
 def barycentres(pairs, scores, column_logs=None):
     """Means of the points under the weights `exp(score)`, sample by sample.
@@ -198,8 +202,18 @@ def _pulls(weights, block, x):
         for i in range(x.shape[-1])
     )
     return ops.concatenate(
-        [backend.row_sums(weights * each) for each in differences], axis=-1
+        [_row_sums(weights * each) for each in differences], axis=-1
     )
+
+
+def _row_sums(values):
+    """Sums over the last axis, which is kept."""
+    width = values.shape[-1]
+    if backend.has_accelerator() or width is None or width > _WIDEST_PRODUCT:
+        return ops.sum(values, axis=-1, keepdims=True)
+    # On CPUs compilers do a product in vectors, with what made the values.
+    ones = ops.ones_like(values[..., :1, :])
+    return backend.matmul(values, ops.swapaxes(ones, -1, -2))
 
 
 def weighted_sums(pairs, scores, row_logs, column_logs):

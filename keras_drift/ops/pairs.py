@@ -167,12 +167,12 @@ class Pairs:
             width = ops.shape(columns[0])[2]
 
             def over_rows(row_turn, column_states, rows):
-                def over_columns(column_turn, row_state, columns):
-                    columns, column_state = columns
+                def over_columns(column_turn, row_state, parts):
+                    columns, column_state = parts
                     block = self._block(row_turn, rows, column_turn, columns)
                     return function(row_state, column_state, block)
 
-                row_state, column_states = _loop(
+                row_state, column_states = backend.scan(
                     over_columns,
                     row_start(groups, height),
                     (columns, column_states),
@@ -184,14 +184,16 @@ class Pairs:
                 lambda v: ops.repeat(v[None], by_column.count, axis=0),
                 column_start(groups, width),
             )
-            column_states, row_states = _loop(over_rows, column_states, rows)
+            column_states, row_states = backend.scan(
+                over_rows, column_states, rows
+            )
             return (), (row_states, column_states)
 
         rows = tuple(by_group.split(by_row.split(v, 1), 1) for v in rows)
         columns = tuple(
             by_group.split(by_column.split(v, 1), 1) for v in columns
         )
-        _, (rows, columns) = _loop(over_groups, (), (rows, columns))
+        _, (rows, columns) = backend.scan(over_groups, (), (rows, columns))
         return (
             keras.tree.map_structure(
                 lambda v: by_row.merge(by_group.merge(v, 1), 1), rows
@@ -269,9 +271,8 @@ class _Cut:
 
     def may_be_filled_up(self, turn):
         """Whether a piece may be the last one, with nothing at its end."""
-        if self.padding and isinstance(turn, int):
-            return turn == self.count - 1
-        return self.padding > 0
+        last = not isinstance(turn, int) or turn == self.count - 1
+        return self.padding > 0 and last
 
     def split(self, tensor, axis):
         """Cuts an axis into pieces, which come first: `(count, ...)`."""
@@ -300,25 +301,6 @@ class _Cut:
 def _known(shape):
     """A shape to give to `reshape`; it may leave one axis open."""
     return [-1 if size is None else size for size in shape]
-
-
-def _loop(function, carry, xs, recompute=False):
-    """`backend.scan`, without a loop where there is but one turn.
-
-    With `recompute`, a gradient computes every turn again.
-    """
-    length = keras.tree.flatten(xs)[0].shape[0]
-    many = length > 1
-
-    def turn(i, carry, x):
-        return function(i, carry, backend.materialized(i, x) if many else x)
-
-    if recompute:
-        turn = backend.recomputed(turn)
-    if many:
-        return backend.scan(turn, carry, xs)
-    carry, y = turn(0, carry, keras.tree.map_structure(lambda v: v[0], xs))
-    return carry, keras.tree.map_structure(lambda v: v[None], y)
 
 
 def _block_shape(groups, n, m, block_size):

@@ -13,49 +13,127 @@ from keras_drift.ops import mean_displacements
 BACKEND = keras.backend.backend()
 
 
-def test_what_is_materialized_stays_what_it_is():
-    tensors = {"a": ops.arange(6.0), "b": (ops.ones((2, 3), "int32"),)}
-    for turn in (0, 3):
-        same = backend.materialized(ops.convert_to_tensor(turn), tensors)
-        assert ops.convert_to_numpy(same["a"]).tolist() == [0, 1, 2, 3, 4, 5]
-        assert ops.convert_to_numpy(same["b"][0]).tolist() == [[1] * 3] * 2
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def test_a_gradient_passes_what_is_materialized():
-    def function(x):
-        (x,) = backend.materialized(ops.zeros((), "int32"), (x,))
-        return ops.sum(x**3)
+@pytest.mark.parametrize("length", [1, 4])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_loop_counts_its_turns_carries_and_stacks(length, recompute):
+    a, b = draw(length, 3), draw(length, 2, 2, seed=1)
 
-    x = ops.convert_to_tensor(np.array([1.0, -2.0], "float32"))
-    slope = ops.convert_to_numpy(backend.gradient(function, x))
-    np.testing.assert_allclose(slope, [3.0, 12.0])
+    def function(turn, carry, x):
+        a, (b,) = x
+        turn = ops.cast(turn, "float32")
+        return carry + turn * ops.sum(a), {"a": 2 * a, "b": b + turn}
 
-
-@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 7)])
-def test_sums_of_rows(shape):
-    values = np.random.default_rng(0).normal(size=shape).astype("float32")
-    sums = backend.row_sums(ops.convert_to_tensor(values))
-    exact = values.astype("float64").sum(axis=-1, keepdims=True)
+    xs = ops.convert_to_tensor(a), (ops.convert_to_tensor(b),)
+    start = ops.ones(())
+    carry, ys = backend.scan(function, start, xs, recompute=recompute)
+    turns = np.arange(length)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(sums), exact, rtol=1e-5, atol=1e-6
+        ops.convert_to_numpy(carry), 1 + turns @ a.sum(axis=1), rtol=1e-5
+    )
+    np.testing.assert_array_equal(ops.convert_to_numpy(ys["a"]), 2 * a)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ys["b"]), b + turns[:, None, None], rtol=1e-6
     )
 
 
-@pytest.mark.skipif(BACKEND != "jax", reason="reads the program of JAX")
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_gradient_goes_through_all_turns(recompute):
+    x = draw(3, 5)
+
+    def function(x):
+        def add(turn, carry, x):
+            return carry + (turn + 1.0) * ops.sum(x**3), ()
+
+        def number(turn, carry, x):
+            return add(ops.cast(turn, "float32"), carry, x)
+
+        total, _ = backend.scan(number, ops.zeros(()), x, recompute=recompute)
+        return total
+
+    slope = backend.gradient(function, ops.convert_to_tensor(x))
+    expected = 3 * x**2 * np.arange(1, 4)[:, None]
+    np.testing.assert_allclose(ops.convert_to_numpy(slope), expected, rtol=1e-5)
+
+
+def displacements(x, y, block_size=16):
+    pairs = Pairs(x, Cloud(y), block_size=block_size)
+    return mean_displacements(pairs, [lambda cost: -cost])[0]
+
+
+def program(x, y):
+    """What a CPU runs to compute `displacements`, as text."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.jit(displacements).lower(x, y).compile().as_text()
+    import tensorflow as tf
+
+    compiled = tf.function(
+        lambda x, y: displacements(x, y), jit_compile=True, autograph=False
+    )
+    return compiled.experimental_get_compiler_ir(x, y)(stage="optimized_hlo")
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="compiles nothing")
 def test_no_exponential_reads_through_a_slice():
-    # Compilers do not compute several of those at once.
-    import jax
-
-    if jax.default_backend() != "cpu":
+    # Compilers for CPUs do not compute several of those at once.
+    if backend.has_accelerator():
         pytest.skip("a matter of CPUs")
-
-    def displacements(x, y):
-        pairs = Pairs(x, Cloud(y), block_size=16)
-        return mean_displacements(pairs, [lambda cost: -cost])
-
-    x = np.random.default_rng(0).normal(size=(1, 64, 2)).astype("float32")
-    program = jax.jit(displacements).lower(x, x + 1).compile().as_text()
-    computations = re.split(r"\n(?=%|ENTRY)", program)
+    x = ops.convert_to_tensor(draw(1, 64, 2))
+    computations = re.split(r"\n(?=%|ENTRY)", program(x, x + 1))
     exponentials = [c for c in computations if " exponential(" in c]
     assert exponentials
     assert not any(" dynamic-slice(" in c for c in exponentials)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="compiles nothing")
+def test_a_compiled_gradient_through_blocks_is_that_of_all_pairs():
+    x, y = ops.convert_to_tensor(draw(1, 8, 2)), draw(1, 9, 2, seed=1)
+
+    def slope(x, block_size):
+        def function(x):
+            return ops.sum(displacements(x, y, block_size) ** 2)
+
+        return backend.gradient(function, x)
+
+    def compiled(x):
+        return slope(x, (8, 3)), slope(x, (3, 4)), slope(x, None)
+
+    if BACKEND == "jax":
+        import jax
+
+        found = jax.jit(compiled)(x)
+    else:
+        import tensorflow as tf
+
+        found = tf.function(compiled, jit_compile=True, autograph=False)(x)
+    *blocks, whole = map(ops.convert_to_numpy, found)
+    for each in blocks:
+        np.testing.assert_allclose(each, whole, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the turns must be known")
+def test_only_blocks_with_self_pairs_are_masked():
+    x = ops.convert_to_tensor(draw(1, 8, 2))
+    masked = []
+
+    def function(rows, columns, block):
+        masked.append(block.absent is not None)
+        return rows, columns
+
+    def nothing(groups, size):
+        return ()
+
+    cloud = Cloud(x, contains_samples=True)
+    Pairs(x, cloud, block_size=4).fold(function, nothing, nothing)
+    assert masked == [True, False, False, True]
+    masked.clear()
+    # Seven points make two blocks of four, the second one filled up.
+    Pairs(x, Cloud(x[:, :7]), block_size=(8, 4)).fold(
+        function, nothing, nothing
+    )
+    assert masked == [False, True]

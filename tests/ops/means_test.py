@@ -34,6 +34,21 @@ def test_mean_displacements(monkeypatch, case, block_size, few):
         close(pulls, np.einsum("gij,gijk->gik", weights, ways) / mass)
 
 
+def test_a_sum_over_very_many_points_loses_no_digits():
+    n, m = 4, 2**18
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, n, 2)).astype("float32")
+    # All on one side, so that their pulls do not cancel.
+    y = 5 + rng.normal(size=(1, m, 2)).astype("float32")
+    pairs = Pairs(ops.convert_to_tensor(x), Cloud(ops.convert_to_tensor(y)))
+    assert pairs.is_whole
+    (found,) = contracts.in_one_program(
+        lambda: mean_displacements(pairs, [lambda cost: 0.0 * cost])
+    )()
+    exact = y.astype("float64").mean(axis=1, keepdims=True) - x
+    np.testing.assert_allclose(contracts.numpy(found), exact, rtol=5e-7)
+
+
 def test_a_mean_of_no_pulls_is_zero():
     x = ops.ones((1, 1, 2))
     close(
