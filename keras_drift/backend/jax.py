@@ -46,12 +46,16 @@ def scan(function, carry, xs, recompute=False):
 
     def body(carry, numbered):
         turn, x = numbered
-        return function(turn, carry, _in_memory(turn, x))
+        x = _in_memory(turn, x) if length > 1 else x
+        return function(turn, carry, x)
 
     if recompute:
         # Around the copies: they would be kept for every turn. In a loop,
         # compilers do not find the first computation again.
         body = jax.checkpoint(body, prevent_cse=False)
+    if length == 1:
+        carry, y = body(carry, (0, jax.tree.map(lambda x: x[0], xs)))
+        return carry, jax.tree.map(lambda y: y[None], y)
     return jax.lax.scan(body, carry, (jnp.arange(length), xs))
 
 
