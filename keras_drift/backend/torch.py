@@ -11,6 +11,11 @@ from keras_drift.backend.in_place import sync
 # Stands for minus infinity.
 _LOWEST = -1e30
 
+# Once the C library of Linux has been given back an array of almost 32 MB, it
+# keeps as much for the next ones. Before, it may return those of a block to the
+# system time and again, and half of the time goes into clean new memory.
+torch.empty(2**23 - 2**12, device="cpu", dtype=torch.float32)
+
 __all__ = [
     "compiled",
     "distances",
