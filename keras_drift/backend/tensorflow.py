@@ -30,9 +30,8 @@ def run(model, state, function, *args):
 
 def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
-    del (
-        recompute
-    )  # its `tf.recompute_grad` drops gradients of what is closed over
+    # `tf.recompute_grad` drops the gradients of what a function encloses.
+    del recompute
     flat = keras.tree.flatten(xs)
     length = flat[0].shape[0]
 

@@ -41,11 +41,11 @@ def pairwise_distances(x, y, centred=False):
     x, y = _moved(x, y, few or centred)
     if backend.distances is not None:
         return backend.distances(x, y, exact=few)
+    square = _sum_of_squared_differences if few else _squares_minus_products
     # `sqrt` is infinitely steep at 0: coincident points get gradient 0.
+    roots = ops.sqrt(ops.maximum(square(x, y), _SMALLEST))
     if not few:
-        squared = _squares_minus_products(x, y)
-        return ops.sqrt(ops.maximum(squared, _SMALLEST))
-    roots = ops.sqrt(ops.maximum(_sum_of_squared_differences(x, y), _SMALLEST))
+        return roots
     # Asked of the root: compilers would compute all of the squares again.
     return ops.where(roots < _SMALLEST_ROOT, 0.0, roots)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import contracts
 from keras_drift import backend
 from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
@@ -32,11 +33,11 @@ def test_a_loop_counts_its_turns_carries_and_stacks(length, recompute):
     carry, ys = backend.scan(function, start, xs, recompute=recompute)
     turns = np.arange(length)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(carry), 1 + turns @ a.sum(axis=1), rtol=1e-5
+        contracts.numpy(carry), 1 + turns @ a.sum(axis=1), rtol=1e-5
     )
-    np.testing.assert_array_equal(ops.convert_to_numpy(ys["a"]), 2 * a)
+    np.testing.assert_array_equal(contracts.numpy(ys["a"]), 2 * a)
     np.testing.assert_allclose(
-        ops.convert_to_numpy(ys["b"]), b + turns[:, None, None], rtol=1e-6
+        contracts.numpy(ys["b"]), b + turns[:, None, None], rtol=1e-6
     )
 
 
@@ -56,7 +57,7 @@ def test_a_gradient_goes_through_all_turns(recompute):
 
     slope = backend.gradient(function, ops.convert_to_tensor(x))
     expected = 3 * x**2 * np.arange(1, 4)[:, None]
-    np.testing.assert_allclose(ops.convert_to_numpy(slope), expected, rtol=1e-5)
+    np.testing.assert_allclose(contracts.numpy(slope), expected, rtol=1e-5)
 
 
 def displacements(x, y, block_size=16):
@@ -111,7 +112,7 @@ def test_a_compiled_gradient_through_blocks_is_that_of_all_pairs():
         import tensorflow as tf
 
         found = tf.function(compiled, jit_compile=True, autograph=False)(x)
-    *blocks, whole = map(ops.convert_to_numpy, found)
+    *blocks, whole = map(contracts.numpy, found)
     for each in blocks:
         np.testing.assert_allclose(each, whole, rtol=1e-5, atol=1e-7)
 
