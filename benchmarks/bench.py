@@ -66,7 +66,7 @@ def measure_operators(bench):
     half_square = kd.ops.half_squared_distances
 
     def plan(x, y):
-        pairs = kd.ops.Pairs(x, kd.ops.Cloud(y), half_square)
+        pairs = kd.ops.Pairs(x, kd.ops.PointCloud(y), half_square)
         return kd.ops.sinkhorn(pairs, 4.0, num_steps=20).means()
 
     reductions = {
@@ -160,7 +160,7 @@ def measure_step(bench):
         generator,
         operators.dual_drift(),
         num_generated=generated,
-        guidance=kd.PowerLawGuidance(),
+        guidance_sampler=kd.PowerLawGuidance(),
         seed=0,
     )
     model.compile(keras.optimizers.Adam(1e-4))

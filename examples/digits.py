@@ -156,7 +156,7 @@ def main():
             "measured_with": f"examples/digits.py --epochs {args.epochs} "
             f"--seed {args.seed}, on {keras.backend.backend()}; "
             f"{len(train_set[0])} drawn digits of seed 1",
-            "licence": "Apache-2.0 (weights); CC BY 4.0 (data)",
+            "license": "Apache-2.0 (weights); CC BY 4.0 (data)",
         },
     )
     for name, value in numbers.items():

@@ -202,7 +202,7 @@ plt.close(figure)
 #
 # - If the fine is bad and the coarse is good, a fixed bandwidth has reached its
 #   end, and a sweep is worth its steps.
-# - If the coarse gets worse towards the end of a sweep, the sweep may be too
+# - If the coarse gets worse toward the end of a sweep, the sweep may be too
 #   quick for the generator: lower `step_size` in the plan, or raise the
 #   `batch_size`, since a narrow kernel needs many samples.
 # - If no single scale fits and no schedule is wanted, take several bandwidths

@@ -68,7 +68,7 @@ for normalization in ("row", "dual", "sharp", "score"):
 axis.axvspan(-0.2, 0.2, color="0.85")
 axis.axvspan(2.8, 3.2, color="mistyrose")
 axis.set(xlabel="place of the sample", ylabel="velocity")
-axis.set_title("data around 0 (grey), samples around 3 (red)")
+axis.set_title("data around 0 (gray), samples around 3 (red)")
 axis.legend()
 figure.savefig(folder / "normalizations.png", dpi=110)
 plt.close(figure)
@@ -86,7 +86,7 @@ plt.close(figure)
 #   off here, to compare.
 # - `"sharp"` and `"score"` are gradients of the difference of two
 #   log-densities, so samples never circle. Under a Laplacian the score adds up
-#   unit vectors times the bandwidth: one towards the data, one away from the
+#   unit vectors times the bandwidth: one toward the data, one away from the
 #   samples. Outside they cancel, and between they add up to twice 0.5.
 #
 # With a Gaussian kernel `"row"`, `"sharp"` and `"score"` are the same.
@@ -122,7 +122,7 @@ figure.savefig(folder / "kernels.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# At one bandwidth the Gaussian is the quickest at its favourite frequency and
+# At one bandwidth the Gaussian is the quickest at its favorite frequency and
 # blind above it. The inverse multiquadric, whose tail is the heaviest, is the
 # quickest with the longest waves of the picture. The Laplacian falls slowest at
 # the fine end and wins there; `Matern(nu=1.5)`, smoother, lies between it and
@@ -157,12 +157,12 @@ starts = [
     (0.2 * rng.normal(size=(size, 2)) + [2.0, 0.0]).astype("float32"),
 ]
 angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-centres = 1.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+centers = 1.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def modes_kept(particles):
     """Modes that hold at least half of their share."""
-    distances = np.linalg.norm(particles[:, None] - centres, axis=-1)
+    distances = np.linalg.norm(particles[:, None] - centers, axis=-1)
     nearest = np.argmin(distances, axis=1)[distances.min(axis=1) < 0.4]
     counts = np.bincount(nearest, minlength=8)
     return np.sum(counts >= 0.5 * len(particles) / 8)
@@ -261,7 +261,7 @@ plt.close(figure)
 #
 # All of these drifts rest where model and data agree, if the model can get
 # there. One that cannot has to choose, and the divergence chooses for it. Here
-# is the smallest such generator, `centre + spread * noise`, regressed onto its
+# is the smallest such generator, `center + spread * noise`, regressed onto its
 # goals like a network, on data with two modes of which one is larger.
 
 # %%
@@ -274,13 +274,13 @@ for axis, divergence in zip(axes, divergences, strict=True):
     drift = drifts.FDivergenceDrift(
         divergence, kernels.Gaussian(0.3), clip=100.0
     )
-    spread, centre = 0.5, -0.5
+    spread, center = 0.5, -0.5
     for _ in range(5 if quick else 400):
-        sample = (centre + spread * noise)[:, None]
+        sample = (center + spread * noise)[:, None]
         velocity = keras.ops.convert_to_numpy(drift(sample, two_modes[:, None]))
         goal = sample + 0.1 * velocity
-        spread, centre = np.polyfit(noise, goal[:, 0], 1)
-    print(f"{divergence:14s} centre {centre:.2f}, spread {spread:.2f}")
+        spread, center = np.polyfit(noise, goal[:, 0], 1)
+    print(f"{divergence:14s} center {center:.2f}, spread {spread:.2f}")
     bins = np.linspace(-4, 4, 60)
     axis.hist(two_modes, bins, color="0.8", density=True)
     axis.hist(sample[:, 0], bins, color="C3", density=True, histtype="step")

@@ -26,7 +26,7 @@ keras.utils.set_random_seed(0)
 # ## A drift moves points
 #
 # A *drift* looks at some samples and at some data, and says in which direction
-# every sample should move: towards the data around it (the *positives*), away
+# every sample should move: toward the data around it (the *positives*), away
 # from the other samples around it (the *negatives*). What counts as around is
 # the kernel's to say.
 
@@ -77,7 +77,7 @@ plt.close(figure)
 # A `DriftModel` does the same with the samples that a network draws. In every
 # step it draws samples, asks the drift where they should be, and regresses the
 # network onto those places. The places are held fixed (`stop_gradient`): the
-# samples move, the field does not bend towards them.
+# samples move, the field does not bend toward them.
 #
 # After training, the network has absorbed the whole journey from noise to data,
 # and makes it in one forward pass.

@@ -33,7 +33,7 @@ keras.utils.set_random_seed(0)
 # Look at samples and data through a fixed set of waves, and compare the means.
 # If they agree for all waves, the distributions are the same; for many random
 # ones, nearly so. An `Energy` writes `value(x, positives)`: `x` are the
-# samples, `(groups, n, d)`, and `positives` are the data, a `Cloud` with
+# samples, `(groups, n, d)`, and `positives` are the data, a `PointCloud` with
 # `points` and `weights`. The answer is a number for each group. Everything in
 # it must be `keras.ops`, so that it can be differentiated on any backend.
 #

@@ -113,12 +113,14 @@ def check_kernel(cls, init_kwargs):
 
     # A wider kernel is a change of the unit of length; on a sphere, lengths
     # mean nothing.
-    unit = cls(**init_kwargs, bandwidth=np.ones(3))
-    halves = numpy((kernel if cls.spherical else unit)(x / 2, y / 2))
+    length_scale = cls(**init_kwargs, bandwidth=np.ones(3))
+    halves = numpy((kernel if cls.spherical else length_scale)(x / 2, y / 2))
     np.testing.assert_allclose(halves[2], logs[2], rtol=1e-4)
 
     coincident = np.concatenate([x, y[:, :1]], axis=1)
-    diagonal = np.diagonal(numpy(unit(x, coincident)), axis1=-2, axis2=-1)
+    diagonal = np.diagonal(
+        numpy(length_scale(x, coincident)), axis1=-2, axis2=-1
+    )
     np.testing.assert_array_equal(diagonal, 0)
 
     for dtype in HALVES:
@@ -171,7 +173,7 @@ def check_drift(
 
     field = drift.field(x, *points)
     agrees(field.velocity, rtol=0, atol=0)
-    assert len(field.unit.shape) == 0
+    assert len(field.length_scale.shape) == 0
     assert len(field.norm.shape) == 1
     if compiles:
         agrees(compiled(drift, x, *points))

@@ -115,4 +115,4 @@ def test_preset_is_as_good_as_it_says(name):
     measured = example["measure"](model, digits("train"), digits("test"))
     key = "real_classifier_on_drawn_digits"
     assert measured[key] == pytest.approx(metadata["metrics"][key], abs=0.003)
-    assert {"description", "training_data", "licence"} <= set(metadata)
+    assert {"description", "training_data", "license"} <= set(metadata)

@@ -15,7 +15,7 @@ def test_grid_keeps_order_and_range():
     assert [grid[6, 1 + 7 * i, 0] for i in range(3)] == [255, 0, 255]
 
 
-def test_colour_images_keep_their_colours():
+def test_color_images_keep_their_colors():
     image = np.array([[[[-1.0, 0.0, 1.0]]]])
     assert image_grid(image, columns=1)[1, 1].tolist() == [0, 128, 255]
 

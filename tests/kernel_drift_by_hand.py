@@ -148,7 +148,7 @@ def velocity_by_hand(
         c = np.ones(u.shape[:2]) if c is None else c
         z, b = np.concatenate([z, u], 1), np.concatenate([b, c], 1)
     x, y, z = (cloud.astype("float64") for cloud in (x, y, z))
-    unit = 1.0
+    length_scale = 1.0
     if relative:
         pairs = []
         for g in range(groups):
@@ -158,13 +158,13 @@ def velocity_by_hand(
                 for j, (p, w) in enumerate(zip(z[g], b[g], strict=True)):
                     if not (excluded and i == j):
                         pairs.append((w, np.linalg.norm(point - p)))
-        unit = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
+        length_scale = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
     by_hand = {"row": row_by_hand, "dual": dual_by_hand}
     by_hand = by_hand.get(normalization, gradient_by_hand)
     fields = []
     for bandwidth in BANDWIDTHS:
 
-        def k(p, q, width=bandwidth * unit):
+        def k(p, q, width=bandwidth * length_scale):
             return profile(np.linalg.norm(p - q) / width)
 
         fields.append(
@@ -174,13 +174,13 @@ def velocity_by_hand(
             ]
         )
         if by_hand is gradient_by_hand:  # in units of a step
-            scale = (bandwidth * unit) ** 2 * profile(0.0)
+            scale = (bandwidth * length_scale) ** 2 * profile(0.0)
             fields[-1] = scale * np.array(fields[-1])
     fields = np.array(fields)
     norm = np.sqrt(np.mean(np.sum(fields**2, axis=-1), axis=(1, 2)))
     if unit_rms:
         # To one unit per coordinate, which is `unit / sqrt(dim)` long.
         rms = np.sqrt(np.mean(fields**2, axis=(1, 2, 3), keepdims=True))
-        length = unit / np.sqrt(dim) if relative else 1.0
+        length = length_scale / np.sqrt(dim) if relative else 1.0
         return np.sum(fields / rms, axis=0) * length, norm
     return np.mean(fields, axis=0), norm

@@ -6,8 +6,8 @@ from keras import ops
 from scipy.spatial import distance as scipy_distance
 
 import contracts
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 
 GROUPS, SAMPLES, POINTS, DIM = 3, 7, 11, 2
 # In one block; cut with and without a rest; one pair at a time; one strip.
@@ -52,7 +52,7 @@ class Case:
 
     def pairs(self, block_size=None):
         weights = ops.convert_to_tensor(self.weights) if self.weighted else None
-        cloud = Cloud(
+        cloud = PointCloud(
             ops.convert_to_tensor(self.points), weights, self.contains_samples
         )
         x = ops.convert_to_tensor(self.x)

@@ -142,8 +142,8 @@ class Clock(keras.callbacks.Callback):
         return float(np.median(np.diff(self.times)))
 
 
-def coverage(samples, data, neighbours=5):
-    """Share of the data with a sample among its nearest neighbours.
+def coverage(samples, data, neighbors=5):
+    """Share of the data with a sample among its nearest neighbors.
 
     Naeem et al., 2020, arXiv 2002.09797.
     """
@@ -152,7 +152,7 @@ def coverage(samples, data, neighbours=5):
         return np.linalg.norm(data[:, None] - to[None], axis=-1)
 
     # The nearest datum is the point itself.
-    radius = np.sort(distances(data), axis=1)[:, neighbours]
+    radius = np.sort(distances(data), axis=1)[:, neighbors]
     return float(np.mean(distances(samples).min(axis=1) <= radius))
 
 

@@ -95,8 +95,8 @@ def draw(axis, toy, samples, title):
     reference = kd.datasets.TOYS[toy](5000, seed=0)
     close = CLOSE[toy](reference)
     for mode in np.flatnonzero(held < KEPT):
-        centre = reference[close[:, mode]].mean(axis=0)
-        axis.plot(*centre, "o", color="C3", ms=30, fillstyle="none")
+        center = reference[close[:, mode]].mean(axis=0)
+        axis.plot(*center, "o", color="C3", ms=30, fillstyle="none")
 
 
 def main():

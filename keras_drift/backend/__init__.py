@@ -8,7 +8,7 @@ once.
 `scan(function, carry, xs)` calls `carry, y = function(turn, carry, x)` for each
 `x` along the first axes of the tensors in `xs`, of static length, and returns
 `(carry, ys)`: what `keras.ops.scan` does, but with a `y` of any structure.
-`turn` counts from 0; it is an `int` where it is known ahead: in loops that are
+`index` counts from 0; it is an `int` where it is known ahead: in loops that are
 not compiled, and in TensorFlow's first turn. With `recompute=True` a gradient
 computes every turn once more rather than keep what it computed; TensorFlow
 keeps it, since there nothing but the arguments would get a gradient.

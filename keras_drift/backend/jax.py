@@ -45,9 +45,9 @@ def scan(function, carry, xs, recompute=False):
     length = len(jax.tree.leaves(xs)[0])
 
     def body(carry, numbered):
-        turn, x = numbered
-        x = _in_memory(turn, x) if length > 1 else x
-        return function(turn, carry, x)
+        index, x = numbered
+        x = _in_memory(index, x) if length > 1 else x
+        return function(index, carry, x)
 
     if recompute:
         # Around the copies: they would be kept for every turn. In a loop,
@@ -59,7 +59,7 @@ def scan(function, carry, xs, recompute=False):
     return jax.lax.scan(body, carry, (jnp.arange(length), xs))
 
 
-def _in_memory(turn, tensors):
+def _in_memory(index, tensors):
     """What a turn of a loop cuts out, in memory of its own."""
     if has_accelerator():
         return tensors
@@ -67,7 +67,7 @@ def _in_memory(turn, tensors):
     # number by number. It would look through an `optimization_barrier`, but
     # does not know that this branch is always taken.
     return jax.lax.cond(
-        turn >= 0,
+        index >= 0,
         lambda tensors: tensors,
         lambda tensors: jax.tree.map(jnp.zeros_like, tensors),
         tensors,

@@ -47,14 +47,14 @@ def scan(function, carry, xs, recompute=False):
         for y in keras.tree.flatten(first)
     ]
 
-    def body(turn, carry, arrays):
-        carry, ys = function(turn, carry, _in_memory(turn, at(turn)))
+    def body(index, carry, arrays):
+        carry, ys = function(index, carry, _in_memory(index, at(index)))
         ys = keras.tree.flatten(ys)
-        arrays = [a.write(turn, y) for a, y in zip(arrays, ys, strict=True)]
-        return turn + 1, carry, arrays
+        arrays = [a.write(index, y) for a, y in zip(arrays, ys, strict=True)]
+        return index + 1, carry, arrays
 
     _, carry, arrays = tf.while_loop(
-        lambda turn, *_: turn < length,
+        lambda index, *_: index < length,
         body,
         (1, carry, arrays),
         parallel_iterations=1,
@@ -64,12 +64,12 @@ def scan(function, carry, xs, recompute=False):
     return carry, keras.tree.pack_sequence_as(first, ys)
 
 
-def _in_memory(turn, tensors):
+def _in_memory(index, tensors):
     """What a turn of a loop cuts out, in memory of its own, as on JAX."""
     if has_accelerator() or tf.executing_eagerly():
         return tensors
     return tf.cond(
-        turn >= 0,
+        index >= 0,
         lambda: tensors,
         lambda: keras.tree.map_structure(tf.zeros_like, tensors),
     )

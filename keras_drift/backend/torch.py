@@ -46,9 +46,9 @@ def scan(function, carry, xs, recompute=False):
     function = _recomputed(function) if recompute else function
     flat = keras.tree.flatten(xs)
     found = []
-    for turn in range(len(flat[0])):
-        x = keras.tree.pack_sequence_as(xs, [x[turn] for x in flat])
-        carry, y = function(turn, carry, x)
+    for index in range(len(flat[0])):
+        x = keras.tree.pack_sequence_as(xs, [x[index] for x in flat])
+        carry, y = function(index, carry, x)
         found.append(y)
     return carry, keras.tree.map_structure(lambda *y: torch.stack(y), *found)
 
@@ -142,11 +142,11 @@ def distances(x, y, exact):
     return squares.clamp_min_(0.0).sqrt_()
 
 
-def dual_field(scores, positives, negatives):
+def dual_field(log_kernels, positives, negatives):
     """See `keras_drift.ops.dual_field`; in place, so without gradients.
 
     Args:
-        scores: sequence of callables from costs to logarithms.
+        log_kernels: sequence of callables from costs to logarithms.
         positives: `Block` of all pairs with the positives.
         negatives: `Block` of all pairs with the negatives.
 
@@ -164,8 +164,8 @@ def dual_field(scores, positives, negatives):
     sizes = [block.costs.shape[-1] for block in blocks]
     weights = _weights(blocks)
     velocities = []
-    for score in scores:
-        logits = score(costs)
+    for log_kernel in log_kernels:
+        logits = log_kernel(costs)
         if logits.requires_grad:
             return None
         logits = logits.clone() if logits is costs else logits

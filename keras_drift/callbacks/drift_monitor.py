@@ -21,7 +21,7 @@ class DriftMonitor(keras.callbacks.Callback):
     The loss of a drifting model says little: with unit fields it is flat by
     construction. This callback adds to the logs of an epoch
 
-    - `monitor_drift_norm`, the raw norm of the drift towards held-out data,
+    - `monitor_drift_norm`, the raw norm of the drift toward held-out data,
     - `monitor_distance`, the sliced Wasserstein distance of generated samples
       to held-out data, as many of each, and
     - `monitor_floor`, the distance between two halves of the held-out data at

@@ -1,6 +1,6 @@
 """Distributions in the plane: small enough to see what training does.
 
-All are centred, of size about `[-2, 2]`, and made of independent samples.
+All are centered, of size about `[-2, 2]`, and made of independent samples.
 """
 
 import numpy as np
@@ -44,9 +44,9 @@ def checkerboard(n, seed=None):
 
 
 def swiss_roll(n, seed=None, noise=0.05):
-    """One curve wound one and a half times around the centre.
+    """One curve wound one and a half times around the center.
 
-    A thin curve with neighbours on both sides: the turns are 0.9 apart.
+    A thin curve with neighbors on both sides: the turns are 0.9 apart.
 
     Args:
         n: int > 0, number of samples.
@@ -136,11 +136,11 @@ def eight_gaussians(n, seed=None):
 
 
 def spirals(n, seed=None, noise=0.05):
-    """Two spirals that wind around each other from a common centre.
+    """Two spirals that wind around each other from a common center.
 
-    The hardest of the toys: neighbouring arms are 0.67 apart and all the
+    The hardest of the toys: neighboring arms are 0.67 apart and all the
     structure is finer than the whole. Uniform in area rather than in angle, so
-    that the centre is not crowded.
+    that the center is not crowded.
 
     Args:
         n: int > 0, number of samples.

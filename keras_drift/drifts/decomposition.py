@@ -6,9 +6,9 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_drift import kernels
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
-from keras_drift.ops import mean_pulls
+from keras_drift.ops import PointCloud
+from keras_drift.ops import mean_shifts
 
 
 class Decomposition(NamedTuple):
@@ -87,11 +87,13 @@ def decomposition(kernel, x, points):
     x, points = x - origin, points - origin
     if len(shapes[0]) == 2:
         x, points = x[None], points[None]
-    pairs = Pairs(x, Cloud(points))
-    pulled = mean_pulls(
-        pairs, kernel.scores(), kernel.scores(1.0, kernel.log_pull)
+    pairs = Pairs(x, PointCloud(points))
+    pulled = mean_shifts(
+        pairs,
+        kernel.log_kernels(),
+        kernel.log_kernels(1.0, kernel.log_gradient_weight),
     )
-    shifts = mean_pulls(pairs, kernel.scores())
+    shifts = mean_shifts(pairs, kernel.log_kernels())
     widths = ops.reshape(kernel.bandwidth, (-1,))
     parts = []
     for k, ((pulling, pull, _), (shift, *_)) in enumerate(

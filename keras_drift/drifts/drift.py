@@ -8,13 +8,13 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.annealable import Annealable
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import join
 from keras_drift.ops import pairwise_distances
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
-GUIDANCES = ("distribution", "velocity")
+GUIDANCE_MODES = ("distribution", "velocity")
 
 
 class Field(NamedTuple):
@@ -22,15 +22,16 @@ class Field(NamedTuple):
 
     Attributes:
         velocity: float32 tensor shaped like the samples, in their units.
-        unit: float32 scalar, the length in which the regression loss measures
-            the samples; 1 unless the drift works with relative distances.
+        length_scale: float32 scalar, the length in which the regression loss
+            measures the samples; 1 unless the drift works with relative
+            distances.
         norm: float32 tensor `(bandwidths,)`, the root mean square length of the
             raw velocities, in the units of the samples, before any
-            normalisation. It falls as the samples approach the data.
+            normalization. It falls as the samples approach the data.
     """
 
     velocity: Any
-    unit: Any
+    length_scale: Any
     norm: Any
 
 
@@ -43,10 +44,10 @@ class Drift(Annealable, keras.layers.Layer):
     limit of a large bandwidth is one full step, the mean of the positives minus
     the mean of the negatives.
 
-    Subclasses write `velocities`, `unit` if they work with relative distances,
-    and `cost` if they compare pairs by anything but their distance. This class
-    checks shapes, casts to float32, joins the negatives, normalises and adds up
-    the fields of several bandwidths.
+    Subclasses write `velocities`, `length_scale` if they work with relative
+    distances, and `cost` if they compare pairs by anything but their distance.
+    This class checks shapes, casts to float32, joins the negatives, normalizes
+    and adds up the fields of several bandwidths.
 
     Args:
         self_interaction: who repels a sample if no negatives are given:
@@ -62,8 +63,8 @@ class Drift(Annealable, keras.layers.Layer):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        guidance: what unconditional data do. `"distribution"`: they join the
-            negatives, with their weights, so that training rests at
+        guidance_mode: the role of unconditional data. `"distribution"`: they
+            join the negatives, with their weights, so that training rests at
             `scale * conditional - (scale - 1) * unconditional`; that mixture
             can be negative somewhere, and then training does not come to rest.
             `"velocity"`: samples follow `V(positives, negatives) + (scale - 1)
@@ -77,13 +78,13 @@ class Drift(Annealable, keras.layers.Layer):
         negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
             of the model. Defaults to `x` itself, see `self_interaction`.
         unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
-            of all conditions that repels as well, see `guidance`.
+            of all conditions that repels as well, see `guidance_mode`.
         positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
             An integer weight `c` counts a point `c` times, zero as absent.
         negative_weights: the same for the negatives.
         unconditional_weights: the same for the unconditional points.
-        guidance: optional float or float tensor `(groups,)`, >= 1: the guidance
-            scale, 1 for none. With `guidance="velocity"` it goes with
+        guidance_scale: optional float or float tensor `(groups,)`, >= 1, where
+            1 is no guidance. With `guidance_mode="velocity"` it goes with
             `unconditional`; otherwise their weights take its place.
 
     Returns:
@@ -112,17 +113,19 @@ class Drift(Annealable, keras.layers.Layer):
         self_interaction="excluded",
         unit_rms=False,
         block_size=None,
-        guidance="distribution",
+        guidance_mode="distribution",
         **kwargs,
     ):
-        # Half precision cannot tell neighbours apart.
+        # Half precision cannot tell neighbors apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.self_interaction = checks.choice(
             "self_interaction", self_interaction, SELF_INTERACTIONS
         )
         self.unit_rms = bool(unit_rms)
         self.block_size = checks.block_size(block_size)
-        self.guidance = checks.choice("guidance", guidance, GUIDANCES)
+        self.guidance_mode = checks.choice(
+            "guidance_mode", guidance_mode, GUIDANCE_MODES
+        )
         self.built = True
 
     def cost(self, x, y):
@@ -135,16 +138,16 @@ class Drift(Annealable, keras.layers.Layer):
         Returns:
             float32 tensor `(groups, a, b)`. Defaults to the Euclidean distance.
         """
-        return pairwise_distances(x, y, centred=True)
+        return pairwise_distances(x, y, centered=True)
 
-    def velocities(self, x, positives, negatives, unit):
+    def velocities(self, x, positives, negatives, length_scale):
         """The raw velocity of each sample, for each bandwidth.
 
         Args:
             x: float32 tensor `(groups, n, d)`.
             positives: `keras_drift.ops.Pairs` of the samples with them.
             negatives: `keras_drift.ops.Pairs` of the samples with them.
-            unit: what `unit` returned.
+            length_scale: what `length_scale` returned.
 
         Returns:
             A list of float32 tensors `(groups, n, d)`, one for each bandwidth,
@@ -155,14 +158,16 @@ class Drift(Annealable, keras.layers.Layer):
             "negatives, unit)`, the raw velocity for each bandwidth."
         )
 
-    def unit(self, x, positives, negatives):
+    def length_scale(self, x, positives, negatives):
         """The unit of length per coordinate. Defaults to 1."""
         del x, positives, negatives  # absolute distances
         return ops.ones((), "float32")
 
-    def call(self, x, positives, negatives=None, guidance=None, **options):
+    def call(
+        self, x, positives, negatives=None, guidance_scale=None, **options
+    ):
         # By name: among options that are tensors Keras takes no plain number.
-        options["guidance"] = guidance
+        options["guidance_scale"] = guidance_scale
         return self.field(x, positives, negatives, **options).velocity
 
     def field(
@@ -174,7 +179,7 @@ class Drift(Annealable, keras.layers.Layer):
         positive_weights=None,
         negative_weights=None,
         unconditional_weights=None,
-        guidance=None,
+        guidance_scale=None,
         negatives_are_samples=False,
     ):
         """The velocity with its unit and its raw norm.
@@ -206,7 +211,7 @@ class Drift(Annealable, keras.layers.Layer):
             for tensors in (given, weights)
         )
         self._check(given, weights)
-        scale = self._checked_scale(guidance, given)
+        scale = self._checked_scale(guidance_scale, given)
         x = given["x"]
         if len(x.shape) == 2:
             given = {name: value[None] for name, value in given.items()}
@@ -227,15 +232,17 @@ class Drift(Annealable, keras.layers.Layer):
         origin = self.origin(given["x"])
         given = {name: value - origin for name, value in given.items()}
         x = given["x"]
-        positives = Cloud(given["positives"], weights.get("positives"))
-        negatives = Cloud(
+        positives = PointCloud(given["positives"], weights.get("positives"))
+        negatives = PointCloud(
             given.get("negatives", x),
             weights.get("negatives"),
             contains_samples=own and self.self_interaction == "excluded",
         )
         extra = None
         if "unconditional" in given:
-            extra = Cloud(given["unconditional"], weights.get("unconditional"))
+            extra = PointCloud(
+                given["unconditional"], weights.get("unconditional")
+            )
         if scale is None:
             negatives = join(negatives, extra)
         # Alike, so that they cancel exactly where they are the same points.
@@ -243,8 +250,8 @@ class Drift(Annealable, keras.layers.Layer):
             Pairs(x, cloud, self.cost, self.block_size)
             for cloud in (positives, negatives)
         )
-        unit = self.unit(x, positives, negatives)
-        fields = self.velocities(x, positives, negatives, unit)
+        length_scale = self.length_scale(x, positives, negatives)
+        fields = self.velocities(x, positives, negatives, length_scale)
         if not isinstance(fields, (list, tuple)) or not fields:
             raise ValueError(
                 "`velocities` returns a list of fields `(groups, n, d)`, one "
@@ -254,27 +261,27 @@ class Drift(Annealable, keras.layers.Layer):
             )
         if scale is not None:
             extra = Pairs(x, extra, self.cost, self.block_size)
-            away = self.velocities(x, positives, extra, unit)
+            away = self.velocities(x, positives, extra, length_scale)
             fields = [
                 field + (scale - 1.0) * guide
                 for field, guide in zip(fields, away, strict=True)
             ]
-        return unit, fields
+        return length_scale, fields
 
     def _field(self, given, *args):
-        unit, fields = self._raw_fields(given, *args)
+        length_scale, fields = self._raw_fields(given, *args)
         mean_squares = [ops.mean(ops.square(field)) for field in fields]
         norm = ops.sqrt(ops.stack(mean_squares) * given["x"].shape[-1])
         # Added one by one: a stack of them would cost a copy of each.
         if self.unit_rms:
             floor = self.mean_square_floor
             velocity = sum(
-                field * ops.rsqrt(ops.maximum(square / unit**2, floor))
+                field * ops.rsqrt(ops.maximum(square / length_scale**2, floor))
                 for field, square in zip(fields, mean_squares, strict=True)
             )
         else:
             velocity = sum(fields) / len(fields)
-        return Field(velocity, unit, norm)
+        return Field(velocity, length_scale, norm)
 
     def _check(self, given, weights):
         shapes = {name: tuple(value.shape) for name, value in given.items()}
@@ -288,26 +295,33 @@ class Drift(Annealable, keras.layers.Layer):
             )
         self._check_weights(shapes, weights)
 
-    def _checked_scale(self, guidance, given):
+    def _checked_scale(self, guidance_scale, given):
         """The scale of every sample, `(groups or 1, 1, 1)`, or `None`."""
-        by_velocity = self.guidance == "velocity"
-        if guidance is None and not (by_velocity and "unconditional" in given):
+        by_velocity = self.guidance_mode == "velocity"
+        if guidance_scale is None and not (
+            by_velocity and "unconditional" in given
+        ):
             return None
-        if guidance is None or not by_velocity or "unconditional" not in given:
+        if (
+            guidance_scale is None
+            or not by_velocity
+            or "unconditional" not in given
+        ):
             raise ValueError(
                 "A guidance scale and unconditional data go together, in a "
-                "drift with `guidance='velocity'`; one with "
-                "`guidance='distribution'` takes `unconditional_weights` "
-                f"instead. Received: a drift with guidance={self.guidance!r}, "
-                f"{'no' if guidance is None else 'a'} scale, "
+                "drift with `guidance_mode='velocity'`; one with "
+                "`guidance_mode='distribution'` takes `unconditional_weights` "
+                "instead. Received: a drift with "
+                f"guidance_mode={self.guidance_mode!r}, "
+                f"{'no' if guidance_scale is None else 'a'} scale, "
                 f"{'' if 'unconditional' in given else 'no '}unconditional data"
             )
-        scale = ops.convert_to_tensor(guidance, "float32")
+        scale = ops.convert_to_tensor(guidance_scale, "float32")
         groups = tuple(given["x"].shape[:-2])
         shape = tuple(scale.shape)
         if shape and not checks.fits(shape, groups):
             raise ValueError(
-                "`guidance` is one scale for all groups, or one for each: "
+                "`guidance_scale` is one number, or one for each group: "
                 f"shape () or {groups}. Received: shape {shape}"
             )
         return ops.reshape(scale, (-1, 1, 1))
@@ -336,5 +350,5 @@ class Drift(Annealable, keras.layers.Layer):
             "self_interaction": self.self_interaction,
             "unit_rms": self.unit_rms,
             "block_size": self.block_size,
-            "guidance": self.guidance,
+            "guidance_mode": self.guidance_mode,
         }

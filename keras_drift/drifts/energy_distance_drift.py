@@ -4,7 +4,7 @@ import keras
 
 from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.ops import log_distance
-from keras_drift.ops import pull_field
+from keras_drift.ops import unnormalized_field
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -32,7 +32,7 @@ class EnergyDistanceDrift(KernelBased):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance`.
+        **kwargs: passed to `Drift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -76,10 +76,10 @@ class EnergyDistanceDrift(KernelBased):
             None, relative, self_interaction, unit_rms, block_size, **kwargs
         )
 
-    def velocities(self, x, positives, negatives, unit):
-        length = self.length(x, unit)
+    def velocities(self, x, positives, negatives, length_scale):
+        length = self.length(x, length_scale)
 
-        def score(distance):
+        def log_kernel(distance):
             return -log_distance(distance / length)
 
-        return pull_field([score], positives, negatives)
+        return unnormalized_field([log_kernel], positives, negatives)

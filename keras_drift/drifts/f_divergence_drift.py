@@ -55,7 +55,7 @@ class FDivergenceDrift(KernelBased):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance`.
+        **kwargs: passed to `Drift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -113,17 +113,17 @@ class FDivergenceDrift(KernelBased):
             )
         self.outer_smoothing = checked_smoothing(outer_smoothing, self)
 
-    def velocities(self, x, positives, negatives, unit):
-        length = self.length(x, unit)
+    def velocities(self, x, positives, negatives, length_scale):
+        length = self.length(x, length_scale)
 
-        def field(scores, positives, negatives):
+        def field(log_kernels, positives, negatives):
             return ratio_field(
-                self._clipped_log_weight, scores, positives, negatives
+                self._clipped_log_weight, log_kernels, positives, negatives
             )
 
         widths = self.kernel.widths(length)
         field = smoothed(field, self.outer_smoothing, widths)
-        return field(self.kernel.scores(length), positives, negatives)
+        return field(self.kernel.log_kernels(length), positives, negatives)
 
     def _clipped_log_weight(self, log_ratio):
         bound = math.log(self.clip)

@@ -46,17 +46,17 @@ class KernelBased(Drift):
     def initial_bandwidth(self):
         return None if self.kernel is None else self.kernel.initial_bandwidth
 
-    def unit(self, x, positives, negatives):
+    def length_scale(self, x, positives, negatives):
         if not self.relative:
-            return super().unit(x, positives, negatives)
+            return super().length_scale(x, positives, negatives)
         mean = mean_cost(positives, negatives)
         # Where all points coincide, any unit will do. The mean distance over
         # all coordinates is one.
         return ops.where(mean > 0, mean, 1.0) / math.sqrt(x.shape[-1])
 
-    def length(self, x, unit):
-        """What bandwidths are multiples of, where `unit` is what it is."""
-        return unit * math.sqrt(x.shape[-1]) if self.relative else 1.0
+    def length(self, x, length_scale):
+        """The length that bandwidths are multiples of."""
+        return length_scale * math.sqrt(x.shape[-1]) if self.relative else 1.0
 
     def get_config(self):
         config = {**super().get_config(), "relative": self.relative}

@@ -11,23 +11,23 @@ from keras_drift.drifts.drift import Field
 from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.drifts.outer_smoothing import checked_smoothing
 from keras_drift.drifts.outer_smoothing import smoothed
-from keras_drift.ops import conservative_field
+from keras_drift.ops import curl_free_field
 from keras_drift.ops import dual_field
 from keras_drift.ops import lengths
-from keras_drift.ops import released_dual_field
-from keras_drift.ops import released_mean_distance
+from keras_drift.ops import official_dual_field
+from keras_drift.ops import official_mean_distance
 from keras_drift.ops import row_field
 from keras_drift.ops import unit_vectors
 
 NORMALIZATIONS = ("row", "dual", "sharp", "score")
 
-_RELEASED_UNIT_FLOOR = 1e-3
-_RELEASED_MEAN_SQUARE_FLOOR = 1e-8
+_OFFICIAL_LENGTH_SCALE_FLOOR = 1e-3
+_OFFICIAL_MEAN_SQUARE_FLOOR = 1e-8
 
 
 @keras.saving.register_keras_serializable("keras_drift")
 class KernelDrift(KernelBased):
-    """Moves samples towards nearby positives and away from nearby negatives.
+    """Moves samples toward nearby positives and away from nearby negatives.
 
     The drift to start with. What counts as near is the kernel's to say; both
     pulls balance when positives and negatives have one distribution, and there
@@ -48,7 +48,7 @@ class KernelDrift(KernelBased):
             `"row"` and divides it by the mass of the companion kernel, whose
             densities they are. `"score"` is `bandwidth**2` times the difference
             of the scores of the densities of the kernel itself; it sees finest
-            detail best, a Laplacian by unit vectors to its neighbours. In the
+            detail best, a Laplacian by unit vectors to its neighbors. In the
             limit of a large bandwidth it takes `2 * exponent` steps with an
             `InverseMultiquadric`, `1 / (2 nu - 2)` with a `Matern`, and any
             number with a `Laplacian`. Defaults to `"row"`.
@@ -68,7 +68,7 @@ class KernelDrift(KernelBased):
             `"excluded"`, all samples but itself; `"included"`, all samples;
             `"independent"`, an independent batch that must be given as
             negatives. Defaults to `"excluded"`.
-        released_parity: bool, whether to compute, to rounding, what the release
+        official_parity: bool, whether to compute, to rounding, what the release
             of the paper does, to continue from its checkpoints: floored
             affinities, a mean distance that counts self-pairs, weights outside
             of the softmaxes. Needs `"dual"`, relative distances, unit fields
@@ -84,7 +84,7 @@ class KernelDrift(KernelBased):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance`, and to
+        **kwargs: passed to `Drift`, such as `guidance_mode`, and to
             `keras.layers.Layer`.
 
     Call arguments:
@@ -98,8 +98,8 @@ class KernelDrift(KernelBased):
             An integer weight `c` counts a point `c` times, zero as absent.
         negative_weights: the same for the negatives.
         unconditional_weights: the same for the unconditional points.
-        guidance: optional float or float tensor `(groups,)`, >= 1, for
-            `guidance="velocity"`, see `Drift`.
+        guidance_scale: optional float or float tensor `(groups,)`, >= 1, for
+            `guidance_mode="velocity"`, see `Drift`.
 
     Returns:
         The velocity of each sample, shaped like `x`, float32. A lone sample
@@ -142,7 +142,7 @@ class KernelDrift(KernelBased):
         unit_rms=None,
         bias_correction=False,
         self_interaction="excluded",
-        released_parity=False,
+        official_parity=False,
         outer_smoothing=None,
         block_size=None,
         **kwargs,
@@ -159,10 +159,10 @@ class KernelDrift(KernelBased):
         )
         self.normalization = normalization
         self.bias_correction = bool(bias_correction)
-        self.released_parity = bool(released_parity)
-        if self.released_parity:
-            self.mean_square_floor = _RELEASED_MEAN_SQUARE_FLOOR
-            self._check_released_recipe()
+        self.official_parity = bool(official_parity)
+        if self.official_parity:
+            self.mean_square_floor = _OFFICIAL_MEAN_SQUARE_FLOOR
+            self._check_official_recipe()
         if outer_smoothing is not None and normalization != "row":
             raise ValueError(
                 "Outer smoothing makes the field of normalization='row' an "
@@ -172,34 +172,36 @@ class KernelDrift(KernelBased):
             )
         self.outer_smoothing = checked_smoothing(outer_smoothing, self)
         if normalization == "sharp":  # some kernels have no companion
-            self.kernel.scores(1.0, self.kernel.log_companion)[0](ops.zeros(1))
+            self.kernel.log_kernels(1.0, self.kernel.log_companion)[0](
+                ops.zeros(1)
+            )
 
-    def _check_released_recipe(self):
+    def _check_official_recipe(self):
         recipe = {
             "normalization": "dual",
             "relative": True,
             "unit_rms": True,
             "self_interaction": "excluded",
-            "guidance": "distribution",
+            "guidance_mode": "distribution",
             "bias_correction": False,
         }
         received = {name: getattr(self, name) for name in recipe}
         if received != recipe or self.kernel.spherical:
             raise ValueError(
-                "`released_parity=True` stands for the whole recipe of the "
+                "`official_parity=True` stands for the whole recipe of the "
                 f"release: {_listed(recipe)}, and a kernel of distances. "
                 f"Received: {_listed(received)}, kernel={self.kernel}"
             )
 
-    def unit(self, x, positives, negatives):
-        if not self.released_parity:
-            return super().unit(x, positives, negatives)
-        mean = released_mean_distance(x, positives.cloud, negatives.cloud)
+    def length_scale(self, x, positives, negatives):
+        if not self.official_parity:
+            return super().length_scale(x, positives, negatives)
+        mean = official_mean_distance(x, positives.cloud, negatives.cloud)
         mean = mean / math.sqrt(x.shape[-1])
-        return ops.maximum(mean, _RELEASED_UNIT_FLOOR)
+        return ops.maximum(mean, _OFFICIAL_LENGTH_SCALE_FLOOR)
 
     def origin(self, x):
-        # On a sphere, directions count from its centre.
+        # On a sphere, directions count from its center.
         if self.kernel.spherical:
             return ops.zeros_like(x[:, :1])
         return super().origin(x)
@@ -212,30 +214,32 @@ class KernelDrift(KernelBased):
         field = super()._field(given, *args)
         length = ops.sqrt(ops.mean(ops.square(radius)))
         return Field(
-            radius * field.velocity, length * field.unit, length * field.norm
+            radius * field.velocity,
+            length * field.length_scale,
+            length * field.norm,
         )
 
-    def velocities(self, x, positives, negatives, unit):
-        if self.released_parity:
-            return released_dual_field(
-                self.kernel.scores(), x, positives.cloud, negatives.cloud
+    def velocities(self, x, positives, negatives, length_scale):
+        if self.official_parity:
+            return official_dual_field(
+                self.kernel.log_kernels(), x, positives.cloud, negatives.cloud
             )
-        length = self.length(x, unit)
-        scores = functools.partial(self.kernel.scores, length)
+        length = self.length(x, length_scale)
+        log_kernels = functools.partial(self.kernel.log_kernels, length)
         clouds = positives, negatives, self.bias_correction
         if self.normalization == "row":
             widths = self.kernel.widths(length)
             field = smoothed(row_field, self.outer_smoothing, widths)
-            fields = field(scores(), *clouds)
+            fields = field(log_kernels(), *clouds)
         elif self.normalization == "dual":
-            fields = dual_field(scores(), *clouds)
+            fields = dual_field(log_kernels(), *clouds)
         elif self.normalization == "sharp":
-            companion = scores(self.kernel.log_companion)
-            pulls = scores(self.kernel.log_companion_pull)
-            fields = conservative_field(companion, pulls, *clouds)
+            companion = log_kernels(self.kernel.log_companion)
+            pulls = log_kernels(self.kernel.log_companion_weight)
+            fields = curl_free_field(companion, pulls, *clouds)
         else:
-            pulls = scores(self.kernel.log_pull)
-            fields = conservative_field(scores(), pulls, *clouds)
+            pulls = log_kernels(self.kernel.log_gradient_weight)
+            fields = curl_free_field(log_kernels(), pulls, *clouds)
         if self.kernel.spherical:
             fields = [_along_the_sphere(field, x) for field in fields]
         return fields
@@ -245,7 +249,7 @@ class KernelDrift(KernelBased):
             **super().get_config(),
             "normalization": self.normalization,
             "bias_correction": self.bias_correction,
-            "released_parity": self.released_parity,
+            "official_parity": self.official_parity,
             "outer_smoothing": self.outer_smoothing,
         }
 

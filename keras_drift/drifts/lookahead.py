@@ -71,7 +71,7 @@ class Lookahead(Drift):
         drift = get(drift)
         # What it has of its own would be ignored, so it cannot be given.
         super().__init__(
-            drift.self_interaction, False, None, drift.guidance, **kwargs
+            drift.self_interaction, False, None, drift.guidance_mode, **kwargs
         )
         self.drift = drift
         self.differentiable = drift.differentiable

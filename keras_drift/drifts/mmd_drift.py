@@ -3,7 +3,7 @@
 import keras
 
 from keras_drift.drifts.kernel_based import KernelBased
-from keras_drift.ops import pull_field
+from keras_drift.ops import unnormalized_field
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -38,7 +38,7 @@ class MMDDrift(KernelBased):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance`.
+        **kwargs: passed to `Drift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -83,6 +83,8 @@ class MMDDrift(KernelBased):
             kernel, relative, self_interaction, unit_rms, block_size, **kwargs
         )
 
-    def velocities(self, x, positives, negatives, unit):
-        scores = self.kernel.scores(self.length(x, unit), self.kernel.log_slope)
-        return pull_field(scores, positives, negatives)
+    def velocities(self, x, positives, negatives, length_scale):
+        log_kernels = self.kernel.log_kernels(
+            self.length(x, length_scale), self.kernel.log_slope
+        )
+        return unnormalized_field(log_kernels, positives, negatives)

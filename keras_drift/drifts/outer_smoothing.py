@@ -43,7 +43,7 @@ def smoothed(field, num_copies, widths):
     if num_copies is None:
         return field
 
-    def mean_field(scores, positives, negatives, *options):
+    def mean_field(log_kernels, positives, negatives, *options):
         # All copies of a sample, one after another, beside the other samples.
         x = positives.x
         groups, num_samples, dim = ops.shape(x)
@@ -54,11 +54,11 @@ def smoothed(field, num_copies, widths):
             for values in (nodes, weights)
         )
         means = []
-        for score, width in zip(scores, widths, strict=True):
+        for log_kernel, width in zip(log_kernels, widths, strict=True):
             copies = x[:, :, None] + width * nodes
             copies = ops.reshape(copies, (groups, num_samples * count, dim))
             (velocity,) = field(
-                [score],
+                [log_kernel],
                 positives.of(copies),
                 negatives.of(copies),
                 *options,

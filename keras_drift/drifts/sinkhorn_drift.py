@@ -40,7 +40,7 @@ class SinkhornDrift(Drift):
         cost: what it costs to transport a sample: `"squared"`, half of the
             squared distance, or `"distance"`. Defaults to `"squared"`.
         num_steps: int >= 0, Sinkhorn's iterations, each over all samples and
-            all points; the samples are normalised once more at the end, so that
+            all points; the samples are normalized once more at the end, so that
             each goes to a mean of points even if the iterations have not
             converged, which training does not need. With 0 steps it is the
             `KernelDrift` of the kernel `exp(-cost / epsilon)`. Defaults to
@@ -66,7 +66,7 @@ class SinkhornDrift(Drift):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance`.
+        **kwargs: passed to `Drift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -135,9 +135,9 @@ class SinkhornDrift(Drift):
         return np.asarray(self._config_epsilon, "float32")
 
     def cost(self, x, y):
-        return _COSTS[self.transport_cost](x, y, centred=True)
+        return _COSTS[self.transport_cost](x, y, centered=True)
 
-    def unit(self, x, positives, negatives):
+    def length_scale(self, x, positives, negatives):
         if not self.relative:
             return ops.ones((), "float32")
         mean = mean_cost(positives, negatives)
@@ -147,12 +147,12 @@ class SinkhornDrift(Drift):
             return ops.sqrt(2 * mean / x.shape[-1])
         return mean / x.shape[-1] ** 0.5
 
-    def velocities(self, x, positives, negatives, unit):
+    def velocities(self, x, positives, negatives, length_scale):
         mean = 1.0
         if self.relative and self.transport_cost == "squared":
-            mean = ops.square(unit) * (0.5 * x.shape[-1])
+            mean = ops.square(length_scale) * (0.5 * x.shape[-1])
         elif self.relative:
-            mean = unit * x.shape[-1] ** 0.5
+            mean = length_scale * x.shape[-1] ** 0.5
         epsilons = ops.reshape(self.epsilon, (-1,)) * mean
         return [
             self._means(positives, epsilons[k])

@@ -50,7 +50,7 @@ class SlicedWassersteinDrift(Drift):
             `"included"`.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        **kwargs: passed to `Drift`, such as `guidance`.
+        **kwargs: passed to `Drift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -108,7 +108,7 @@ class SlicedWassersteinDrift(Drift):
         """None: samples are not compared pair by pair."""
         return None
 
-    def velocities(self, x, positives, negatives, unit):
+    def velocities(self, x, positives, negatives, length_scale):
         lines = self._directions(x.shape[-1])
         on_lines = _project(x, lines)
         rank = ops.argsort(ops.argsort(on_lines, axis=-1), axis=-1)

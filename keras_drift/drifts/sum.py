@@ -59,7 +59,7 @@ class Sum(Drift):
             )
         drifts = [get(drift) for drift in drifts]
         shared = {}
-        for name in ("self_interaction", "guidance"):
+        for name in ("self_interaction", "guidance_mode"):
             choices = [getattr(drift, name) for drift in drifts]
             if len(set(choices)) > 1:
                 raise ValueError(
@@ -73,7 +73,7 @@ class Sum(Drift):
             shared["self_interaction"],
             False,
             None,
-            shared["guidance"],
+            shared["guidance_mode"],
             **kwargs,
         )
         self.drifts = drifts
@@ -111,7 +111,7 @@ class Sum(Drift):
             for weight, field in zip(self.drift_weights, fields, strict=True)
         )
         norms = ops.concatenate([field.norm for field in fields])
-        return Field(velocity, fields[0].unit, norms)
+        return Field(velocity, fields[0].length_scale, norms)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -24,7 +24,7 @@ class VariationalDrift(Drift):
             it has one, is that of the drift.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        **kwargs: passed to `Drift`, such as `guidance`.
+        **kwargs: passed to `Drift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -78,7 +78,7 @@ class VariationalDrift(Drift):
     def _raw_fields(self, given, weights, own, scale):
         refused = (
             ["negatives"]
-            if self.guidance == "velocity"
+            if self.guidance_mode == "velocity"
             else ["negatives", "unconditional"]
         )
         for name in refused:
@@ -86,7 +86,8 @@ class VariationalDrift(Drift):
                 raise ValueError(
                     "An energy compares the samples with the positives only: a "
                     f"`VariationalDrift` takes no `{name}`. Use a `KernelDrift`"
-                    " for them, or guidance='velocity' for unconditional data. "
+                    " for them, or guidance_mode='velocity' for unconditional "
+                    "data. "
                     f"Received: {name}.shape={tuple(given[name].shape)}"
                 )
         velocity = self._descent(given, weights, "positives")
@@ -95,14 +96,14 @@ class VariationalDrift(Drift):
             velocity = velocity + (scale - 1.0) * (velocity - other)
         return ops.ones((), "float32"), [velocity]
 
-    def _descent(self, given, weights, towards):
-        """The velocity down the energy towards a set of data."""
+    def _descent(self, given, weights, toward):
+        """The velocity down the energy toward a set of data."""
         x = given["x"]
 
         def total(x):
             # The groups do not feel each other, so neither do the terms.
             return ops.sum(
-                self.energy.potential(x, given[towards], weights.get(towards))
+                self.energy.potential(x, given[toward], weights.get(toward))
             )
 
         return -ops.cast(ops.shape(x)[1], "float32") * backend.gradient(

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.annealable import Annealable
-from keras_drift.ops import Cloud
+from keras_drift.ops import PointCloud
 
 
 class Energy(Annealable, keras.layers.Layer):
@@ -49,7 +49,7 @@ class Energy(Annealable, keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        # Half precision cannot tell neighbours apart.
+        # Half precision cannot tell neighbors apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.built = True
 
@@ -59,7 +59,7 @@ class Energy(Annealable, keras.layers.Layer):
         Args:
             x: float32 tensor `(groups, n, d)`, samples of equal mass. The
                 origin is their mean.
-            positives: `keras_drift.ops.Cloud`, the data.
+            positives: `keras_drift.ops.PointCloud`, the data.
 
         Returns:
             float32 tensor `(groups,)`.
@@ -132,11 +132,11 @@ class Energy(Annealable, keras.layers.Layer):
         origin = ops.stop_gradient(ops.mean(x, axis=-2, keepdims=True))
         x, positives = x - origin, positives - origin
         if weights is None:
-            return (x, Cloud(positives)), False
+            return (x, PointCloud(positives)), False
         # Without data there is no energy, and no NaN in its gradient.
         empty = ops.sum(weights, axis=-1) == 0
         weights = ops.where(empty[:, None], 1.0, weights)
-        return (x, Cloud(positives, weights)), empty
+        return (x, PointCloud(positives, weights)), empty
 
     def compute_output_shape(self, x_shape, *args, **kwargs):
         """`()`, or `(groups,)`."""

@@ -86,10 +86,10 @@ class FrechetDistance(Energy):
         covariance = backend.matmul(ops.swapaxes(spread, -1, -2), weighed)
 
         mean = ops.mean(x, axis=-2)
-        centred = x - mean[:, None, :]
+        centered = x - mean[:, None, :]
         size = ops.cast(ops.shape(x)[-2], "float32")
         # The samples are a root of their covariance, of any rank.
-        root = ops.swapaxes(centred, -1, -2) / ops.sqrt(size)
+        root = ops.swapaxes(centered, -1, -2) / ops.sqrt(size)
         variances = ops.trace(covariance, axis1=-2, axis2=-1) + ops.sum(
             ops.square(root), axis=(-2, -1)
         )

@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_drift import kernels
 from keras_drift.energies.energy import Energy
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import mean_over_points
 from keras_drift.ops import pairwise_distances
 
@@ -70,13 +70,15 @@ class MMD(Energy):
         shares = positives.dense_weights()
         shares = shares / ops.sum(shares, axis=-1, keepdims=True)
         among_data = shares * self._mean(positives.points, positives)
-        of_samples = 0.5 * self._mean(x, Cloud(x)) - self._mean(x, positives)
+        of_samples = 0.5 * self._mean(x, PointCloud(x)) - self._mean(
+            x, positives
+        )
         return ops.mean(of_samples, axis=-1) + 0.5 * ops.sum(
             among_data, axis=-1
         )
 
     def first_variation(self, x, positives):
-        samples = Cloud(ops.stop_gradient(x))
+        samples = PointCloud(ops.stop_gradient(x))
         return self._mean(x, samples) - self._mean(x, positives)
 
     def get_config(self):
@@ -87,14 +89,15 @@ class MMD(Energy):
 
     def _mean(self, x, cloud):
         """Mean of the kernel over a cloud, `(groups, n)`."""
-        cost = functools.partial(pairwise_distances, centred=True)
+        cost = functools.partial(pairwise_distances, centered=True)
         pairs = Pairs(x, cloud, cost)
         if self.kernel is None:
             return -mean_over_points(pairs, lambda distance: distance)
-        scores = self.kernel.scores()
+        log_kernels = self.kernel.log_kernels()
         return mean_over_points(
             pairs,
             lambda distance: (
-                sum(ops.exp(score(distance)) for score in scores) / len(scores)
+                sum(ops.exp(log_kernel(distance)) for log_kernel in log_kernels)
+                / len(log_kernels)
             ),
         )

@@ -9,15 +9,15 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.annealable import bandwidth_weight
 from keras_drift.energies.energy import Energy
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import half_squared_distances
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import sinkhorn
 
 _COSTS = {
-    "squared": functools.partial(half_squared_distances, centred=True),
-    "distance": functools.partial(pairwise_distances, centred=True),
+    "squared": functools.partial(half_squared_distances, centered=True),
+    "distance": functools.partial(pairwise_distances, centered=True),
 }
 
 
@@ -85,7 +85,8 @@ class SinkhornDivergence(Energy):
         shares = shares / ops.sum(shares, axis=-1, keepdims=True)
         plan = self._plan(x, positives)
         of_samples = (
-            plan.sample_potential - self._own_plan(Cloud(x)).point_potential
+            plan.sample_potential
+            - self._own_plan(PointCloud(x)).point_potential
         )
         of_points = (
             plan.point_potential - self._own_plan(positives).point_potential
@@ -98,7 +99,7 @@ class SinkhornDivergence(Energy):
         # By the envelope theorem converged potentials are as good as fixed. One
         # last step extends them to the samples, wherever these move.
         fixed = ops.stop_gradient(x)
-        plans = self._plan(fixed, positives), self._own_plan(Cloud(fixed))
+        plans = self._plan(fixed, positives), self._own_plan(PointCloud(fixed))
         near, here = (
             plan._replace(pairs=plan.pairs.of(x)).sample_potential
             for plan in plans

@@ -29,7 +29,7 @@ class SlicedWasserstein(Energy):
 
     Returns:
         float32 tensor, a scalar or `(groups,)`, in squared units of length.
-        Since a direction sees a `d`-th of a square, the velocity towards data
+        Since a direction sees a `d`-th of a square, the velocity toward data
         that are moved as a whole is a `d`-th of the step.
 
     Example:

@@ -9,8 +9,8 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.annealable import bandwidth_weight
 from keras_drift.energies.energy import Energy
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import f_divergence
 from keras_drift.ops import gaussian_nodes
 from keras_drift.ops import half_squared_distances
@@ -93,8 +93,8 @@ class SmoothedFDivergence(Energy):
         return np.asarray(self._config_bandwidth, "float32")
 
     def value(self, x, positives):
-        def around(centres):
-            log_ratios, weights = self._log_ratios(centres, x, positives)
+        def around(centers):
+            log_ratios, weights = self._log_ratios(centers, x, positives)
             parts = self._divergence.integrand(log_ratios)
             return ops.sum(weights * parts, axis=-1)
 
@@ -123,14 +123,14 @@ class SmoothedFDivergence(Energy):
             "seed": self.seed,
         }
 
-    def _log_ratios(self, centres, x, positives):
+    def _log_ratios(self, centers, x, positives):
         """`log(q/p)` at nodes around points, `(groups, n, k)`; weights."""
         nodes, weights = gaussian_nodes(self.num_nodes, x.shape[-1], self.seed)
         width = ops.convert_to_tensor(self.bandwidth)
-        places = centres[:, :, None, :] + width * ops.cast(nodes, "float32")
+        places = centers[:, :, None, :] + width * ops.cast(nodes, "float32")
         shape = ops.shape(places)
         places = ops.reshape(places, (shape[0], -1, x.shape[-1]))
-        ratios = self._log_density(places, Cloud(x)) - self._log_density(
+        ratios = self._log_density(places, PointCloud(x)) - self._log_density(
             places, positives
         )
         ratios = ops.reshape(ratios, (shape[0], -1, len(weights)))
@@ -139,7 +139,7 @@ class SmoothedFDivergence(Energy):
     def _log_density(self, places, cloud):
         """Up to a constant, which cancels in a ratio."""
         rate = -1 / ops.square(self.bandwidth)
-        cost = functools.partial(half_squared_distances, centred=True)
+        cost = functools.partial(half_squared_distances, centered=True)
         pairs = Pairs(places, cloud, cost)
         weights = cloud.dense_weights()
         logs = log_sum_over_points(

@@ -11,12 +11,12 @@ from keras_drift.generators.token_dense import TokenDense
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Attention(layers.Layer):
-    """Multi-head self-attention with normalised queries and rotary positions.
+    """Multi-head self-attention with normalized queries and rotary positions.
 
     Args:
         dim: int, the width of a token.
         num_heads: int, which must divide `dim`.
-        use_qknorm: bool, whether queries and keys are normalised per head,
+        use_qknorm: bool, whether queries and keys are normalized per head,
             which keeps the logits of wide networks small.
         use_rope: bool, whether queries and keys are rotated by their position.
         use_rmsnorm: bool, whether that norm is an RMS norm, not a layer norm.

@@ -21,7 +21,7 @@ class DiT(Generator):
 
     The network of the published image models, at any size. The noise has the
     shape of the image; it is cut into patches, and class, guidance scale and
-    style codes steer every block. A fresh one draws grey images, because its
+    style codes steer every block. A fresh one draws gray images, because its
     last layer starts at zero.
 
     Args:
@@ -48,7 +48,7 @@ class DiT(Generator):
             those of the image.
         use_rmsnorm: bool, RMS norms with a learned scale in place of layer
             norms without one. Defaults to `True`.
-        use_qknorm: bool, whether queries and keys are normalised. Defaults to
+        use_qknorm: bool, whether queries and keys are normalized. Defaults to
             `True`.
         use_swiglu: bool, whether the feed-forward is gated. Defaults to `True`.
         use_rope: bool, whether attention rotates by position. Defaults to

@@ -22,7 +22,7 @@ class DiTBlock(layers.Layer):
         mlp_ratio: float, the hidden width of the feed-forward over `dim`.
         use_rmsnorm: bool, RMS norms with a learned scale in place of layer
             norms without one.
-        use_qknorm: bool, whether queries and keys are normalised.
+        use_qknorm: bool, whether queries and keys are normalized.
         use_swiglu: bool, whether the feed-forward is gated.
         use_rope: bool, whether attention rotates by position.
         **kwargs: passed to `keras.layers.Layer`.

@@ -14,10 +14,10 @@ class GaussianProfile(Kernel):
     def log_slope(self, radius):
         return self.log_value(radius)
 
-    def log_pull(self, radius):
+    def log_gradient_weight(self, radius):
         return ops.zeros_like(radius)
 
-    def log_companion_pull(self, radius):
+    def log_companion_weight(self, radius):
         return ops.zeros_like(radius)
 
     def log_companion(self, radius):

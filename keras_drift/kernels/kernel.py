@@ -48,7 +48,7 @@ class Kernel(keras.layers.Layer):
     spherical = False
 
     def __init__(self, bandwidth=1.0, **kwargs):
-        # Half precision cannot tell neighbours apart.
+        # Half precision cannot tell neighbors apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
         self._config_bandwidth = checks.positive_numbers(
             "bandwidth", bandwidth, "is a distance"
@@ -88,11 +88,11 @@ class Kernel(keras.layers.Layer):
         )
         return self.log_value(distance[None] / bandwidth)
 
-    def scores(self, unit=1.0, function=None):
+    def log_kernels(self, length_scale=1.0, function=None):
         """The log-similarities as `keras_drift.ops` sums them over pairs.
 
         Args:
-            unit: float or scalar tensor, the length that bandwidths are
+            length_scale: float or scalar tensor, the length that bandwidths are
                 multiples of. Defaults to `1.0`.
             function: what to sum instead: another method of this kernel, such
                 as `log_companion`. Defaults to `None`: `log_value`.
@@ -105,12 +105,12 @@ class Kernel(keras.layers.Layer):
             functools.partial(self._log_value_at, 1.0 / width)
             if function is None
             else functools.partial(self._at, function, 1.0 / width)
-            for width in self.widths(unit)
+            for width in self.widths(length_scale)
         ]
 
-    def widths(self, unit=1.0):
-        """The bandwidths in units of `unit`: a list of scalars."""
-        widths = ops.reshape(self.bandwidth, (-1,)) * unit
+    def widths(self, length_scale=1.0):
+        """The bandwidths in units of `length_scale`: a list of scalars."""
+        widths = ops.reshape(self.bandwidth, (-1,)) * length_scale
         return [widths[k] for k in range(self.num_bandwidths)]
 
     def _log_value_at(self, rate, distance):
@@ -139,11 +139,11 @@ class Kernel(keras.layers.Layer):
             "override `log_slope(radius)`."
         )
 
-    def log_pull(self, radius):
+    def log_gradient_weight(self, radius):
         """`log(-k'(r) / (r k(r)))`, the slope relative to the kernel."""
         return self.log_slope(radius) - self.log_value(radius)
 
-    def log_companion_pull(self, radius):
+    def log_companion_weight(self, radius):
         """The same for the companion, as a share of that at coincidence.
 
         `log(psi(0) k(r) / psi(r))`: 0 at coincidence and below elsewhere.

@@ -65,9 +65,9 @@ class Matern(Kernel):
         return _log_matern(self.nu, radius)
 
     def log_slope(self, radius):
-        return self.log_value(radius) + self.log_pull(radius)
+        return self.log_value(radius) + self.log_gradient_weight(radius)
 
-    def log_pull(self, radius):
+    def log_gradient_weight(self, radius):
         if self.nu == 0.5:
             return -log_distance(radius)
         # Without the exponentials, which cancel: far away they would leave
@@ -76,7 +76,7 @@ class Matern(Kernel):
         here = _log_polynomial(self.nu, radius)
         return below - here - math.log(2 * (self.nu - 1))
 
-    def log_companion_pull(self, radius):
+    def log_companion_weight(self, radius):
         here = _log_polynomial(self.nu, radius)
         return here - _log_polynomial(self.nu + 1, radius)
 

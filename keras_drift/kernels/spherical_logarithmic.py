@@ -55,7 +55,9 @@ class SphericalLogarithmic(Kernel):
         super().__init__(bandwidth, **kwargs)
 
     def log_similarity(self, distance):
-        return ops.stack([score(distance) for score in self.scores()])
+        return ops.stack(
+            [log_kernel(distance) for log_kernel in self.log_kernels()]
+        )
 
     def _at(self, function, rate, distance):
         # Unlike other kernels it is not the same at every bandwidth.
@@ -80,6 +82,6 @@ class SphericalLogarithmic(Kernel):
         beyond = ops.maximum(ops.square(antipode) - squared, 0.0)
         return ops.log1p(beyond / (1 + squared))
 
-    def log_pull(self, radius, antipode):
+    def log_gradient_weight(self, radius, antipode):
         slope = self.log_slope(radius, antipode)
         return slope - self.log_value(radius, antipode)

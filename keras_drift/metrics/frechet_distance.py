@@ -230,8 +230,8 @@ def _moments(features):
     # A batch of unknown size may turn out to be empty.
     divisor = ops.maximum(size, 1.0)
     mean = ops.sum(features, axis=1) / divisor
-    centred = features - mean[:, None, :]
-    scatter = ops.matmul(ops.transpose(centred, (0, 2, 1)), centred)
+    centered = features - mean[:, None, :]
+    scatter = ops.matmul(ops.transpose(centered, (0, 2, 1)), centered)
     return size, mean, scatter
 
 

@@ -16,7 +16,7 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
     all pairs, a sample with itself included: the distance between the two sets
     as seen at the scale of the kernel. Choose it to ask about one scale, for
     instance the bandwidth that the drift uses; it is blind far below and far
-    above. With a bandwidth well below the distance between neighbours it is
+    above. With a bandwidth well below the distance between neighbors it is
     `sqrt(1 / n + 1 / m)` for any two sets.
 
     Args:
@@ -54,7 +54,7 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
     if kernel.spherical:
         x, y = unit_vectors(x), unit_vectors(y)
     between, within_x, within_y = (
-        mean_similarity(pairs, kernel.scores())
+        mean_similarity(pairs, kernel.log_kernels())
         for pairs in samples.all_pairs(x, y)
     )
     return samples.root(within_x + within_y - 2 * between)

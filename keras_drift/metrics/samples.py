@@ -4,8 +4,8 @@ import math
 
 from keras import ops
 
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 
 
 def flatten_pair(x, y):
@@ -34,7 +34,7 @@ def flatten_pair(x, y):
 
 def flatten(x, name):
     """A set of samples `(n, ...)` as a float32 matrix `(n, d)`."""
-    # Half precision cannot tell neighbours apart.
+    # Half precision cannot tell neighbors apart.
     x = ops.cast(ops.convert_to_tensor(x), "float32")
     shape = tuple(x.shape)
     if len(shape) < 2 or 0 in shape:
@@ -86,7 +86,7 @@ def split(y_true, y_pred, sample_weight=None):
 def all_pairs(x, y):
     """Pairs between two sets, within the first and within the second."""
     x, y = x[None], y[None]
-    return tuple(Pairs(a, Cloud(b)) for a, b in ((x, y), (x, x), (y, y)))
+    return tuple(Pairs(a, PointCloud(b)) for a, b in ((x, y), (x, x), (y, y)))
 
 
 def root(squared):

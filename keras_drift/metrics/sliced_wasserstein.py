@@ -5,7 +5,7 @@ import keras
 from keras_drift import checks
 from keras_drift.metrics import samples
 from keras_drift.metrics.distance import Distance
-from keras_drift.ops import Cloud
+from keras_drift.ops import PointCloud
 from keras_drift.ops import sliced_transport
 
 
@@ -59,7 +59,9 @@ def sliced_wasserstein(x, y, num_projections=128, seed=0):
         "num_projections", num_projections
     )
     x, y = samples.flatten_pair(x, y)
-    squared = sliced_transport(x[None], Cloud(y[None]), num_projections, seed)
+    squared = sliced_transport(
+        x[None], PointCloud(y[None]), num_projections, seed
+    )
     return samples.root(squared[0])
 
 

@@ -11,11 +11,11 @@ from keras_drift import encoders
 from keras_drift.generators import Generator
 from keras_drift.models import batch as batches
 from keras_drift.models import data_sources
-from keras_drift.models import goals
 from keras_drift.models import presets
+from keras_drift.models import targets
 from keras_drift.models.own_weights import OwnWeights
 from keras_drift.models.power_law_guidance import check_scales
-from keras_drift.models.power_law_guidance import checked_guidance
+from keras_drift.models.power_law_guidance import checked_sampler
 from keras_drift.models.sampler import Sampler
 
 
@@ -50,9 +50,9 @@ class DriftModel(keras.Model):
             generator follows. `False` lets the loss fall by shrinking the field
             rather than by moving the samples, and is there to show that.
             Defaults to `True`.
-        guidance: a `PowerLawGuidance`, the guidance scales to train for; it
-            needs a generator with classes and batches with unconditional
-            samples. Defaults to `None`: no guidance.
+        guidance_sampler: a `PowerLawGuidance`, the guidance scales to train
+            for; it needs a generator with classes and batches with
+            unconditional samples. Defaults to `None`: no guidance.
         seed: int, of the noise of training. Defaults to `None`: picked at
             random. The state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -92,7 +92,7 @@ class DriftModel(keras.Model):
         num_generated=None,
         frozen_steps=1,
         stop_gradient=True,
-        guidance=None,
+        guidance_sampler=None,
         seed=None,
         **kwargs,
     ):
@@ -118,7 +118,7 @@ class DriftModel(keras.Model):
             "frozen_steps", frozen_steps
         )
         self.stop_gradient = bool(stop_gradient)
-        self.guidance = checked_guidance(guidance, generator)
+        self.guidance_sampler = checked_sampler(guidance_sampler, generator)
         if self.frozen_steps > 1 and not self.stop_gradient:
             raise ValueError(
                 "Several steps on one field need that field frozen: "
@@ -183,7 +183,9 @@ class DriftModel(keras.Model):
         if training and self.bandwidth_schedule is not None:
             width = self.bandwidth_schedule(self.optimizer.iterations)
             self.drift.anneal(width)
-        batch = batches.parse(data, self.generator, self.guidance is not None)
+        batch = batches.parse(
+            data, self.generator, self.guidance_sampler is not None
+        )
         y = batch.positives
         groups = ops.shape(y)[0]
         count = self.num_generated or ops.shape(y)[1]
@@ -198,7 +200,7 @@ class DriftModel(keras.Model):
             x["step_size"] = self.step_size(step)
         if training and self.frozen_steps > 1:
             features = self.encoder(self(x, training=True))
-            x["goals"] = goals.find(self, features, x, y, batch.weights)
+            x["goals"] = targets.find(self, features, x, y, batch.weights)
         return x, y, batch.weights
 
     def call(self, inputs, training=None):
@@ -221,14 +223,14 @@ class DriftModel(keras.Model):
         features = self.encoder(y_pred)
         found = x.get("goals")
         if found is None:
-            found = goals.find(self, features, x, y, sample_weight)
+            found = targets.find(self, features, x, y, sample_weight)
         loss = 0.0
         for name, feature in features.items():
             error = ops.cast(feature, "float32") - found[name]["place"]
             loss += ops.mean(ops.square(error / found[name]["unit"]))
-        norms = [ops.mean(goal["norm"]) for goal in found.values()]
+        norms = [ops.mean(target["norm"]) for target in found.values()]
         self.drift_norm.update_state(ops.mean(ops.stack(norms)))
-        for extra in self.losses:  # regularisers of the user's layers
+        for extra in self.losses:  # regularizers of the user's layers
             loss += ops.sum(ops.cast(extra, "float32"))
         return loss
 
@@ -245,10 +247,12 @@ class DriftModel(keras.Model):
         x["labels"] = ops.repeat(ops.cast(batch.labels, "int32"), count)
         if like is not None:
             x["guidance"] = like["guidance"]
-        elif self.guidance is None:
+        elif self.guidance_sampler is None:
             x["guidance"] = ops.ones((groups * count,))
         else:
-            scales = self.guidance.sample((groups,), self.seed_generator)
+            scales = self.guidance_sampler.sample(
+                (groups,), self.seed_generator
+            )
             x["guidance"] = ops.repeat(scales, count)
         return x
 
@@ -390,7 +394,7 @@ class DriftModel(keras.Model):
         return super().make_train_function(force=force or changed)
 
     def _as_source(self, x, y, batch_size, sample_weight):
-        guided = self.guidance is not None
+        guided = self.guidance_sampler is not None
         source = data_sources.as_source(
             x,
             y,
@@ -451,7 +455,7 @@ class DriftModel(keras.Model):
                 "`labels` names the class of each sample, so there must be `n` "
                 f"of them. Received: n={n}, {len(labels)} labels"
             )
-        check_scales(guidance, self.guidance)
+        check_scales(guidance, self.guidance_sampler)
         inputs = self.generator.sample_inputs(n, labels, guidance, seed)
         backend.sync(self)
         if self._sampler is None:
@@ -467,7 +471,7 @@ class DriftModel(keras.Model):
             directory: path of the folder. One that is there is replaced, once
                 the new one is complete.
             metadata: optional dict of what others should know: `"description"`,
-                `"training_data"`, `"metrics"`, `"licence"`.
+                `"training_data"`, `"metrics"`, `"license"`.
         """
         presets.save(self, directory, metadata or {})
 
@@ -514,7 +518,7 @@ class DriftModel(keras.Model):
             "num_generated": self.num_generated,
             "frozen_steps": self.frozen_steps,
             "stop_gradient": self.stop_gradient,
-            "guidance": serialize(self.guidance),
+            "guidance_sampler": serialize(self.guidance_sampler),
             "seed": self.seed,
         }
 
@@ -522,7 +526,13 @@ class DriftModel(keras.Model):
     def from_config(cls, config, custom_objects=None):
         """Makes the model that `get_config` describes."""
         config = dict(config)
-        for key in ("generator", "drift", "encoder", "step_size", "guidance"):
+        for key in (
+            "generator",
+            "drift",
+            "encoder",
+            "step_size",
+            "guidance_sampler",
+        ):
             config[key] = keras.saving.deserialize_keras_object(
                 config[key], custom_objects
             )

@@ -85,21 +85,22 @@ class PowerLawGuidance:
         return cls(**config)
 
 
-def checked_guidance(guidance, generator):
+def checked_sampler(sampler, generator):
     """What a model is trained for: `None`, or a `PowerLawGuidance`."""
-    if guidance is None:
+    if sampler is None:
         return None
-    if not isinstance(guidance, PowerLawGuidance):
+    if not isinstance(sampler, PowerLawGuidance):
         raise TypeError(
-            "`guidance` is a `PowerLawGuidance`, the scales to train for. "
-            f"Received: guidance={guidance!r}"
+            "`guidance_sampler` is a `PowerLawGuidance`, the distribution of "
+            "the scales to train for. "
+            f"Received: guidance_sampler={sampler!r}"
         )
     if generator.num_classes is None:
         raise ValueError(
             "Guidance strengthens the class of a sample, so the generator "
             "needs `num_classes`. Received: a generator without classes"
         )
-    return guidance
+    return sampler
 
 
 def check_scales(scales, trained):
@@ -114,7 +115,7 @@ def check_scales(scales, trained):
     if not np.all((values == 1) | ((values >= low) & (values <= high))):
         how = (
             "a guidance scale of 1 only; give it "
-            "`guidance=PowerLawGuidance(...)` before training for others"
+            "`guidance_sampler=PowerLawGuidance(...)` to train for others"
             if trained is None
             else f"guidance scales from {low} to {high}"
         )

@@ -1,7 +1,5 @@
 """Pairwise operations on sets of samples: the hot loop of the library."""
 
-from keras_drift.ops.cloud import Cloud
-from keras_drift.ops.cloud import join
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
 from keras_drift.ops.distances import log_distance
@@ -9,19 +7,23 @@ from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.distances import squared_distances
 from keras_drift.ops.distances import unit_vectors
 from keras_drift.ops.divergences import f_divergence
-from keras_drift.ops.fields import conservative_field
+from keras_drift.ops.fields import curl_free_field
 from keras_drift.ops.fields import dual_field
-from keras_drift.ops.fields import pull_field
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
+from keras_drift.ops.fields import unnormalized_field
 from keras_drift.ops.gaussian_nodes import gaussian_nodes
-from keras_drift.ops.means import barycentres
+from keras_drift.ops.means import barycenters
 from keras_drift.ops.means import mean_displacements
-from keras_drift.ops.means import mean_pulls
+from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.moments import covariance_factor
+from keras_drift.ops.official import official_dual_field
+from keras_drift.ops.official import official_mean_distance
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
+from keras_drift.ops.point_cloud import PointCloud
+from keras_drift.ops.point_cloud import join
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
@@ -30,8 +32,6 @@ from keras_drift.ops.reductions import log_sums
 from keras_drift.ops.reductions import mean_cost
 from keras_drift.ops.reductions import mean_over_points
 from keras_drift.ops.reductions import mean_similarity
-from keras_drift.ops.released import released_dual_field
-from keras_drift.ops.released import released_mean_distance
 from keras_drift.ops.sinkhorn import SinkhornPlan
 from keras_drift.ops.sinkhorn import sinkhorn
 from keras_drift.ops.sliced import joint_quantiles
@@ -41,12 +41,12 @@ from keras_drift.ops.sliced import sliced_transport
 
 __all__ = [
     "Block",
-    "Cloud",
     "Pairs",
+    "PointCloud",
     "SinkhornPlan",
-    "barycentres",
-    "conservative_field",
+    "barycenters",
     "covariance_factor",
+    "curl_free_field",
     "dual_field",
     "f_divergence",
     "gaussian_nodes",
@@ -63,19 +63,19 @@ __all__ = [
     "mean_cost",
     "mean_displacements",
     "mean_over_points",
-    "mean_pulls",
+    "mean_shifts",
     "mean_similarity",
+    "official_dual_field",
+    "official_mean_distance",
     "pairwise_distances",
-    "pull_field",
     "quantile_means",
     "ratio_field",
-    "released_dual_field",
-    "released_mean_distance",
     "row_field",
     "sinkhorn",
     "slice_directions",
     "sliced_transport",
     "squared_distances",
     "unit_vectors",
+    "unnormalized_field",
     "weighted_sums",
 ]

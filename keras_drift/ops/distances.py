@@ -16,13 +16,13 @@ _SMALLEST_ROOT = 4e-19
 _COINCIDENT = 1e-12
 
 
-def pairwise_distances(x, y, centred=False):
+def pairwise_distances(x, y, centered=False):
     """Euclidean distance of every point of `x` to every point of `y`.
 
     Args:
         x: float tensor `(..., n, d)`.
         y: float tensor `(..., m, d)`.
-        centred: bool, whether the points lie around the origin. Otherwise
+        centered: bool, whether the points lie around the origin. Otherwise
             they are moved there, since a common offset costs digits in more
             than eight dimensions. Defaults to `False`.
 
@@ -38,7 +38,7 @@ def pairwise_distances(x, y, centred=False):
     [[5.0, 0.0]]
     """
     few = x.shape[-1] <= FEW_COORDINATES
-    x, y = _moved(x, y, few or centred)
+    x, y = _moved(x, y, few or centered)
     if backend.distances is not None:
         return backend.distances(x, y, exact=few)
     square = _sum_of_squared_differences if few else _squares_minus_products
@@ -50,18 +50,18 @@ def pairwise_distances(x, y, centred=False):
     return ops.where(roots < _SMALLEST_ROOT, 0.0, roots)
 
 
-def squared_distances(x, y, centred=False):
+def squared_distances(x, y, centered=False):
     """Squares of `pairwise_distances`, with the same arguments."""
     few = x.shape[-1] <= FEW_COORDINATES
-    x, y = _moved(x, y, few or centred)
+    x, y = _moved(x, y, few or centered)
     if few:
         return _sum_of_squared_differences(x, y)
     return ops.maximum(_squares_minus_products(x, y), 0.0)
 
 
-def half_squared_distances(x, y, centred=False):
+def half_squared_distances(x, y, centered=False):
     """Halves of `squared_distances`: the cost of optimal transport."""
-    return 0.5 * squared_distances(x, y, centred)
+    return 0.5 * squared_distances(x, y, centered)
 
 
 def unit_vectors(points):
@@ -112,10 +112,10 @@ def _squares_minus_products(x, y):
     return x_squares + y_squares - 2 * products
 
 
-def _moved(x, y, centred):
+def _moved(x, y, centered):
     """Both clouds in float32, around the origin where it saves digits."""
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
-    if centred:
+    if centered:
         return x, y
-    centre = ops.mean(y, axis=-2, keepdims=True)
-    return x - centre, y - centre
+    center = ops.mean(y, axis=-2, keepdims=True)
+    return x - center, y - center

@@ -1,42 +1,43 @@
 """Velocity fields of kernel drifts.
 
-A field takes `scores`, see `keras_drift.ops.reductions`, one for each
+A field takes `log_kernels`, see `keras_drift.ops.reductions`, one for each
 bandwidth, and returns the velocity of each sample for each of them: a list of
 tensors `(groups, n, d)`. With `bias_correction`, means over few points are
-corrected as `keras_drift.ops.mean_pulls` says.
+corrected as `keras_drift.ops.mean_shifts` says.
 """
 
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.ops.means import barycentres
+from keras_drift.ops.means import barycenters
 from keras_drift.ops.means import mean_displacements
-from keras_drift.ops.means import mean_pulls
+from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 
 
-def row_field(scores, positives, negatives, bias_correction=False):
+def row_field(log_kernels, positives, negatives, bias_correction=False):
     """Mean of the positives near a sample minus mean of the negatives near it.
 
     `V(x) = sum_j k(x, y_j) y_j / sum_j k(x, y_j)  -  the same over negatives`.
     A mean over nothing is the sample itself, which then feels no force from it.
 
     Args:
-        scores: sequence of callables, see above.
+        log_kernels: sequence of callables, see above.
         positives: `Pairs` of the samples with the positives.
         negatives: `Pairs` of the samples with the negatives.
         bias_correction: bool, see above. Defaults to `False`.
     """
     near, here = (
-        _means_near(scores, p, bias_correction) for p in (positives, negatives)
+        _means_near(log_kernels, p, bias_correction)
+        for p in (positives, negatives)
     )
     return [a - b for a, b in zip(near, here, strict=True)]
 
 
-def conservative_field(
-    scores, pulls, positives, negatives, bias_correction=False
+def curl_free_field(
+    log_kernels, pulls, positives, negatives, bias_correction=False
 ):
     """Difference of the gradients of two log-densities of kernels.
 
@@ -46,23 +47,23 @@ def conservative_field(
     No points exert no force.
 
     Args:
-        scores: sequence of callables, see above: `log K`.
+        log_kernels: sequence of callables, see above: `log K`.
         pulls: for each of them a callable from costs to `log b`.
         positives: `Pairs` of the samples with the positives.
         negatives: `Pairs` of the samples with the negatives.
         bias_correction: bool, see above. Defaults to `False`.
     """
-    towards, away = (
-        mean_pulls(pairs, scores, pulls, bias_correction=bias_correction)
+    toward, away = (
+        mean_shifts(pairs, log_kernels, pulls, bias_correction=bias_correction)
         for pairs in (positives, negatives)
     )
     return [
         attraction - repulsion
-        for (attraction, *_), (repulsion, *_) in zip(towards, away, strict=True)
+        for (attraction, *_), (repulsion, *_) in zip(toward, away, strict=True)
     ]
 
 
-def dual_field(scores, positives, negatives, bias_correction=False):
+def dual_field(log_kernels, positives, negatives, bias_correction=False):
     """Algorithm 2 of Deng et al., with weights that count samples.
 
     The affinity of sample i to point j is
@@ -74,25 +75,25 @@ def dual_field(scores, positives, negatives, bias_correction=False):
     """
     if positives.is_whole and negatives.is_whole:
         return _dual_field_at_once(
-            scores, positives, negatives, bias_correction
+            log_kernels, positives, negatives, bias_correction
         )
-    towards = log_sum_exp(positives, scores)
-    away = log_sum_exp(negatives, scores)
-    # A sample is normalised over all points, each point over the samples that
+    toward = log_sum_exp(positives, log_kernels)
+    away = log_sum_exp(negatives, log_kernels)
+    # A sample is normalized over all points, each point over the samples that
     # interact with it.
     rows = [
         -0.5 * ops.logaddexp(one[0], other[0])
-        for one, other in zip(towards, away, strict=True)
+        for one, other in zip(toward, away, strict=True)
     ]
     sums = [
         _affine_sums(
             pairs,
-            scores,
+            log_kernels,
             rows,
             [-0.5 * over for _, over in logs],
             bias_correction,
         )
-        for pairs, logs in ((positives, towards), (negatives, away))
+        for pairs, logs in ((positives, toward), (negatives, away))
     ]
     return [
         repulsion[..., None] * near - attraction[..., None] * here
@@ -100,13 +101,13 @@ def dual_field(scores, positives, negatives, bias_correction=False):
     ]
 
 
-def _affine_sums(pairs, scores, rows, columns, bias_correction):
+def _affine_sums(pairs, log_kernels, rows, columns, bias_correction):
     """Sums of the points under their affinities, and of the affinities."""
     if not bias_correction:
-        return weighted_sums(pairs, scores, rows, columns)
+        return weighted_sums(pairs, log_kernels, rows, columns)
     # The shares of the points need the sum of all their affinities first: as
     # means, they are found in the same pass.
-    means = mean_pulls(pairs, scores, None, columns, bias_correction)
+    means = mean_shifts(pairs, log_kernels, None, columns, bias_correction)
     sums = []
     for (step, _, log_mass), row in zip(means, rows, strict=True):
         # Near nothing, both are infinite.
@@ -117,16 +118,16 @@ def _affine_sums(pairs, scores, rows, columns, bias_correction):
     return sums
 
 
-def _dual_field_at_once(scores, positives, negatives, bias_correction):
+def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
     """The same, with all pairs in one block: their logarithms are kept."""
     blocks = positives.whole(), negatives.whole()
     if backend.dual_field is not None and not bias_correction:
-        velocities = backend.dual_field(scores, *blocks)
+        velocities = backend.dual_field(log_kernels, *blocks)
         if velocities is not None:
             return velocities
     velocities = []
-    for score in scores:
-        affinities = geometric_softmax(blocks, score)
+    for log_kernel in log_kernels:
+        affinities = geometric_softmax(blocks, log_kernel)
         attraction, repulsion = (
             ops.sum(each, axis=-1, keepdims=True) for each in affinities
         )
@@ -155,19 +156,20 @@ def _corrected(affinities, mass, weights):
     return affinities * (1.0 + own - squares)
 
 
-def pull_field(scores, positives, negatives):
+def unnormalized_field(log_kernels, positives, negatives):
     """Mean pull of the positives minus mean pull of the negatives.
 
     `V(x) = mean_j exp(s_j) (y_j - x)  -  the same over negatives`: the masses
     of the near points count, unlike in `row_field`. Takes what it takes.
     """
-    towards, away = (
-        mean_displacements(pairs, scores) for pairs in (positives, negatives)
+    toward, away = (
+        mean_displacements(pairs, log_kernels)
+        for pairs in (positives, negatives)
     )
-    return [there - here for there, here in zip(towards, away, strict=True)]
+    return [there - here for there, here in zip(toward, away, strict=True)]
 
 
-def ratio_field(log_weight, scores, positives, negatives):
+def ratio_field(log_weight, log_kernels, positives, negatives):
     """The row field times a weight of the ratio of the densities around.
 
     `V(x) = w(u) (mean near positives - mean near negatives)`, for the ratio
@@ -175,25 +177,25 @@ def ratio_field(log_weight, scores, positives, negatives):
 
     Args:
         log_weight: callable from `log u`, finite, to `log w(u)`.
-        scores: sequence of callables, see above.
+        log_kernels: sequence of callables, see above.
         positives: `Pairs` of the samples with the positives.
         negatives: `Pairs` of the samples with the negatives.
     """
-    sides = [_near(scores, pairs) for pairs in (positives, negatives)]
+    sides = [_near(log_kernels, pairs) for pairs in (positives, negatives)]
     return [
         ops.exp(log_weight(log_q - log_p))[..., None] * (toward - away)
         for (toward, log_p), (away, log_q) in zip(*sides, strict=True)
     ]
 
 
-def _means_near(scores, pairs, bias_correction):
+def _means_near(log_kernels, pairs, bias_correction):
     if not bias_correction:
-        return [means for means, _ in _near(scores, pairs)]
-    steps = mean_pulls(pairs, scores, bias_correction=True)
+        return [means for means, _ in _near(log_kernels, pairs)]
+    steps = mean_shifts(pairs, log_kernels, bias_correction=True)
     return [pairs.x + step for step, *_ in steps]
 
 
-def _near(scores, pairs):
+def _near(log_kernels, pairs):
     """Means of the points near each sample, and their log-density there."""
     log_weights = ops.log(ops.maximum(pairs.weight_sums(), 1e-30))
     return [
@@ -202,5 +204,5 @@ def _near(scores, pairs):
             # Finite, so that the ratio of two nothings is a number.
             ops.maximum(log_mass, -1e30) - log_weights,
         )
-        for means, log_mass in barycentres(pairs, scores)
+        for means, log_mass in barycenters(pairs, log_kernels)
     ]

@@ -20,7 +20,7 @@ def gaussian_nodes(count, dim, seed=0):
 
     Args:
         count: int >= 1, the number of nodes. In two dimensions it is rounded
-            down to a square. A single node is the centre.
+            down to a square. A single node is the center.
         dim: int >= 1, the dimension of space.
         seed: int, of the draws, beyond two dimensions. Defaults to `0`.
 
@@ -49,7 +49,7 @@ def _grid(size, dim):
 
 def _opposite_draws(count, dim, seed):
     draws = np.random.default_rng(seed).normal(size=(count // 2, dim))
-    # Of an odd number, the one without a partner is the centre.
+    # Of an odd number, the one without a partner is the center.
     nodes = np.concatenate([draws, -draws, np.zeros((count % 2, dim))])
     mean_square = np.square(nodes).mean()
     if mean_square > 0:

@@ -1,6 +1,6 @@
 """Weighted sums and means of the points, sample by sample.
 
-`scores` are those of `keras_drift.ops.reductions`.
+`log_kernels` are those of `keras_drift.ops.reductions`.
 """
 
 from keras import ops
@@ -19,12 +19,12 @@ from keras_drift.ops.running_sums import zeros
 _WIDEST_PRODUCT = 4096
 
 
-def barycentres(pairs, scores, column_logs=None):
-    """Means of the points under the weights `exp(score)`, sample by sample.
+def barycenters(pairs, log_kernels, column_logs=None):
+    """Kernel-weighted means of the points, for each sample.
 
     Args:
         pairs: `Pairs`.
-        scores: sequence of callables, see above.
+        log_kernels: sequence of callables, see above.
         column_logs: for each score a float tensor `(groups, m)` to be added to
             it; a point with an infinite one is absent. Defaults to `None`:
             zeros.
@@ -37,12 +37,12 @@ def barycentres(pairs, scores, column_logs=None):
 
     def start(groups, size):
         sums = zeros(groups, size, dim)
-        return tuple((*empty_sum(groups, size), sums) for _ in scores)
+        return tuple((*empty_sum(groups, size), sums) for _ in log_kernels)
 
     def function(rows, columns, block):
         new_rows = []
         for k, (top, mass, sums) in enumerate(rows):
-            logits = scores[k](block.costs)
+            logits = log_kernels[k](block.costs)
             if block.columns:
                 logits = logits + ops.swapaxes(block.columns[k], -1, -2)
             logits = block.weigh(logits)
@@ -62,14 +62,15 @@ def barycentres(pairs, scores, column_logs=None):
     ]
 
 
-def mean_pulls(
-    pairs, scores, pulls=None, column_logs=None, bias_correction=False
+def mean_shifts(
+    pairs, log_kernels, pulls=None, column_logs=None, bias_correction=False
 ):
     """Means of `exp(pull) * (point - sample)` and of `exp(pull)`.
 
-    A mean under the weights `exp(score + column_log)` is a ratio of two sums
-    over the same few points, which biases it by `-sum_j a_j^2 (u_j - mean)` to
-    leading order, `a_j` the share of a point and `u_j` its value
+    A mean under the weights `exp(log_kernel + column_log)` is a ratio of two
+    sums over the same few points, which biases it by
+    `-sum_j a_j^2 (u_j - mean)` to leading order, for the share `a_j` of a point
+    and its value `u_j`
     ([Zhang et al., 2026](https://arxiv.org/abs/2604.27239)). The correction
     adds that back: the weights `a_j (1 + a_j - sum_l a_l^2)` are as positive as
     the shares and add up to 1 as they do.
@@ -79,7 +80,7 @@ def mean_pulls(
 
     Args:
         pairs: `Pairs`.
-        scores: sequence of callables, see above.
+        log_kernels: sequence of callables, see above.
         pulls: for each score a callable from costs to logarithms. Defaults to
             `None`: zeros.
         column_logs: for each score a float tensor `(groups, m)`; a point with
@@ -98,12 +99,12 @@ def mean_pulls(
     def start(groups, size):
         top, mass = empty_sum(groups, size)
         sums = (mass, mass, zeros(groups, size, dim))
-        return tuple((top, (sums,) * num_orders) for _ in scores)
+        return tuple((top, (sums,) * num_orders) for _ in log_kernels)
 
     def function(rows, columns, block):
         new_rows = []
         for k, (top, orders) in enumerate(rows):
-            logits = scores[k](block.costs)
+            logits = log_kernels[k](block.costs)
             if column_logs is not None:
                 logits = logits + ops.swapaxes(block.columns[k], -1, -2)
             logits = block.weigh(logits)
@@ -160,16 +161,16 @@ def _means(first, second=None):
     )
 
 
-def mean_displacements(pairs, scores):
-    """Means of `exp(score) * (point - sample)`, sample by sample.
+def mean_displacements(pairs, log_kernels):
+    """Means of `exp(log_kernel) * (point - sample)`, sample by sample.
 
-    Unlike `barycentres`, they are not divided by the sum of the exponentials:
+    Unlike `barycenters`, they are not divided by the sum of the exponentials:
     what is far away from all points is hardly pulled.
 
     Args:
         pairs: `Pairs`.
-        scores: sequence of callables, see above. Their exponentials must stay
-            finite.
+        log_kernels: sequence of callables, see above. Their exponentials must
+            stay finite.
 
     Returns:
         For each score a tensor `(groups, n, d)`, 0 for a mean of nothing.
@@ -177,13 +178,14 @@ def mean_displacements(pairs, scores):
     dim = pairs.x.shape[-1]
 
     def start(groups, size):
-        return tuple(zeros(groups, size, dim) for _ in scores)
+        return tuple(zeros(groups, size, dim) for _ in log_kernels)
 
     def function(rows, columns, block):
         (x,) = block.rows
         return tuple(
-            sums + _pulls(block.count(ops.exp(score(block.costs))), block, x)
-            for score, sums in zip(scores, rows, strict=True)
+            sums
+            + _pulls(block.count(ops.exp(log_kernel(block.costs))), block, x)
+            for log_kernel, sums in zip(log_kernels, rows, strict=True)
         ), columns
 
     rows, _ = pairs.fold(function, start, nothing, (pairs.x,))
@@ -216,15 +218,15 @@ def _row_sums(values):
     return backend.matmul(values, ops.swapaxes(ones, -1, -2))
 
 
-def weighted_sums(pairs, scores, row_logs, column_logs):
-    """Sums of the points under `exp(score + row_log + column_log)`.
+def weighted_sums(pairs, log_kernels, row_logs, column_logs):
+    """Sums of the points under `exp(log_kernel + row_log + column_log)`.
 
-    Take it where the logarithms are normalised already, as those of a transport
+    Take it where the logarithms are normalized already, as those of a transport
     plan: where their sum exceeds 80, its exponential is infinite.
 
     Args:
         pairs: `Pairs`.
-        scores: sequence of callables, see above.
+        log_kernels: sequence of callables, see above.
         row_logs: for each score a float tensor `(groups, n)`.
         column_logs: for each score a float tensor `(groups, m)`. Where one is
             infinite, from a sum of nothing, no weight is left.
@@ -236,15 +238,15 @@ def weighted_sums(pairs, scores, row_logs, column_logs):
 
     def start(groups, size):
         return tuple(
-            (zeros(groups, size, dim), zeros(groups, size)) for _ in scores
+            (zeros(groups, size, dim), zeros(groups, size)) for _ in log_kernels
         )
 
     def function(rows, columns, block):
         new_rows = []
-        for score, (sums, mass), row_log, column_log in zip(
-            scores, rows, block.rows, block.columns, strict=True
+        for log_kernel, (sums, mass), row_log, column_log in zip(
+            log_kernels, rows, block.rows, block.columns, strict=True
         ):
-            logits = score(block.costs) + row_log
+            logits = log_kernel(block.costs) + row_log
             logits = logits + ops.swapaxes(column_log, -1, -2)
             # Weighed in logarithms: an absent pair may exceed any bound.
             weights = ops.exp(block.weigh(logits))

@@ -10,8 +10,8 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
-from keras_drift.ops.cloud import safe_log
 from keras_drift.ops.distances import pairwise_distances
+from keras_drift.ops.point_cloud import safe_log
 
 # Pairs in a block: on a CPU what stays in its caches, on an accelerator what
 # keeps it busy.
@@ -70,7 +70,7 @@ class Pairs:
 
     Args:
         x: float tensor `(groups, n, d)`, the samples.
-        cloud: `Cloud` of `m` points.
+        cloud: `PointCloud` of `m` points.
         cost: callable from points `(groups, a, d)` and `(groups, b, d)` to
             costs `(groups, a, b)`. Defaults to the Euclidean distance.
         block_size: int, or two: how many samples and how many points make a
@@ -160,16 +160,16 @@ class Pairs:
             )
         by_group, by_row, by_column = self._cuts
 
-        def over_groups(turn, carry, parts):
-            del turn, carry
+        def over_groups(index, carry, parts):
+            del index, carry
             rows, columns = parts
             _, groups, height, _ = ops.shape(rows[0])
             width = ops.shape(columns[0])[2]
 
-            def over_rows(row_turn, column_states, rows):
-                def over_columns(column_turn, row_state, parts):
+            def over_rows(row_index, column_states, rows):
+                def over_columns(column_index, row_state, parts):
                     columns, column_state = parts
-                    block = self._block(row_turn, rows, column_turn, columns)
+                    block = self._block(row_index, rows, column_index, columns)
                     return function(row_state, column_state, block)
 
                 row_state, column_states = backend.scan(
@@ -209,7 +209,7 @@ class Pairs:
             return (self.points, *columns)
         return (self.points, *columns, self.cloud.weights[..., None])
 
-    def _block(self, row_turn, rows, column_turn, columns):
+    def _block(self, row_index, rows, column_index, columns):
         x, *rows = rows
         points, *columns = columns
         weights = None
@@ -219,25 +219,25 @@ class Pairs:
         if not self.is_whole:
             costs = self.cost(x, points)
             absent = self._absent(
-                row_turn, ops.shape(x)[-2], column_turn, ops.shape(points)[-2]
+                row_index, ops.shape(x)[-2], column_index, ops.shape(points)[-2]
             )
         return Block(
             costs, points, weights, absent, tuple(rows), tuple(columns)
         )
 
-    def _absent(self, row_turn, height, column_turn, width):
+    def _absent(self, row_index, height, column_index, width):
         """Self-pairs, and what fills up the last blocks."""
         cuts = self._cuts[1:]
-        turns = row_turn, column_turn
-        meet = self.cloud.contains_samples and self._may_meet(*turns)
+        indices = row_index, column_index
+        meet = self.cloud.contains_samples and self._may_meet(*indices)
         ends = [
-            cut.may_be_filled_up(turn)
-            for cut, turn in zip(cuts, turns, strict=True)
+            cut.may_be_filled_up(index)
+            for cut, index in zip(cuts, indices, strict=True)
         ]
         if not (meet or any(ends)):
             return None
-        i = row_turn * height + ops.arange(height)[:, None]
-        j = column_turn * width + ops.arange(width)[None, :]
+        i = row_index * height + ops.arange(height)[:, None]
+        j = column_index * width + ops.arange(width)[None, :]
         absent = [i == j] if meet else []
         absent += [
             index >= cut.length
@@ -246,16 +246,16 @@ class Pairs:
         ]
         return functools.reduce(ops.logical_or, absent)
 
-    def _may_meet(self, row_turn, column_turn):
+    def _may_meet(self, row_index, column_index):
         """Whether a block may hold a sample and itself among the points."""
         if self.is_whole or not (
-            isinstance(row_turn, int) and isinstance(column_turn, int)
+            isinstance(row_index, int) and isinstance(column_index, int)
         ):
             return True
         _, by_row, by_column = self._cuts
         return (
-            row_turn * by_row.size < (column_turn + 1) * by_column.size
-            and column_turn * by_column.size < (row_turn + 1) * by_row.size
+            row_index * by_row.size < (column_index + 1) * by_column.size
+            and column_index * by_column.size < (row_index + 1) * by_row.size
         )
 
 
@@ -269,9 +269,9 @@ class _Cut:
         self.size = None if size is None else math.ceil(length / self.count)
         self.padding = 0 if size is None else self.count * self.size - length
 
-    def may_be_filled_up(self, turn):
+    def may_be_filled_up(self, index):
         """Whether a piece may be the last one, with nothing at its end."""
-        last = not isinstance(turn, int) or turn == self.count - 1
+        last = not isinstance(index, int) or index == self.count - 1
         return self.padding > 0 and last
 
     def split(self, tensor, axis):

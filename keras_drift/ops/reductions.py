@@ -1,8 +1,8 @@
 """Sums over all pairs, sample by sample or point by point.
 
-`scores` are functions from the costs of a block of pairs to the logarithms of
-what is summed, of the same shape: far below zero and minus infinity are fine.
-Several of them share the costs. The weights of the points count them.
+`log_kernels` are functions from the costs of a block of pairs to the logarithms
+of what is summed, of the same shape: far below zero and minus infinity are
+fine. Several of them share the costs. The weights of the points count them.
 """
 
 import functools
@@ -30,18 +30,18 @@ def mean_cost(*pairs):
     return total / ops.maximum(mass, 1e-30)
 
 
-def mean_similarity(pairs, scores):
-    """Weighted mean of `exp(score)` over all pairs and scores: a scalar."""
+def mean_similarity(pairs, log_kernels):
+    """Weighted mean of the kernels over all pairs: a scalar."""
 
     def function(rows, columns, block):
         (totals,) = rows
-        for score in scores:
-            counted = block.count(ops.exp(score(block.costs)))
+        for log_kernel in log_kernels:
+            counted = block.count(ops.exp(log_kernel(block.costs)))
             totals = totals + ops.sum(counted, axis=-1, keepdims=True)
         return (totals,), columns
 
     (totals,), _ = pairs.fold(function, _zero, nothing)
-    mass = len(scores) * pairs.total_weight()
+    mass = len(log_kernels) * pairs.total_weight()
     return ops.sum(totals) / ops.maximum(mass, 1e-30)
 
 
@@ -70,12 +70,12 @@ def mean_over_points(pairs, function):
     return (totals / ops.maximum(mass, 1e-30))[..., 0]
 
 
-def log_sum_exp(pairs, scores):
-    """Logarithms of the sums of `exp(score)`, in both directions.
+def log_sum_exp(pairs, log_kernels):
+    """Logarithms of the sums of `exp(log_kernel)`, in both directions.
 
     Args:
         pairs: `Pairs`.
-        scores: sequence of callables, see above.
+        log_kernels: sequence of callables, see above.
 
     Returns:
         For each score `(over_points, over_samples)`, `(groups, n)` and
@@ -85,12 +85,12 @@ def log_sum_exp(pairs, scores):
     """
 
     def start(groups, size):
-        return tuple(empty_sum(groups, size) for _ in scores)
+        return tuple(empty_sum(groups, size) for _ in log_kernels)
 
     def function(rows, columns, block):
         rows, columns = list(rows), list(columns)
-        for k, score in enumerate(scores):
-            logits = score(block.costs)
+        for k, log_kernel in enumerate(log_kernels):
+            logits = log_kernel(block.costs)
             rows[k] = add_to_sum(rows[k], block.weigh(logits), axis=-1)
             columns[k] = add_over_samples(columns[k], block, logits)
         return tuple(rows), tuple(columns)
@@ -102,12 +102,12 @@ def log_sum_exp(pairs, scores):
     ]
 
 
-def log_sum_over_points(pairs, score, column_logs):
-    """`log sum_j w_j exp(score_ij + column_logs_j)`, sample by sample.
+def log_sum_over_points(pairs, log_kernel, column_logs):
+    """`log sum_j w_j exp(log_kernel_ij + column_logs_j)`, sample by sample.
 
     Args:
         pairs: `Pairs`.
-        score: callable, see above.
+        log_kernel: callable, see above.
         column_logs: float tensor `(groups, m)`; a point with an infinite one
             is absent.
 
@@ -116,7 +116,9 @@ def log_sum_over_points(pairs, score, column_logs):
     """
 
     def function(rows, columns, block):
-        logits = score(block.costs) + ops.swapaxes(block.columns[0], -1, -2)
+        logits = log_kernel(block.costs) + ops.swapaxes(
+            block.columns[0], -1, -2
+        )
         return add_to_sum(rows, block.weigh(logits), axis=-1), columns
 
     columns = (absent_if_infinite(column_logs),)
@@ -124,14 +126,14 @@ def log_sum_over_points(pairs, score, column_logs):
     return log_of_sum(*rows)[..., 0]
 
 
-def log_sum_over_samples(pairs, score, row_logs):
-    """`log sum_i exp(score_ij + row_logs_i)`, point by point: `(groups, m)`.
+def log_sum_over_samples(pairs, log_kernel, row_logs):
+    """`log sum_i exp(log_kernel_ij + row_logs_i)` per point, `(groups, m)`.
 
     The other direction of `log_sum_over_points`, for `row_logs` `(groups, n)`.
     """
 
     def function(rows, columns, block):
-        logits = score(block.costs) + block.rows[0]
+        logits = log_kernel(block.costs) + block.rows[0]
         return rows, add_over_samples(columns, block, logits)
 
     rows = (absent_if_infinite(row_logs),)
@@ -139,12 +141,12 @@ def log_sum_over_samples(pairs, score, row_logs):
     return log_of_sum(*columns)[..., 0]
 
 
-def log_sums(pairs, score):
+def log_sums(pairs, log_kernel):
     """`log_sum_over_points` and `log_sum_over_samples`, for use in a loop.
 
     Args:
         pairs: `Pairs`.
-        score: callable, see above.
+        log_kernel: callable, see above.
 
     Returns:
         Two callables, of `column_logs` and of `row_logs`. If all pairs are one
@@ -152,11 +154,11 @@ def log_sums(pairs, score):
     """
     if not pairs.is_whole:
         return (
-            functools.partial(log_sum_over_points, pairs, score),
-            functools.partial(log_sum_over_samples, pairs, score),
+            functools.partial(log_sum_over_points, pairs, log_kernel),
+            functools.partial(log_sum_over_samples, pairs, log_kernel),
         )
     block = pairs.whole()
-    logits = score(block.costs)
+    logits = log_kernel(block.costs)
     weighed, logits = block.weigh(logits), block.fill(logits, float("-inf"))
 
     def over_points(column_logs):
@@ -169,19 +171,19 @@ def log_sums(pairs, score):
     return over_points, over_samples
 
 
-def geometric_softmax(blocks, score):
+def geometric_softmax(blocks, log_kernel):
     """Geometric mean of a softmax over points and one over samples.
 
     Args:
         blocks: `Block`s, each of all pairs of the same samples with some
-            points. A sample is normalised over the points of all blocks, a
+            points. A sample is normalized over the points of all blocks, a
             point over the samples.
-        score: callable, see above.
+        log_kernel: callable, see above.
 
     Returns:
         For each block a tensor `(groups, n, m)`, 0 where a pair is absent.
     """
-    logits = [score(block.costs) for block in blocks]
+    logits = [log_kernel(block.costs) for block in blocks]
     weighed = [
         block.weigh(each) for block, each in zip(blocks, logits, strict=True)
     ]

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
-from keras_drift.ops.means import barycentres
+from keras_drift.ops.means import barycenters
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.reductions import log_sum_over_points
 from keras_drift.ops.reductions import log_sums
@@ -36,7 +36,7 @@ class SinkhornPlan(NamedTuple):
         """`f`, float tensor `(groups, n)`: one pass over the pairs."""
         logs = log_sum_over_points(
             self.pairs,
-            _score(self.epsilon),
+            _log_kernel(self.epsilon),
             self.point_potential / self.epsilon,
         )
         return self.epsilon * (_log_total(self.pairs) - logs)
@@ -47,9 +47,9 @@ class SinkhornPlan(NamedTuple):
         A convex combination of the points, converged or not. A sample stays
         where it is if no point of its group has any weight.
         """
-        ((means, log_mass),) = barycentres(
+        ((means, log_mass),) = barycenters(
             self.pairs,
-            [_score(self.epsilon)],
+            [_log_kernel(self.epsilon)],
             [self.point_potential / self.epsilon],
         )
         nothing = log_mass[..., None] == float("-inf")
@@ -107,7 +107,7 @@ def sinkhorn(
     >>> from keras_drift import ops
     >>> x, y = np.array([[[0.0], [1.0]]]), np.array([[[7.0], [5.0]]])
     >>> x, y = (keras.ops.cast(v, "float32") for v in (x, y))
-    >>> pairs = ops.Pairs(x, ops.Cloud(y), ops.half_squared_distances)
+    >>> pairs = ops.Pairs(x, ops.PointCloud(y), ops.half_squared_distances)
     >>> means = ops.sinkhorn(pairs, epsilon=0.1).means()
     >>> keras.ops.convert_to_numpy(means).round().tolist()
     [[[5.0], [7.0]]]
@@ -128,7 +128,7 @@ def sinkhorn(
         start = ops.zeros_like(weights)
     if num_steps == 0:
         return SinkhornPlan(pairs, epsilon, start)
-    over_points, over_samples = log_sums(pairs, _score(epsilon))
+    over_points, over_samples = log_sums(pairs, _log_kernel(epsilon))
     log_n = ops.log(ops.cast(ops.shape(pairs.x)[1], "float32"))
     log_total = _log_total(pairs)
 
@@ -141,12 +141,12 @@ def sinkhorn(
         columns = epsilon * (log_n - over_samples(rows))
         return columns, columns
 
-    def step(turn, state, _):
-        del turn
+    def step(index, state, _):
+        del index
         return (update(state[0])[0],), ()
 
-    def step_or_rest(turn, state, _):
-        del turn
+    def step_or_rest(index, state, _):
+        del index
 
         def unsettled(state):
             potential, settled = state
@@ -168,7 +168,7 @@ def sinkhorn(
     return SinkhornPlan(pairs, epsilon, state[0])
 
 
-def _score(epsilon):
+def _log_kernel(epsilon):
     rate = -1.0 / epsilon
     return lambda cost: cost * rate
 

@@ -33,7 +33,7 @@ def joint_quantiles(n, m):
     """Which sorted samples exchange mass, and how much.
 
     Sample `i` of `n` holds the levels from `i / n` to `(i + 1) / n`. Between
-    two neighbours in the union of both grids, one `x` goes to one `y`.
+    two neighbors in the union of both grids, one `x` goes to one `y`.
 
     Returns:
         The index of the `x`, of the `y`, and the mass, of which there is 1 in
@@ -58,8 +58,8 @@ def sliced_transport(x, cloud, num_projections=128, seed=0):
 
     Args:
         x: float tensor `(groups, n, d)`, samples of equal mass.
-        cloud: `Cloud` of `m` points, whose masses are their weights. Where a
-            compiled program does not know the sizes, `m` is taken to be `n`
+        cloud: `PointCloud` of `m` points, whose masses are their weights. Where
+            a compiled program does not know the sizes, `m` is taken to be `n`
             unless there are weights.
         num_projections: int >= 1, the number of directions, which come in
             orthogonal blocks. Defaults to `128`.
@@ -72,16 +72,16 @@ def sliced_transport(x, cloud, num_projections=128, seed=0):
 
     >>> from keras_drift import ops
     >>> x, y = keras.ops.zeros((1, 3, 1)), keras.ops.full((1, 2, 1), 4.0)
-    >>> float(ops.sliced_transport(x, ops.Cloud(y))[0])
+    >>> float(ops.sliced_transport(x, ops.PointCloud(y))[0])
     16.0
     """
     directions = slice_directions(num_projections, x.shape[-1], seed)
-    # About a common centre, so that an offset of both sets costs no digits.
-    centre = ops.stop_gradient(ops.mean(cloud.points, axis=-2, keepdims=True))
+    # About a common center, so that an offset of both sets costs no digits.
+    center = ops.stop_gradient(ops.mean(cloud.points, axis=-2, keepdims=True))
     x, y = (
         backend.matmul(
             ops.convert_to_tensor(directions),
-            ops.swapaxes(points - centre, -1, -2),
+            ops.swapaxes(points - center, -1, -2),
         )
         for points in (x, cloud.points)
     )
@@ -190,7 +190,7 @@ def _weighted_means(values, weights, n):
     total = ops.where(total > 0, total, 1.0)
     received = received / total
     # Around their mean, so that sums of many cost few digits.
-    centre = ops.sum(weights * values, axis=-1, keepdims=True) / total
+    center = ops.sum(weights * values, axis=-1, keepdims=True) / total
     given = ops.cast(ops.arange(1, n + 1), "float32") / ops.cast(n, "float32")
     # The levels at which a point is full or a sample is empty. Between two of
     # them, one sample goes to one point.
@@ -202,11 +202,11 @@ def _weighted_means(values, weights, n):
     mass = _increments(levels)
     full = ops.cast(order < m, "int32")
     point = ops.minimum(ops.cumsum(full, axis=-1) - full, m - 1)
-    moved = mass * ops.take_along_axis(values - centre, point, axis=-1)
+    moved = mass * ops.take_along_axis(values - center, point, axis=-1)
     sums = ops.cumsum(moved, axis=-1)
     empty = ops.argsort(order, axis=-1)[..., m:]
     sums = _increments(ops.take_along_axis(sums, empty, axis=-1))
-    return centre + sums * ops.cast(n, "float32")
+    return center + sums * ops.cast(n, "float32")
 
 
 def _increments(sums):

@@ -4,21 +4,20 @@ from keras_drift.spectral.annealing_plan import AnnealingPlan
 from keras_drift.spectral.annealing_plan import plan_annealing
 from keras_drift.spectral.convergence_time import convergence_time
 from keras_drift.spectral.dispersion import dispersion
-from keras_drift.spectral.identifiability import Identifiability
-from keras_drift.spectral.identifiability import identifiability_test
 from keras_drift.spectral.measure_decay import measure_decay
 from keras_drift.spectral.overlap import overlap
 from keras_drift.spectral.plots import plot_decay
 from keras_drift.spectral.plots import plot_dispersion
 from keras_drift.spectral.plots import plot_drift
 from keras_drift.spectral.plots import plot_norm_distance
+from keras_drift.spectral.two_sample_result import TwoSampleResult
+from keras_drift.spectral.two_sample_result import two_sample_test
 
 __all__ = [
     "AnnealingPlan",
-    "Identifiability",
+    "TwoSampleResult",
     "convergence_time",
     "dispersion",
-    "identifiability_test",
     "measure_decay",
     "overlap",
     "plan_annealing",
@@ -26,4 +25,5 @@ __all__ = [
     "plot_dispersion",
     "plot_drift",
     "plot_norm_distance",
+    "two_sample_test",
 ]

@@ -62,7 +62,7 @@ def plan_annealing(
         data: float array `(n, ...)`, samples to estimate from what is not
             given of `k_min` and `k_max`: from half a wave across the largest
             distance, up to where their power spectrum sinks into the noise of
-            `n` samples or half a wave fits between nearest neighbours.
+            `n` samples or half a wave fits between nearest neighbors.
         k_min: float > 0, the lowest angular frequency to settle, in radians per
             unit of length. Defaults to `None`: from the data.
         k_max: float >= `k_min`, the highest. Defaults to `None`: from the data.

@@ -25,16 +25,16 @@ def frequency_range(samples, seed):
         samples = samples[chosen]
     samples = samples - samples.mean(axis=0)
     longest, shortest = _distances(samples)
-    # Half a wave across all samples, and half a wave between neighbours.
+    # Half a wave across all samples, and half a wave between neighbors.
     k_min, k_nearest = math.pi / longest, math.pi / shortest
     k_power = _end_of_spectrum(samples, k_min, k_nearest, rng)
     if k_power < k_nearest:
         return k_min, k_power, "their power spectrum"
-    return k_min, k_nearest, "the distance of nearest neighbours"
+    return k_min, k_nearest, "the distance of nearest neighbors"
 
 
 def _distances(samples):
-    """The largest distance, and the median one to a nearest neighbour."""
+    """The largest distance, and the median one to a nearest neighbor."""
     squares = np.square(samples).sum(axis=1)
     squared = squares[:, None] + squares - 2 * samples @ samples.T
     # What rounding leaves of coincident points is no distance.

@@ -4,8 +4,8 @@ from keras import ops
 
 from keras_drift import kernels
 from keras_drift.metrics import samples
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import log_sum_exp
 
 
@@ -54,14 +54,16 @@ def overlap(x, positives, kernel):
     # Around the origin float32 is most exact.
     origin = ops.mean(positives, axis=0)
     x, positives = (x - origin)[None], (positives - origin)[None]
-    scores = kernel.scores(1.0, kernel.log_companion)
-    at_samples = Pairs(x, Cloud(positives))
-    at_data = Pairs(positives, Cloud(positives, contains_samples=True))
+    log_kernels = kernel.log_kernels(1.0, kernel.log_companion)
+    at_samples = Pairs(x, PointCloud(positives))
+    at_data = Pairs(positives, PointCloud(positives, contains_samples=True))
     # In logarithms: in many dimensions both densities vanish in float32.
-    return ops.exp(_log_mean(at_samples, scores) - _log_mean(at_data, scores))
+    return ops.exp(
+        _log_mean(at_samples, log_kernels) - _log_mean(at_data, log_kernels)
+    )
 
 
-def _log_mean(pairs, scores):
+def _log_mean(pairs, log_kernels):
     """Of `exp(score)` over all pairs and scores, but for a factor."""
-    over_points = [logs for logs, _ in log_sum_exp(pairs, scores)]
+    over_points = [logs for logs, _ in log_sum_exp(pairs, log_kernels)]
     return ops.logsumexp(ops.stack(over_points)) - ops.log(pairs.total_weight())

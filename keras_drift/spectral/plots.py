@@ -19,7 +19,7 @@ def plot_dispersion(
     """Draws the decay rate over the frequency, one curve for each bandwidth.
 
     Draw several kernels on the same `ax` to compare them. Read it as: rates
-    near 1 are learnt in a few steps, those at the bottom never.
+    near 1 are learned in a few steps, those at the bottom never.
 
     Args:
         kernel: a `Kernel`, its name or its config.
@@ -92,7 +92,7 @@ def plot_decay(frequencies, predicted, measured, label=None, ax=None):
 def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
     """Draws the velocity field between two sets in the plane.
 
-    Arrows on a grid show the direction and, by their colour, the speed, over
+    Arrows on a grid show the direction and, by their color, the speed, over
     the density of the data (shaded) and the samples (dots).
 
     Args:
@@ -130,7 +130,7 @@ def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
     speed = np.linalg.norm(velocity, axis=1)
     direction = velocity / np.maximum(speed, 1e-30)[:, None]
     extent = [[low[0], high[0]], [low[1], high[1]]]
-    ax.hist2d(*positives.T, bins=bins, range=extent, cmap="Greys")
+    ax.hist2d(*positives.T, bins=bins, range=extent, cmap="Grays")
     ax.plot(*negatives.T, ".", color="tab:green", markersize=3)
     arrows = ax.quiver(
         *places.T,

@@ -7,8 +7,8 @@ from keras import ops
 
 import contracts
 from keras_drift import backend
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import mean_displacements
 
 BACKEND = keras.backend.backend()
@@ -23,21 +23,21 @@ def draw(*shape, seed=0):
 def test_a_loop_counts_its_turns_carries_and_stacks(length, recompute):
     a, b = draw(length, 3), draw(length, 2, 2, seed=1)
 
-    def function(turn, carry, x):
+    def function(index, carry, x):
         a, (b,) = x
-        turn = ops.cast(turn, "float32")
-        return carry + turn * ops.sum(a), {"a": 2 * a, "b": b + turn}
+        index = ops.cast(index, "float32")
+        return carry + index * ops.sum(a), {"a": 2 * a, "b": b + index}
 
     xs = ops.convert_to_tensor(a), (ops.convert_to_tensor(b),)
     start = ops.ones(())
     carry, ys = backend.scan(function, start, xs, recompute=recompute)
-    turns = np.arange(length)
+    indices = np.arange(length)
     np.testing.assert_allclose(
-        contracts.numpy(carry), 1 + turns @ a.sum(axis=1), rtol=1e-5
+        contracts.numpy(carry), 1 + indices @ a.sum(axis=1), rtol=1e-5
     )
     np.testing.assert_array_equal(contracts.numpy(ys["a"]), 2 * a)
     np.testing.assert_allclose(
-        contracts.numpy(ys["b"]), b + turns[:, None, None], rtol=1e-6
+        contracts.numpy(ys["b"]), b + indices[:, None, None], rtol=1e-6
     )
 
 
@@ -46,11 +46,11 @@ def test_a_gradient_goes_through_all_turns(recompute):
     x = draw(3, 5)
 
     def function(x):
-        def add(turn, carry, x):
-            return carry + (turn + 1.0) * ops.sum(x**3), ()
+        def add(index, carry, x):
+            return carry + (index + 1.0) * ops.sum(x**3), ()
 
-        def number(turn, carry, x):
-            return add(ops.cast(turn, "float32"), carry, x)
+        def number(index, carry, x):
+            return add(ops.cast(index, "float32"), carry, x)
 
         total, _ = backend.scan(number, ops.zeros(()), x, recompute=recompute)
         return total
@@ -61,7 +61,7 @@ def test_a_gradient_goes_through_all_turns(recompute):
 
 
 def displacements(x, y, block_size=16):
-    pairs = Pairs(x, Cloud(y), block_size=block_size)
+    pairs = Pairs(x, PointCloud(y), block_size=block_size)
     return mean_displacements(pairs, [lambda cost: -cost])[0]
 
 
@@ -129,12 +129,12 @@ def test_only_blocks_with_self_pairs_are_masked():
     def nothing(groups, size):
         return ()
 
-    cloud = Cloud(x, contains_samples=True)
+    cloud = PointCloud(x, contains_samples=True)
     Pairs(x, cloud, block_size=4).fold(function, nothing, nothing)
     assert masked == [True, False, False, True]
     masked.clear()
     # Seven points make two blocks of four, the second one filled up.
-    Pairs(x, Cloud(x[:, :7]), block_size=(8, 4)).fold(
+    Pairs(x, PointCloud(x[:, :7]), block_size=(8, 4)).fold(
         function, nothing, nothing
     )
     assert masked == [False, True]

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import mean_similarity
 
 BACKEND = keras.backend.backend()
@@ -18,7 +18,7 @@ def bytes_kept(n):
     y = keras.ops.convert_to_tensor(x + 1)
 
     def similarity(x):
-        pairs = Pairs(x, Cloud(y), block_size=64)
+        pairs = Pairs(x, PointCloud(y), block_size=64)
         return mean_similarity(pairs, [lambda cost: -cost])
 
     if BACKEND == "jax":

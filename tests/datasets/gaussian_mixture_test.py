@@ -92,8 +92,8 @@ def test_absent_component_changes_nothing(mixture):
 def test_samples_have_the_moments_of_the_mixture(mixture):
     samples = mixture.sample(200_000, seed=0)
     mean = mixture.weights @ mixture.means
-    centred = mixture.means - mean
-    covariance = np.einsum("k,ki,kj->ij", mixture.weights, centred, centred)
+    centered = mixture.means - mean
+    covariance = np.einsum("k,ki,kj->ij", mixture.weights, centered, centered)
     covariance += (mixture.weights @ mixture.stds**2) * np.eye(2)
     np.testing.assert_allclose(samples.mean(axis=0), mean, atol=0.01)
     np.testing.assert_allclose(np.cov(samples.T), covariance, atol=0.02)

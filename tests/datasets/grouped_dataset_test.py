@@ -128,12 +128,12 @@ def test_epoch_changes_the_draw_and_can_be_set():
 @pytest.mark.parametrize("attribute", ["seed", "epoch"])
 def test_seed_and_epoch_change_both_the_samples_and_the_classes(attribute):
     unlabelled = GroupedDataset(SAMPLES, positives=8)
-    labelled = make(groups_per_batch=5)
-    (samples,), (_, classes) = unlabelled[0], labelled[0]
+    labeled = make(groups_per_batch=5)
+    (samples,), (_, classes) = unlabelled[0], labeled[0]
     setattr(unlabelled, attribute, 7)
-    setattr(labelled, attribute, 7)
+    setattr(labeled, attribute, 7)
     assert np.any(unlabelled[0][0] != samples)
-    assert np.any(labelled[0][1] != classes)
+    assert np.any(labeled[0][1] != classes)
 
 
 def test_batches_of_an_epoch_differ():

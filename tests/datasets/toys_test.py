@@ -41,8 +41,8 @@ def test_fills_the_square_from_minus_two_to_two(name):
     # Five standard deviations of the noise beyond the edge.
     assert np.all(np.abs(points) < 2.25)
     assert np.all(np.ptp(points, axis=0) > 2)
-    centre = (points.min(axis=0) + points.max(axis=0)) / 2
-    assert np.all(np.abs(centre) < 0.5)
+    center = (points.min(axis=0) + points.max(axis=0)) / 2
+    assert np.all(np.abs(center) < 0.5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,9 +91,9 @@ def test_spirals_without_noise_are_two_arms_uniform_in_area():
 
 def test_two_moons_without_noise_are_half_circles_that_face_each_other():
     points = datasets.two_moons(4000, seed=0, noise=0.0).astype("float64")
-    centre = np.array([-2 / 3, -1 / 3])
-    on_upper = np.abs(np.hypot(*(points - centre).T) - 4 / 3) < 1e-5
-    on_lower = np.abs(np.hypot(*(points + centre).T) - 4 / 3) < 1e-5
+    center = np.array([-2 / 3, -1 / 3])
+    on_upper = np.abs(np.hypot(*(points - center).T) - 4 / 3) < 1e-5
+    on_lower = np.abs(np.hypot(*(points + center).T) - 4 / 3) < 1e-5
     assert np.all(on_upper ^ on_lower)
     assert abs(np.mean(on_upper) - 0.5) < 0.05
     assert points[on_upper, 1].min() > -1 / 3 - 1e-5

@@ -14,8 +14,8 @@ from keras_drift.kernels import Laplacian
 class ToTheMean(Drift):
     """The simplest drift: two fields, one and three steps to the mean."""
 
-    def velocities(self, x, positives, negatives, unit):
-        del negatives, unit
+    def velocities(self, x, positives, negatives, length_scale):
+        del negatives, length_scale
         step = ops.mean(positives.points, axis=-2, keepdims=True) - x
         return [step, 3 * step]
 
@@ -55,7 +55,7 @@ def test_norm_is_the_rms_length_of_each_raw_field(unit_rms):
     np.testing.assert_allclose(
         contracts.numpy(field.norm), [length, 3 * length], rtol=1e-6
     )
-    assert float(field.unit) == 1
+    assert float(field.length_scale) == 1
 
 
 def test_a_field_of_rounding_noise_is_not_blown_up():
@@ -231,9 +231,9 @@ def test_weights_of_groups_are_one_row_each():
 
 @pytest.mark.parametrize("unit_rms", [False, True])
 def test_a_scale_of_one_is_no_guidance(unit_rms):
-    drift = KernelDrift(guidance="velocity", unit_rms=unit_rms)
+    drift = KernelDrift(guidance_mode="velocity", unit_rms=unit_rms)
     guided = contracts.in_one_program(drift)(
-        X, DATA, unconditional=DATA + 1, guidance=1.0
+        X, DATA, unconditional=DATA + 1, guidance_scale=1.0
     )
     np.testing.assert_array_equal(
         contracts.numpy(guided), contracts.numpy(drift(X, DATA))
@@ -244,13 +244,13 @@ def test_guidance_adds_the_velocity_away_from_unconditional_data():
     rng = np.random.default_rng(0)
     x, y, z, u = (rng.normal(size=(2, n, 3)) for n in (5, 7, 6, 4))
     weights = rng.uniform(size=(2, 4))
-    drift = KernelDrift(Gaussian([0.5, 1.0]), guidance="velocity")
+    drift = KernelDrift(Gaussian([0.5, 1.0]), guidance_mode="velocity")
     plain = contracts.numpy(contracts.in_one_program(drift)(x, y, z))
     away = contracts.in_one_program(drift)(x, y, u, negative_weights=weights)
     guided = contracts.in_one_program(drift)
     options = {"unconditional": u, "unconditional_weights": weights}
     for scale in (1.5, np.array([1.0, 4.0])):
-        found = guided(x, y, z, guidance=scale, **options)
+        found = guided(x, y, z, guidance_scale=scale, **options)
         share = np.reshape(scale, (-1, 1, 1)) - 1
         np.testing.assert_allclose(
             contracts.numpy(found),
@@ -260,29 +260,31 @@ def test_guidance_adds_the_velocity_away_from_unconditional_data():
 
 
 def test_guidance_is_one_of_two():
-    with pytest.raises(ValueError, match=r"`guidance` must be one of.*'velo'"):
-        ToTheMean(guidance="velo")
+    with pytest.raises(
+        ValueError, match=r"`guidance_mode` must be one of.*'velo'"
+    ):
+        ToTheMean(guidance_mode="velo")
 
 
 @pytest.mark.parametrize(
     ("mode", "options", "received"),
     [
-        ("velocity", {"guidance": 2.0}, "a scale, no unconditional"),
+        ("velocity", {"guidance_scale": 2.0}, "a scale, no unconditional"),
         ("velocity", {"unconditional": DATA}, "no scale, unconditional"),
         (
             "distribution",
-            {"unconditional": DATA, "guidance": 2.0},
-            "a drift with guidance='distribution', a scale",
+            {"unconditional": DATA, "guidance_scale": 2.0},
+            "a drift with guidance_mode='distribution', a scale",
         ),
     ],
 )
 def test_a_scale_goes_with_unconditional_data(mode, options, received):
     with pytest.raises(ValueError, match=f"go together.*{received}"):
-        ToTheMean(guidance=mode).field(X, DATA, **options)
+        ToTheMean(guidance_mode=mode).field(X, DATA, **options)
 
 
 def test_names_the_guidance_scales_that_do_not_fit():
-    drift = ToTheMean(guidance="velocity")
+    drift = ToTheMean(guidance_mode="velocity")
     for x, y, expected in (
         (X, DATA, r"\(\)"),
         (X[None], DATA[None], r"\(1,\)"),
@@ -290,4 +292,4 @@ def test_names_the_guidance_scales_that_do_not_fit():
         with pytest.raises(
             ValueError, match=rf"or {expected}. Received: shape \(3,\)"
         ):
-            drift.field(x, y, unconditional=y, guidance=np.ones(3))
+            drift.field(x, y, unconditional=y, guidance_scale=np.ones(3))

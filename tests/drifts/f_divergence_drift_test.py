@@ -111,8 +111,10 @@ def test_the_ratio_of_gaussian_densities_is_estimated():
     x, width = np.linspace(-1.5, 1.5, 7), 0.6
     p = stats.norm(1.0, np.hypot(0.7, width))
     q = stats.norm(-0.5, np.hypot(1.2, width))
-    scores = [(d.mean() - x) / d.var() for d in (p, q)]
-    expected = width**2 * q.pdf(x) / p.pdf(x) * (scores[0] - scores[1])
+    log_kernels = [(d.mean() - x) / d.var() for d in (p, q)]
+    expected = (
+        width**2 * q.pdf(x) / p.pdf(x) * (log_kernels[0] - log_kernels[1])
+    )
     found = velocity(
         "chi2",
         x[:, None],

@@ -48,14 +48,14 @@ def test_contract(name, normalization):
             "self_interaction": "independent",
         },
         {"normalization": "dual", "self_interaction": "included"},
-        {"normalization": "dual", "released_parity": True},
+        {"normalization": "dual", "official_parity": True},
         {"normalization": "dual", "bias_correction": True},
         {"normalization": "sharp", "relative": False},
         {
             "normalization": "score",
             "relative": False,
             "bias_correction": True,
-            "guidance": "velocity",
+            "guidance_mode": "velocity",
         },
     ],
 )
@@ -67,7 +67,7 @@ def test_contract_of_other_options(options):
         positives=(2, 7, 3),
         negatives=(2, 6, 3),
         groups_independent=options.get("relative") is False,
-        compiles="released_parity" in options,
+        compiles="official_parity" in options,
     )
 
 
@@ -188,7 +188,7 @@ def test_unit_fields_have_unit_size(normalization):
         )
         field = drift.field(x, y)
         rms = np.sqrt(np.mean(contracts.numpy(field.velocity) ** 2))
-        assert rms == pytest.approx(float(field.unit), rel=1e-5)
+        assert rms == pytest.approx(float(field.length_scale), rel=1e-5)
 
 
 @each_kernel
@@ -321,7 +321,7 @@ def test_self_interaction_is_checked():
         {"normalization": "dual", "unit_rms": False},
         {"normalization": "dual", "self_interaction": "included"},
         {"normalization": "dual", "bias_correction": True},
-        {"normalization": "dual", "guidance": "velocity"},
+        {"normalization": "dual", "guidance_mode": "velocity"},
     ],
 )
 def test_released_parity_is_the_whole_recipe(options):
@@ -329,9 +329,9 @@ def test_released_parity_is_the_whole_recipe(options):
     received = f"{name}={options.get(name, 'row')!r}"
     with pytest.raises(
         ValueError,
-        match=rf"`released_parity=True` stands for.*Received: .*{received}",
+        match=rf"`official_parity=True` stands for.*Received: .*{received}",
     ):
-        KernelDrift(released_parity=True, **options)
+        KernelDrift(official_parity=True, **options)
 
 
 @pytest.mark.parametrize("block_size", [None, 1])
@@ -373,7 +373,7 @@ def test_gradients_through_the_field(normalization, block_size):
     )
 
 
-def test_a_unit_force_keeps_its_direction_however_near_the_neighbour():
+def test_a_unit_force_keeps_its_direction_however_near_the_neighbor():
     """Laplacian scores are unit vectors; far from the origin they stay so."""
     x = np.array([[10.0, 10.0], [-10.0, -10.0]])
     near = x + 2.0**-12 * np.array([0.6, 0.8])

@@ -68,7 +68,10 @@ def test_unit_and_norm_are_those_of_the_first_field(clouds):
         contracts.in_one_program(each.field)(*clouds[:2])
         for each in (drift, Lookahead(drift, 1))
     )
-    for a, b in ((found.unit, first.unit), (found.norm, first.norm)):
+    for a, b in (
+        (found.length_scale, first.length_scale),
+        (found.norm, first.norm),
+    ):
         np.testing.assert_allclose(
             contracts.numpy(a), contracts.numpy(b), rtol=1e-5
         )

@@ -161,7 +161,7 @@ def test_blocks_do_not_change_the_result(clouds, name):
 def test_unit_fields_have_unit_size(clouds, name):
     drift = OPERATORS[name](1.0, unit_rms=True)
     found = contracts.in_one_program(drift.field)(*clouds)
-    velocity = contracts.numpy(found.velocity / found.unit)
+    velocity = contracts.numpy(found.velocity / found.length_scale)
     bandwidths = contracts.numpy(found.norm).size
     rms = np.sqrt(np.mean(velocity**2))
     assert 0 < rms <= bandwidths * (1 + 1e-4)

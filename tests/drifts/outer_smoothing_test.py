@@ -104,7 +104,7 @@ def test_is_the_mean_over_jittered_samples(relative):
     )
     length = 1.0
     if relative:
-        length = float(contracts.numpy(found.unit)) * np.sqrt(3)
+        length = float(contracts.numpy(found.length_scale)) * np.sqrt(3)
     half = np.random.default_rng(0).normal(size=(copies // 2, 3))
     half /= np.sqrt(np.mean(half**2))
     expected = 0.0

@@ -33,7 +33,7 @@ def velocity(*args, clouds, **kwargs):
     return contracts.numpy(make(*args, **kwargs)(*clouds))
 
 
-def unit(points):
+def length_scale(points):
     return points / np.linalg.norm(points, axis=-1, keepdims=True)
 
 
@@ -46,7 +46,7 @@ def clouds():
 @each_field
 def test_moves_along_the_sphere(cls, normalization, clouds):
     found = velocity(cls, normalization, clouds=clouds)
-    along = np.sum(found * unit(clouds[0]), axis=-1)
+    along = np.sum(found * length_scale(clouds[0]), axis=-1)
     np.testing.assert_allclose(along, 0, atol=1e-6)
     assert np.abs(found).max() > 0.1
 
@@ -84,12 +84,12 @@ def test_swapped_roles_turn_it_round(cls, normalization, clouds):
 @each_score
 def test_the_score_field_is_a_gradient_on_the_sphere(cls, clouds):
     """Of the log-densities in terms of cosines, by central differences."""
-    x, y, z = (unit(cloud[0]) for cloud in clouds)
+    x, y, z = (length_scale(cloud[0]) for cloud in clouds)
     b = 0.6
     e = b**2 / 2
 
     def log_density(point, cloud):
-        cosines = cloud @ unit(point)
+        cosines = cloud @ length_scale(point)
         if cls is VMF:
             return special.logsumexp(cosines / b**2) - np.log(len(cloud))
         return np.log(np.mean(np.log((2 + e) / (1 - cosines + e))))
@@ -111,7 +111,7 @@ def test_the_score_field_is_a_gradient_on_the_sphere(cls, clouds):
 def test_von_mises_fisher_is_the_gaussian_of_unit_vectors(
     normalization, clouds
 ):
-    units = [unit(cloud) for cloud in clouds]
+    units = [length_scale(cloud) for cloud in clouds]
     gaussian = velocity(kernels.Gaussian, normalization, clouds=units)
     x = units[0]
     tangent = gaussian - np.sum(gaussian * x, axis=-1, keepdims=True) * x
@@ -120,7 +120,7 @@ def test_von_mises_fisher_is_the_gaussian_of_unit_vectors(
 
 
 def test_a_wide_kernel_takes_one_step_along_the_sphere(clouds):
-    x, y, z = (unit(cloud) for cloud in clouds)
+    x, y, z = (length_scale(cloud) for cloud in clouds)
     step = np.mean(y, axis=1, keepdims=True) - np.mean(z, axis=1, keepdims=True)
     tangent = step - np.sum(step * x, axis=-1, keepdims=True) * x
     found = velocity(VMF, "row", bandwidth=1e4, clouds=(x, y, z))

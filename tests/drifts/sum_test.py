@@ -35,10 +35,12 @@ def test_adds_weighted_velocities_and_lists_the_norms(clouds):
     weights = [0.5, 2.0, 0.0]
     options = {"unconditional": clouds[2] + 0.5}
     parts = [field(drift, *clouds, **options) for drift in members()]
-    velocity, unit, norm = field(Sum(members(), weights), *clouds, **options)
+    velocity, length_scale, norm = field(
+        Sum(members(), weights), *clouds, **options
+    )
     expected = sum(w * part[0] for w, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(velocity, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(unit, parts[0][1], rtol=1e-5)
+    np.testing.assert_allclose(length_scale, parts[0][1], rtol=1e-5)
     norms = np.concatenate([part[2] for part in parts])
     np.testing.assert_allclose(norm, norms, rtol=1e-5)
     assert norm.shape == (4,)
@@ -127,11 +129,11 @@ def test_bad_arguments(arguments, error, message):
     "wrap", [lambda drift: Sum([drift, drift]), drifts.Lookahead]
 )
 def test_guidance_is_that_of_the_drifts_inside(wrap):
-    inside = drifts.KernelDrift(guidance="velocity")
+    inside = drifts.KernelDrift(guidance_mode="velocity")
     drift = wrap(inside)
-    assert drift.guidance == "velocity"
-    assert contracts.copy_of(drift).guidance == "velocity"
-    with pytest.raises(ValueError, match="one `guidance`"):
+    assert drift.guidance_mode == "velocity"
+    assert contracts.copy_of(drift).guidance_mode == "velocity"
+    with pytest.raises(ValueError, match="one `guidance_mode`"):
         Sum([inside, "kernel_drift"])
     with pytest.raises(TypeError, match="unit_rms"):
         Sum([inside], unit_rms=True)

@@ -88,8 +88,8 @@ def velocity(drift):
 
 @pytest.mark.parametrize("name", CLOSED)
 def test_is_the_closed_form(name):
-    drift, unit = CLOSED[name]
-    found = unit * velocity(drifts.VariationalDrift(ENERGY_OF[name]))
+    drift, length_scale = CLOSED[name]
+    found = length_scale * velocity(drifts.VariationalDrift(ENERGY_OF[name]))
     expected = velocity(drift)
     assert np.abs(expected).max() > 0.1
     tolerance = 1e-4 * max(1.0, np.abs(expected).max())

@@ -81,7 +81,7 @@ def test_velocity_is_the_slope(cost):
     np.testing.assert_allclose(velocity, -5 * slope, atol=1e-4)
 
 
-def test_velocity_is_the_difference_of_barycentres():
+def test_velocity_is_the_difference_of_barycenters():
     def mean_places(cloud, shares):
         cost = COSTS["squared"](X, cloud)
         u = np.ones(5)

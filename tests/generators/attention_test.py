@@ -24,14 +24,14 @@ def built(tokens, **switches):
 @pytest.mark.parametrize("use_rmsnorm", [True, False])
 @pytest.mark.parametrize("use_qknorm", [True, False])
 def test_matches_the_formula(
-    use_rope, use_rmsnorm, use_qknorm, tokens, randomised
+    use_rope, use_rmsnorm, use_qknorm, tokens, randomized
 ):
     switches = {
         "use_rope": use_rope,
         "use_rmsnorm": use_rmsnorm,
         "use_qknorm": use_qknorm,
     }
-    layer = randomised(built(tokens, **switches))
+    layer = randomized(built(tokens, **switches))
     expected = np.stack([by_hand(x, layer, **switches) for x in tokens])
     np.testing.assert_allclose(numpy(layer(tokens)), expected, atol=1e-5)
     copy = copy_of(layer)
@@ -48,8 +48,8 @@ def by_hand(x, layer, use_rope, use_rmsnorm, use_qknorm):
         columns = np.arange(4 * head, 4 * head + 4)
         q, k, v = (qkv[:, columns + start] for start in (0, 8, 16))
         if use_qknorm:
-            q = normalised(q, weights, "q_norm", use_rmsnorm)
-            k = normalised(k, weights, "k_norm", use_rmsnorm)
+            q = normalized(q, weights, "q_norm", use_rmsnorm)
+            k = normalized(k, weights, "k_norm", use_rmsnorm)
         if use_rope:
             turns = np.outer(np.arange(len(x)), [1, 1 / 100])
             q, k = (
@@ -61,7 +61,7 @@ def by_hand(x, layer, use_rope, use_rmsnorm, use_qknorm):
     return mixed @ weights["project/kernel"] + weights["project/bias"]
 
 
-def normalised(x, weights, name, use_rmsnorm):
+def normalized(x, weights, name, use_rmsnorm):
     if use_rmsnorm:
         size = np.sqrt(np.mean(x**2, axis=1, keepdims=True) + 1e-6)
         return x / size * weights[f"{name}/scale"]
@@ -92,7 +92,7 @@ def test_rotation_keeps_lengths_and_the_first_token(tokens):
     )
 
 
-def test_without_rotation_the_order_of_tokens_is_nothing(tokens, randomised):
-    layer = randomised(built(tokens, use_rope=False))
+def test_without_rotation_the_order_of_tokens_is_nothing(tokens, randomized):
+    layer = randomized(built(tokens, use_rope=False))
     turned = numpy(layer(tokens[:, ::-1].copy()))[:, ::-1]
     np.testing.assert_allclose(turned, numpy(layer(tokens)), atol=1e-5)

@@ -23,8 +23,8 @@ def built(**changes):
 @pytest.mark.parametrize(
     "changes", [{}, {"num_classes": None}, {"num_style_tokens": 0}], ids=str
 )
-def test_matches_the_formula(changes, randomised):
-    layer = randomised(built(**changes))
+def test_matches_the_formula(changes, randomized):
+    layer = randomized(built(**changes))
     expected = np.stack([by_hand(layer, i) for i in range(2)])
     result = numpy(layer(INPUTS))
     np.testing.assert_allclose(result, expected, atol=1e-5)

@@ -40,14 +40,14 @@ def tiny_dit():
 
 
 @pytest.fixture
-def randomised():
+def randomized():
     """Moves all weights of a network, so that none is neutral."""
 
-    def randomised(network):
+    def randomized(network):
         rng = np.random.default_rng(0)
         for variable in network.variables:
             noise = rng.normal(scale=0.3, size=variable.shape)
             variable.assign(variable + noise.astype("float32"))
         return network
 
-    return randomised
+    return randomized

@@ -25,9 +25,9 @@ def test_fresh_one_changes_nothing(inputs):
 
 @pytest.mark.parametrize("use_rmsnorm", [True, False])
 def test_shifts_scales_and_gates_in_the_published_order(
-    use_rmsnorm, inputs, randomised
+    use_rmsnorm, inputs, randomized
 ):
-    block = randomised(built(use_rmsnorm=use_rmsnorm))
+    block = randomized(built(use_rmsnorm=use_rmsnorm))
     x, condition = inputs
     kernel, bias = block.modulation.dense.get_weights()
     active = condition / (1 + np.exp(-condition))
@@ -37,21 +37,21 @@ def test_shifts_scales_and_gates_in_the_published_order(
         (block.feed_forward, block.feed_forward_norm, 3),
     ):
         shift, scale, gate = vectors[:, start : start + 3].swapaxes(0, 1)
-        normed = normalised(x, norm) * (1 + scale) + shift
+        normed = normalized(x, norm) * (1 + scale) + shift
         x = x + gate * numpy(part(normed.astype("float32")))
     np.testing.assert_allclose(numpy(block(*inputs)), x, atol=2e-5)
 
 
-def normalised(x, norm):
+def normalized(x, norm):
     if not norm.variables:
         x = x - x.mean(axis=-1, keepdims=True)
     scale = norm.get_weights()[0] if norm.variables else 1
     return x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-6) * scale
 
 
-def test_copy_computes_the_same(inputs, randomised):
+def test_copy_computes_the_same(inputs, randomized):
     switches = ("use_rmsnorm", "use_qknorm", "use_swiglu", "use_rope")
-    block = randomised(built(mlp_ratio=3.0, **dict.fromkeys(switches, False)))
+    block = randomized(built(mlp_ratio=3.0, **dict.fromkeys(switches, False)))
     copy = copy_of(block)
     copy.set_weights(block.get_weights())
     np.testing.assert_array_equal(numpy(copy(*inputs)), numpy(block(*inputs)))

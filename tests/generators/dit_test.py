@@ -30,8 +30,8 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize("switches", ALL_SWITCHES)
-def test_copy_draws_the_same(switches, tiny_dit, randomised):
-    generator = randomised(tiny_dit(**switches))
+def test_copy_draws_the_same(switches, tiny_dit, randomized):
+    generator = randomized(tiny_dit(**switches))
     inputs = generator.sample_inputs(3, seed=0)
     samples = numpy(generator(inputs))
     copy = copy_of(generator)
@@ -41,8 +41,8 @@ def test_copy_draws_the_same(switches, tiny_dit, randomised):
 
 
 @pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
-def test_draws_float32_of_the_shape_asked_for(changes, tiny_dit, randomised):
-    generator = randomised(tiny_dit(**changes))
+def test_draws_float32_of_the_shape_asked_for(changes, tiny_dit, randomized):
+    generator = randomized(tiny_dit(**changes))
     inputs = generator.sample_inputs(3, seed=0)
     samples = generator.predict_on_batch(inputs)
     assert samples.shape == (3, *changes.get("image_shape", (4, 6, 1)))
@@ -65,8 +65,8 @@ def test_each_switch_changes_the_network(tiny_dit):
         assert kinds(**{switch: False}) != all_on
 
 
-def test_rotation_and_no_rotation_differ(tiny_dit, randomised):
-    with_rope = randomised(tiny_dit())
+def test_rotation_and_no_rotation_differ(tiny_dit, randomized):
+    with_rope = randomized(tiny_dit())
     without = tiny_dit(use_rope=False)
     without.set_weights(with_rope.get_weights())
     inputs = with_rope.sample_inputs(3, seed=0)
@@ -74,8 +74,8 @@ def test_rotation_and_no_rotation_differ(tiny_dit, randomised):
     assert np.abs(gap).max() > 1e-3
 
 
-def test_survives_a_keras_file(tiny_dit, randomised, tmp_path):
-    generator = randomised(tiny_dit(name="artist"))
+def test_survives_a_keras_file(tiny_dit, randomized, tmp_path):
+    generator = randomized(tiny_dit(name="artist"))
     generator.save(tmp_path / "generator.keras")
     loaded = keras.saving.load_model(tmp_path / "generator.keras")
     assert isinstance(loaded, generators.DiT)
@@ -86,16 +86,16 @@ def test_survives_a_keras_file(tiny_dit, randomised, tmp_path):
     )
 
 
-def test_draws_the_same_when_compiled(tiny_dit, randomised):
-    generator = randomised(tiny_dit())
+def test_draws_the_same_when_compiled(tiny_dit, randomized):
+    generator = randomized(tiny_dit())
     inputs = generator.sample_inputs(3, seed=0)
     compiled = generator.predict(inputs, batch_size=3, verbose=0)
     np.testing.assert_allclose(compiled, numpy(generator(inputs)), atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_draws_float32_in_half_precision(policy, tiny_dit, randomised):
-    full = randomised(tiny_dit())
+def test_draws_float32_in_half_precision(policy, tiny_dit, randomized):
+    full = randomized(tiny_dit())
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -118,10 +118,10 @@ def test_fresh_one_draws_zeros(tiny_dit):
     assert np.all(numpy(generator(generator.sample_inputs(3))) == 0)
 
 
-def test_patches_go_straight_through_a_fresh_one(tiny_dit, randomised):
+def test_patches_go_straight_through_a_fresh_one(tiny_dit, randomized):
     # But for its last layer, whose zeros would hide them.
     generator = tiny_dit()
-    randomised(generator.get_layer("to_pixels"))
+    randomized(generator.get_layer("to_pixels"))
     inputs = generator.sample_inputs(3, labels=0, seed=0)
     samples = numpy(generator(inputs))
     # No token made from the condition is shown.
@@ -135,9 +135,9 @@ def test_patches_go_straight_through_a_fresh_one(tiny_dit, randomised):
     assert np.all(gap == 0)
 
 
-def test_last_tokens_are_shifted_and_scaled(tiny_dit, randomised):
+def test_last_tokens_are_shifted_and_scaled(tiny_dit, randomized):
     generator = tiny_dit()
-    kernel, _ = randomised(generator.get_layer("to_pixels")).get_weights()
+    kernel, _ = randomized(generator.get_layer("to_pixels")).get_weights()
     last_modulation = generator.get_layer("last_modulation")
     shift_and_scale = np.repeat([2.0, -1.0], 8)
     last_modulation.dense.bias.assign(shift_and_scale)
@@ -148,8 +148,8 @@ def test_last_tokens_are_shifted_and_scaled(tiny_dit, randomised):
     np.testing.assert_allclose(numpy(samples), expected, atol=1e-5)
 
 
-def test_every_input_counts(tiny_dit, randomised):
-    generator = randomised(tiny_dit())
+def test_every_input_counts(tiny_dit, randomized):
+    generator = randomized(tiny_dit())
     inputs = generator.sample_inputs(3, labels=0, guidance=2.0, seed=0)
     samples = numpy(generator(inputs))
     changes = {
@@ -167,8 +167,8 @@ def test_every_input_counts(tiny_dit, randomised):
         assert np.all(gaps > 1e-4), key
 
 
-def test_codes_are_told_apart_by_their_place(tiny_dit, randomised):
-    generator = randomised(tiny_dit())
+def test_codes_are_told_apart_by_their_place(tiny_dit, randomized):
+    generator = randomized(tiny_dit())
     inputs = generator.sample_inputs(3, seed=0)
     one = {**inputs, "styles": np.array([[1, 2]] * 3, "int32")}
     other = {**inputs, "styles": np.array([[2, 1]] * 3, "int32")}
@@ -176,8 +176,8 @@ def test_codes_are_told_apart_by_their_place(tiny_dit, randomised):
     assert np.abs(gap).max() > 1e-3
 
 
-def test_samples_do_not_see_each_other(tiny_dit, randomised):
-    generator = randomised(tiny_dit())
+def test_samples_do_not_see_each_other(tiny_dit, randomized):
+    generator = randomized(tiny_dit())
     inputs = generator.sample_inputs(3, seed=0)
     samples = numpy(generator(inputs))
     turned = {key: value[::-1].copy() for key, value in inputs.items()}

@@ -15,10 +15,10 @@ def tokens():
 
 
 @pytest.mark.parametrize("use_swiglu", [True, False])
-def test_matches_the_formula(use_swiglu, tokens, randomised):
+def test_matches_the_formula(use_swiglu, tokens, randomized):
     layer = FeedForward(8, use_swiglu=use_swiglu)
     layer.build(tokens.shape)
-    randomised(layer)
+    randomized(layer)
     hidden = dense(layer.up, tokens)
     if use_swiglu:
         gate = dense(layer.gate, tokens)

@@ -42,8 +42,8 @@ def test_survives_a_keras_file(tmp_path):
     )
 
 
-def test_is_a_stack_of_dense_layers(randomised):
-    generator = randomised(generators.MLP(**TINY, num_classes=3))
+def test_is_a_stack_of_dense_layers(randomized):
+    generator = randomized(generators.MLP(**TINY, num_classes=3))
     inputs = generator.sample_inputs(3, seed=0)
     (embed,) = (x for x in generator.layers if "condition" in x.name)
     x = np.concatenate([inputs["noise"], numpy(embed(inputs))], axis=-1)
@@ -57,8 +57,8 @@ def test_is_a_stack_of_dense_layers(randomised):
     np.testing.assert_allclose(numpy(generator(inputs)), expected, atol=1e-5)
 
 
-def test_every_input_counts(randomised):
-    generator = randomised(generators.MLP(**TINY, num_classes=3))
+def test_every_input_counts(randomized):
+    generator = randomized(generators.MLP(**TINY, num_classes=3))
     inputs = generator.sample_inputs(3, labels=0, guidance=2.0, seed=0)
     samples = numpy(generator(inputs))
     for key, value in inputs.items():

@@ -35,7 +35,7 @@ def test_norm_shows_faint_tokens_as_the_release_does(use_rmsnorm):
     # As faint as the epsilon: a larger one would be seen.
     x = np.array([[[1e-3, 2e-3, -2e-3, 3e-3]]], "float32")
     norm = token_norm(use_rmsnorm, "norm", None)
-    centred = x if use_rmsnorm else x - x.mean()
-    expected = centred / np.sqrt(np.mean(centred**2) + 1e-6)
+    centered = x if use_rmsnorm else x - x.mean()
+    expected = centered / np.sqrt(np.mean(centered**2) + 1e-6)
     np.testing.assert_allclose(numpy(norm(x)), expected, atol=1e-5)
     assert len(norm.variables) == use_rmsnorm

@@ -91,7 +91,9 @@ def test_slope_is_that_of_the_kernel(name):
     kernel = make(name)
     found = np.exp(contracts.numpy(kernel.log_slope(radius)).astype("d"))
     np.testing.assert_allclose(found, -slope / RADII, rtol=2e-5)
-    pull = np.exp(contracts.numpy(kernel.log_pull(radius)).astype("d"))
+    pull = np.exp(
+        contracts.numpy(kernel.log_gradient_weight(radius)).astype("d")
+    )
     expected = -slope / RADII / VALUES[name](RADII)
     np.testing.assert_allclose(pull, expected, rtol=2e-5)
 
@@ -104,14 +106,17 @@ def test_companion_pull_is_a_share_of_that_at_coincidence(name):
     ]
     expected = integrals[0] * VALUES[name](RADII) / integrals[1:]
     radius = ops.convert_to_tensor(RADII, "float32")
-    found = contracts.numpy(make(name).log_companion_pull(radius))
+    found = contracts.numpy(make(name).log_companion_weight(radius))
     np.testing.assert_allclose(np.exp(found), expected, rtol=1e-5)
     assert np.all(found <= 0)
 
 
 def test_points_in_one_place_pull_nowhere_at_the_tip_of_a_laplacian():
     radius = ops.convert_to_tensor([0.0, 1e-15], "float32")
-    for log in (Laplacian().log_slope(radius), Laplacian().log_pull(radius)):
+    for log in (
+        Laplacian().log_slope(radius),
+        Laplacian().log_gradient_weight(radius),
+    ):
         np.testing.assert_array_equal(contracts.numpy(log), -np.inf)
 
 
@@ -272,7 +277,7 @@ def test_extremes_stay_finite(name):
     logs = contracts.numpy(kernel.log_similarity(distances))
     radii = distances[None] / ops.convert_to_tensor(bandwidths)[:, None]
     companions = contracts.numpy(kernel.log_companion(radii))
-    pulls = contracts.numpy(kernel.log_companion_pull(radii))
+    pulls = contracts.numpy(kernel.log_companion_weight(radii))
     assert np.all(np.isfinite(pulls) & (pulls <= 0))
     for values in (logs, companions):
         assert np.all(np.isfinite(values))
@@ -528,7 +533,7 @@ def test_slope_scores_know_their_bandwidths(name):
     kernel = make(name, bandwidth=[0.5, 2.0])
     distance = ops.convert_to_tensor([0.3, 3.0], "float32")
     for score, width in zip(
-        kernel.scores(4.0, kernel.log_slope), (2.0, 8.0), strict=True
+        kernel.log_kernels(4.0, kernel.log_slope), (2.0, 8.0), strict=True
     ):
         expected = contracts.numpy(make(name).log_slope(distance / width))
         found = contracts.numpy(score(distance))

@@ -21,8 +21,12 @@ from small_models import small_mlp
             ValueError,
             "need that field frozen",
         ),
-        ({"guidance": 1.5}, TypeError, "PowerLawGuidance"),
-        ({"guidance": PowerLawGuidance()}, ValueError, "needs `num_classes`"),
+        ({"guidance_sampler": 1.5}, TypeError, "PowerLawGuidance"),
+        (
+            {"guidance_sampler": PowerLawGuidance()},
+            ValueError,
+            "needs `num_classes`",
+        ),
         ({"drift": "kernel_drif"}, ValueError, "Did you mean 'kernel_drift'"),
         ({"encoder": "vgg"}, TypeError, "'vgg'"),
     ],
@@ -85,7 +89,7 @@ def test_names_what_is_wrong_with_labels(classes):
 
 
 def test_names_missing_unconditional_samples(classes):
-    model = DriftModel(class_mlp(), guidance=PowerLawGuidance(), seed=0)
+    model = DriftModel(class_mlp(), guidance_sampler=PowerLawGuidance(), seed=0)
     model.compile("adam")
     batches = datasets.GroupedDataset(*classes, positives=6)
     with pytest.raises(ValueError, match="unconditional=16"):

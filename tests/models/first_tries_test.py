@@ -63,7 +63,9 @@ def test_schedule_that_ends_at_zero_does_not_freeze_training(points):
 def test_guidance_is_not_rounded_in_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = DriftModel(class_mlp(), guidance=PowerLawGuidance(), seed=0)
+        model = DriftModel(
+            class_mlp(), guidance_sampler=PowerLawGuidance(), seed=0
+        )
         inputs = model.generator.sample_inputs(1, [0], 1.3001, seed=0)
         seen = {}
         model.generator.call = lambda x, training=None: seen.update(x) or x
@@ -107,7 +109,7 @@ def test_names_what_first_tries_get_wrong(points, classes):
 class FlatDrift(drifts.Drift):
     """A drift that forgets to list its bandwidths."""
 
-    def velocities(self, x, positives, negatives, unit):
+    def velocities(self, x, positives, negatives, length_scale):
         return x
 
 

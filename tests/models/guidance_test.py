@@ -6,41 +6,41 @@ from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
 from keras_drift import datasets
 from keras_drift import drifts
-from keras_drift.models import goals
+from keras_drift.models import targets
 from small_models import class_mlp
 from small_models import fitted
 
 
 def test_guidance_weighs_unconditional_data(classes):
-    model = DriftModel(class_mlp(), guidance=PowerLawGuidance(), seed=0)
+    model = DriftModel(class_mlp(), guidance_sampler=PowerLawGuidance(), seed=0)
     batches = datasets.GroupedDataset(*classes, positives=6, unconditional=4)
     x, _, _ = model.prepare_batch(batches[0], False)
     scales = numpy(x["guidance"]).reshape(3, 6)
     assert np.all(scales == scales[:, :1])
     assert np.all((scales >= 1) & (scales <= 4))
-    weights = numpy(goals.unconditional_weights(model.drift, x, 3))
+    weights = numpy(targets.unconditional_weights(model.drift, x, 3))
     # All but the sample itself repel it: 5 of 6.
     expected = (scales[:, :1] - 1) * 5 / 4
     np.testing.assert_allclose(weights, expected.repeat(4, axis=1), rtol=1e-5)
 
 
 def test_guidance_of_velocities_takes_the_scales(classes):
-    drift = drifts.KernelDrift(guidance="velocity")
+    drift = drifts.KernelDrift(guidance_mode="velocity")
     model = DriftModel(
-        class_mlp(), drift, guidance=PowerLawGuidance(2.0), seed=0
+        class_mlp(), drift, guidance_sampler=PowerLawGuidance(2.0), seed=0
     )
     batches = datasets.GroupedDataset(*classes, positives=6, unconditional=4)
     x, y, _ = model.prepare_batch(batches[0], False)
     samples = model(x)
     features = model.encoder(samples)
-    (found,) = goals.find(model, features, x, y, None).values()
+    (found,) = targets.find(model, features, x, y, None).values()
     groups = numpy(samples).reshape(3, 6, 2)
     expected = groups + numpy(
         drift(
             groups,
             y,
             unconditional=x["unconditional"],
-            guidance=numpy(x["guidance"]).reshape(3, 6)[:, 0],
+            guidance_scale=numpy(x["guidance"]).reshape(3, 6)[:, 0],
         )
     )
     np.testing.assert_allclose(
@@ -52,8 +52,8 @@ def test_guidance_of_velocities_takes_the_scales(classes):
 def test_trained_guidance_is_an_input_of_sampling(classes, mode):
     model = DriftModel(
         class_mlp(),
-        drifts.KernelDrift(guidance=mode),
-        guidance=PowerLawGuidance(),
+        drifts.KernelDrift(guidance_mode=mode),
+        guidance_sampler=PowerLawGuidance(),
         seed=0,
     )
     fitted(model, *classes, epochs=2)

@@ -57,7 +57,7 @@ def test_config_holds_all_that_was_passed():
         "step_size": 0.5,
         "num_generated": 7,
         "frozen_steps": 2,
-        "guidance": PowerLawGuidance(1.0, 3.0, 2.0, 0.5),
+        "guidance_sampler": PowerLawGuidance(1.0, 3.0, 2.0, 0.5),
         "seed": 3,
     }
     model = DriftModel(
@@ -70,4 +70,4 @@ def test_config_holds_all_that_was_passed():
     copy = DriftModel.from_config(config)
     again = json.loads(json.dumps(copy.get_config()))
     assert config == again
-    assert copy.guidance.high == 3.0
+    assert copy.guidance_sampler.high == 3.0

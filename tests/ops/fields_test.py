@@ -3,11 +3,11 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
-from keras_drift.ops import conservative_field
+from keras_drift.ops import PointCloud
+from keras_drift.ops import curl_free_field
 from keras_drift.ops import dual_field
-from keras_drift.ops import released_mean_distance
+from keras_drift.ops import official_mean_distance
 from keras_drift.ops import row_field
 
 # The velocities themselves are compared with the papers in `tests/drifts`.
@@ -24,13 +24,13 @@ def clouds():
     weights = np.array(
         [[1, 2, 0, 0.5, 1, 1, 0], [3, 1, 1, 0, 0, 2, 2]], "float32"
     )
-    return x, Cloud(ops.convert_to_tensor(positives), weights)
+    return x, PointCloud(ops.convert_to_tensor(positives), weights)
 
 
 def test_released_mean_distance_weighs_all_pairs(clouds):
     x, positives = clouds
     points = contracts.numpy(positives.points)
-    negatives = Cloud(ops.convert_to_tensor(x), None, True)
+    negatives = PointCloud(ops.convert_to_tensor(x), None, True)
     distances = [
         np.concatenate(
             [
@@ -43,7 +43,7 @@ def test_released_mean_distance_weighs_all_pairs(clouds):
         for i in range(5)
     ]
     weights = np.concatenate([np.ones((2, 5)), positives.weights], axis=1)
-    found = released_mean_distance(
+    found = official_mean_distance(
         ops.convert_to_tensor(x), positives, negatives
     )
     expected = np.mean(distances) / np.mean(weights)
@@ -53,17 +53,17 @@ def test_released_mean_distance_weighs_all_pairs(clouds):
 SCORES = [lambda r, b=b: -r / b for b in (0.5, 1.0, 2.0)]
 
 
-def corrected_row_field(scores, positives, negatives):
-    return row_field(scores, positives, negatives, bias_correction=True)
+def corrected_row_field(log_kernels, positives, negatives):
+    return row_field(log_kernels, positives, negatives, bias_correction=True)
 
 
-def corrected_dual_field(scores, positives, negatives):
-    return dual_field(scores, positives, negatives, bias_correction=True)
+def corrected_dual_field(log_kernels, positives, negatives):
+    return dual_field(log_kernels, positives, negatives, bias_correction=True)
 
 
-def pulled_field(scores, positives, negatives):
-    pulls = [lambda r: 0.3 * r] * len(scores)
-    return conservative_field(scores, pulls, positives, negatives, True)
+def pulled_field(log_kernels, positives, negatives):
+    pulls = [lambda r: 0.3 * r] * len(log_kernels)
+    return curl_free_field(log_kernels, pulls, positives, negatives, True)
 
 
 FIELDS = (
@@ -81,16 +81,18 @@ def test_fields_list_the_bandwidths(clouds, field, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
 
-    def compute(scores):
+    def compute(log_kernels):
         pairs = (
             Pairs(x, cloud, block_size=block_size)
-            for cloud in (positives, Cloud(x, None, True))
+            for cloud in (positives, PointCloud(x, None, True))
         )
-        return field(scores, *pairs)
+        return field(log_kernels, *pairs)
 
     @contracts.in_one_program
     def together_and_alone():
-        return compute(SCORES), [compute([score])[0] for score in SCORES]
+        return compute(SCORES), [
+            compute([log_kernel])[0] for log_kernel in SCORES
+        ]
 
     fields, alone = together_and_alone()
     assert [tuple(each.shape) for each in fields] == [(2, 5, 3)] * 3
@@ -104,7 +106,7 @@ def test_fields_list_the_bandwidths(clouds, field, block_size):
 def test_a_mean_over_nothing_exerts_no_force(clouds, block_size):
     x, positives = clouds
     x = ops.convert_to_tensor(x)
-    nobody = Pairs(x, Cloud(x, ops.zeros((2, 5))), block_size=block_size)
+    nobody = Pairs(x, PointCloud(x, ops.zeros((2, 5))), block_size=block_size)
     positives = Pairs(x, positives, block_size=block_size)
 
     @contracts.in_one_program
@@ -131,7 +133,8 @@ def test_a_kernel_may_end_somewhere(block_size):
         return ops.where(r < 1, -r, float("-inf"))
 
     pairs = [
-        Pairs(x, cloud, block_size=block_size) for cloud in (Cloud(y), Cloud(x))
+        Pairs(x, cloud, block_size=block_size)
+        for cloud in (PointCloud(y), PointCloud(x))
     ]
     for field in FIELDS:
         (velocity,) = field([compact], *pairs)

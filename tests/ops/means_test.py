@@ -3,11 +3,11 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
-from keras_drift.ops import barycentres
+from keras_drift.ops import PointCloud
+from keras_drift.ops import barycenters
 from keras_drift.ops import mean_displacements
-from keras_drift.ops import mean_pulls
+from keras_drift.ops import mean_shifts
 from keras_drift.ops import weighted_sums
 from pairs_by_hand import BLOCK_SIZES
 from pairs_by_hand import GROUPS
@@ -29,8 +29,8 @@ def test_mean_displacements(monkeypatch, case, block_size, few):
     )()
     ways = case.points[:, None] - case.x[:, :, None].astype("float64")
     mass = case.counts.sum(axis=2)[..., None]
-    for pulls, score in zip(found, SCORES, strict=True):
-        weights = case.counts * np.exp(score(case.costs))
+    for pulls, log_kernel in zip(found, SCORES, strict=True):
+        weights = case.counts * np.exp(log_kernel(case.costs))
         close(pulls, np.einsum("gij,gijk->gik", weights, ways) / mass)
 
 
@@ -40,7 +40,9 @@ def test_a_sum_over_very_many_points_loses_no_digits():
     x = rng.normal(size=(1, n, 2)).astype("float32")
     # All on one side, so that their pulls do not cancel.
     y = 5 + rng.normal(size=(1, m, 2)).astype("float32")
-    pairs = Pairs(ops.convert_to_tensor(x), Cloud(ops.convert_to_tensor(y)))
+    pairs = Pairs(
+        ops.convert_to_tensor(x), PointCloud(ops.convert_to_tensor(y))
+    )
     assert pairs.is_whole
     (found,) = contracts.in_one_program(
         lambda: mean_displacements(pairs, [lambda cost: 0.0 * cost])
@@ -52,18 +54,18 @@ def test_a_sum_over_very_many_points_loses_no_digits():
 def test_a_mean_of_no_pulls_is_zero():
     x = ops.ones((1, 1, 2))
     close(
-        mean_displacements(Pairs(x, Cloud(x, None, True)), [near])[0],
+        mean_displacements(Pairs(x, PointCloud(x, None, True)), [near])[0],
         [[[0, 0]]],
     )
 
 
 @each_block_size
-def test_barycentres_are_weighted_means(case, block_size):
+def test_barycenters_are_weighted_means(case, block_size):
     found = contracts.in_one_program(
-        lambda: barycentres(case.pairs(block_size), SCORES)
+        lambda: barycenters(case.pairs(block_size), SCORES)
     )()
-    for (means, log_mass), score in zip(found, SCORES, strict=True):
-        weights = case.counts * np.exp(score(case.costs))
+    for (means, log_mass), log_kernel in zip(found, SCORES, strict=True):
+        weights = case.counts * np.exp(log_kernel(case.costs))
         mass = weights.sum(axis=2)
         close(means, weights @ case.points / mass[..., None], atol=1e-5)
         close(log_mass, np.log(mass))
@@ -75,7 +77,7 @@ def test_mean_pulls_are_weighted_means(case, block_size, corrected):
     rng = np.random.default_rng(1)
     logs = rng.normal(size=(2, GROUPS, POINTS)).astype("float32")
     found = contracts.in_one_program(
-        lambda: mean_pulls(
+        lambda: mean_shifts(
             case.pairs(block_size), SCORES, SCORES[::-1], [*logs], corrected
         )
     )()

@@ -3,8 +3,8 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import pairs as pairs_module
 
 
@@ -44,7 +44,7 @@ def test_every_pair_is_met_once(monkeypatch, limit, contains_samples):
     monkeypatch.setattr(pairs_module, "_PAIRS_ON_CPU", limit)
     x, y = draw(5, 4, 3), draw(5, 7, 3)
     y = ops.concatenate([x, y], axis=1)
-    pairs = Pairs(x, Cloud(y, None, contains_samples))
+    pairs = Pairs(x, PointCloud(y, None, contains_samples))
     assert pairs.is_whole == (limit == 1000)
     rows, columns = count_and_sum(pairs)
     present = np.ones((4, 11)) - contains_samples * np.eye(4, 11)
@@ -64,7 +64,7 @@ def test_rows_and_columns_come_with_their_block():
     x, y = draw(2, 5, 1), draw(2, 7, 1)
     rows = ops.convert_to_tensor(np.arange(10.0).reshape(2, 5, 1), "float32")
     columns = ops.convert_to_tensor(np.arange(14.0).reshape(2, 7, 1), "float32")
-    pairs = Pairs(x, Cloud(y), block_size=(2, 3))
+    pairs = Pairs(x, PointCloud(y), block_size=(2, 3))
 
     def function(state, _, block):
         total = state[0] + ops.sum(
@@ -95,7 +95,7 @@ def test_costs_of_any_kind():
     def furthest(x, y):
         return ops.max(ops.abs(x[:, :, None] - y[:, None]), axis=-1)
 
-    block = Pairs(x, Cloud(y), cost=furthest).whole()
+    block = Pairs(x, PointCloud(y), cost=furthest).whole()
     np.testing.assert_allclose(
         contracts.numpy(block.costs), contracts.numpy(furthest(x, y))
     )
@@ -106,13 +106,16 @@ def test_weight_sums_leave_the_sample_itself_out():
     weights = np.array([[1.0, 2, 0, 5, 1], [4, 0, 0, 0, 0]], "float32")
     points = ops.concatenate([x, draw(2, 2, 2)], axis=1)
     for contains_samples, own in ((False, 0), (True, weights[:, :3])):
-        cloud = Cloud(points, ops.convert_to_tensor(weights), contains_samples)
+        cloud = PointCloud(
+            points, ops.convert_to_tensor(weights), contains_samples
+        )
         np.testing.assert_array_equal(
             contracts.numpy(Pairs(x, cloud).weight_sums()),
             weights.sum(axis=1, keepdims=True) - own + np.zeros((2, 3)),
         )
     np.testing.assert_array_equal(
-        contracts.numpy(Pairs(x, Cloud(points, None, True)).weight_sums()), 4
+        contracts.numpy(Pairs(x, PointCloud(points, None, True)).weight_sums()),
+        4,
     )
 
 
@@ -122,10 +125,10 @@ def test_other_samples_keep_the_points_and_how_they_are_compared():
     def cost(x, y):
         return x[..., :, None, 0] - y[..., None, :, 1]
 
-    pairs = Pairs(x, Cloud(points), cost, 2).of(other)
+    pairs = Pairs(x, PointCloud(points), cost, 2).of(other)
     assert pairs.block_size == 2
     assert pairs.x is other
-    found = Pairs(x, Cloud(points), cost).of(other).whole().costs
+    found = Pairs(x, PointCloud(points), cost).of(other).whole().costs
     np.testing.assert_array_equal(
         contracts.numpy(found), contracts.numpy(cost(other, points))
     )
@@ -135,8 +138,8 @@ def test_a_total_weight_counts_the_pairs():
     x = draw(1, 2, 1)
     y = ops.concatenate([x, draw(1, 1, 1)], axis=1)
     weights = ops.convert_to_tensor([[2.0, 3.0, 5.0]])
-    assert float(Pairs(x, Cloud(y, weights)).total_weight()) == 20
-    excluded = Pairs(x, Cloud(y, weights, True))
+    assert float(Pairs(x, PointCloud(y, weights)).total_weight()) == 20
+    excluded = Pairs(x, PointCloud(y, weights, True))
     assert float(excluded.total_weight()) == 15
 
 
@@ -165,8 +168,8 @@ def test_blocks_fit_into_caches(monkeypatch, shape, whole):
 def test_names_a_block_size_that_cannot_be():
     x = draw(1, 2, 1)
     with pytest.raises(ValueError, match="block_size=0"):
-        Pairs(x, Cloud(x), block_size=0)
+        Pairs(x, PointCloud(x), block_size=0)
     with pytest.raises(TypeError, match=r"block_size=1\.5"):
-        Pairs(x, Cloud(x), block_size=(1.5, 2))
+        Pairs(x, PointCloud(x), block_size=(1.5, 2))
     with pytest.raises(ValueError, match=r"block_size=\(1, 2, 3\)"):
-        Pairs(x, Cloud(x), block_size=(1, 2, 3))
+        Pairs(x, PointCloud(x), block_size=(1, 2, 3))

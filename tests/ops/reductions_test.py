@@ -5,9 +5,9 @@ from scipy import special
 
 import contracts
 from keras_drift.ops import Block
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
-from keras_drift.ops import barycentres
+from keras_drift.ops import PointCloud
+from keras_drift.ops import barycenters
 from keras_drift.ops import geometric_softmax
 from keras_drift.ops import log_sum_exp
 from keras_drift.ops import log_sum_over_points
@@ -39,7 +39,7 @@ def test_mean_cost(case, block_size):
 
 def test_mean_cost_of_nothing_is_zero():
     x = ops.ones((1, 1, 2))
-    assert float(mean_cost(Pairs(x, Cloud(x, None, True)))) == 0
+    assert float(mean_cost(Pairs(x, PointCloud(x, None, True)))) == 0
 
 
 @each_block_size
@@ -47,7 +47,9 @@ def test_mean_similarity(case, block_size):
     found = contracts.in_one_program(
         lambda: mean_similarity(case.pairs(block_size), SCORES)
     )()
-    values = np.mean([np.exp(score(case.costs)) for score in SCORES], axis=0)
+    values = np.mean(
+        [np.exp(log_kernel(case.costs)) for log_kernel in SCORES], axis=0
+    )
     close(found, np.average(values, weights=case.counts))
 
 
@@ -74,8 +76,10 @@ def test_log_sum_exp_in_both_directions(case, block_size):
     found = contracts.in_one_program(
         lambda: log_sum_exp(case.pairs(block_size), SCORES)
     )()
-    for (over_points, over_samples), score in zip(found, SCORES, strict=True):
-        logits = score(case.costs)
+    for (over_points, over_samples), log_kernel in zip(
+        found, SCORES, strict=True
+    ):
+        logits = log_kernel(case.costs)
         close(over_points, special.logsumexp(logits, 2, case.counts))
         close(over_samples, special.logsumexp(logits, 1, case.present))
 
@@ -84,11 +88,13 @@ def test_log_sum_exp_in_both_directions(case, block_size):
 @pytest.mark.parametrize("block_size", [None, (1, 1)])
 def test_scores_far_from_zero(shift, block_size):
     x, y = np.zeros((1, 1, 1), "float32"), np.zeros((1, 2, 1), "float32")
-    pairs = Pairs(x, Cloud(ops.convert_to_tensor(y)), block_size=block_size)
+    pairs = Pairs(
+        x, PointCloud(ops.convert_to_tensor(y)), block_size=block_size
+    )
     ((over_points, over_samples),) = log_sum_exp(pairs, [lambda c: c + shift])
     close(over_points, [[shift + np.log(2)]])
     close(over_samples, [[shift, shift]])
-    ((means, log_mass),) = barycentres(pairs, [lambda c: c + shift])
+    ((means, log_mass),) = barycenters(pairs, [lambda c: c + shift])
     close(means, [[[0.0]]])
     close(log_mass, [[shift + np.log(2)]])
 
@@ -96,11 +102,11 @@ def test_scores_far_from_zero(shift, block_size):
 @pytest.mark.parametrize("block_size", [None, (1, 1)])
 def test_sums_of_nothing(block_size):
     x = ops.convert_to_tensor([[[1.0], [4.0]]])
-    nobody = Cloud(x, ops.zeros((1, 2)), True)
+    nobody = PointCloud(x, ops.zeros((1, 2)), True)
     pairs = Pairs(x, nobody, block_size=block_size)
     ((over_points, _),) = log_sum_exp(pairs, [near])
     close(over_points, [[NOTHING, NOTHING]])
-    ((means, log_mass),) = barycentres(pairs, [near])
+    ((means, log_mass),) = barycenters(pairs, [near])
     close(means, np.zeros((1, 2, 1)))
     close(log_mass, [[NOTHING, NOTHING]])
     infinite = ops.full((1, 2), float("inf"))
@@ -137,7 +143,7 @@ def test_gradients_are_the_softmax(block_size):
     x = case.x[:1]
 
     def pairs(x):
-        cloud = Cloud(ops.convert_to_tensor(case.points[:1] + 5))
+        cloud = PointCloud(ops.convert_to_tensor(case.points[:1] + 5))
         return Pairs(x, cloud, block_size=block_size)
 
     found = contracts.gradient(
@@ -153,7 +159,7 @@ def test_gradients_are_the_softmax(block_size):
 def test_points_with_infinite_logs_are_absent(block_size):
     x = ops.convert_to_tensor([[[0.0]]])
     y = ops.convert_to_tensor([[[1.0], [2.0]]])
-    pairs = Pairs(x, Cloud(y), block_size=block_size)
+    pairs = Pairs(x, PointCloud(y), block_size=block_size)
     for infinite in (NOTHING, -NOTHING):
         logs = ops.convert_to_tensor([[0.0, infinite]])
         close(log_sum_over_points(pairs, near, logs), [[-3.0]])
@@ -165,7 +171,7 @@ def test_points_with_infinite_logs_are_absent(block_size):
 def test_weightless_points_do_not_overflow(block_size):
     """A point of no weight may be nearer than all that count."""
     x = ops.convert_to_tensor([[[0.0], [400.0]]])
-    cloud = Cloud(x, ops.convert_to_tensor([[0.0, 1.0]]))
+    cloud = PointCloud(x, ops.convert_to_tensor([[0.0, 1.0]]))
     pairs = Pairs(x, cloud, block_size=block_size)
     rows = [ops.convert_to_tensor([[200.0, 0.0]])]
     columns = [ops.convert_to_tensor([[0.0, 0.0]])]
@@ -178,8 +184,8 @@ def test_weightless_points_do_not_overflow(block_size):
 def test_numbers_that_are_none_stay_so(block_size):
     x = ops.convert_to_tensor([[[0.0], [1.0]]])
     y = ops.convert_to_tensor([[[float("nan")], [2.0]]])
-    pairs = Pairs(x, Cloud(y), block_size=block_size)
-    ((means, log_mass),) = barycentres(pairs, [near])
+    pairs = Pairs(x, PointCloud(y), block_size=block_size)
+    ((means, log_mass),) = barycenters(pairs, [near])
     assert np.all(np.isnan(contracts.numpy(means)))
     assert np.all(np.isnan(contracts.numpy(log_mass)))
 
@@ -201,7 +207,7 @@ def test_mean_over_points(contains_samples, block_size):
 
 
 def test_a_mean_over_no_points_is_zero():
-    cloud = Cloud(ops.ones((1, 2, 1)), ops.zeros((1, 2)))
+    cloud = PointCloud(ops.ones((1, 2, 1)), ops.zeros((1, 2)))
     pairs = Pairs(ops.zeros((1, 3, 1)), cloud)
     means = mean_over_points(pairs, lambda costs: costs)
     np.testing.assert_array_equal(contracts.numpy(means), np.zeros((1, 3)))

@@ -6,8 +6,8 @@ from scipy import special
 from scipy.spatial import distance as scipy_distance
 
 import contracts
-from keras_drift.ops import Cloud
 from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
 from keras_drift.ops import half_squared_distances
 from keras_drift.ops import sinkhorn
 
@@ -19,7 +19,9 @@ def draw(*size, seed=0):
 
 def plan_means(x, y, epsilon, weights=None, block_size=None, num_steps=100):
     def compute(x, y, weights):
-        pairs = Pairs(x, Cloud(y, weights), half_squared_distances, block_size)
+        pairs = Pairs(
+            x, PointCloud(y, weights), half_squared_distances, block_size
+        )
         return sinkhorn(pairs, epsilon, num_steps).means()
 
     x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
@@ -98,7 +100,7 @@ def plan_parts(x, y, *args, weights=None, contains_samples=False, **kwargs):
     """Means, potentials and value of a plan between two arrays."""
 
     def compute(x, y, weights):
-        cloud = Cloud(y, weights, contains_samples)
+        cloud = PointCloud(y, weights, contains_samples)
         block_size = kwargs.pop("block_size", None)
         pairs = Pairs(x, cloud, half_squared_distances, block_size)
         plan = sinkhorn(pairs, *args, **kwargs)
@@ -245,10 +247,10 @@ def test_extreme_costs_stay_finite():
 def test_names_what_cannot_be():
     x = ops.convert_to_tensor(draw(1, 2, 2))
     with pytest.raises(ValueError, match="num_steps=-1"):
-        sinkhorn(Pairs(x, Cloud(x)), 1.0, num_steps=-1)
+        sinkhorn(Pairs(x, PointCloud(x)), 1.0, num_steps=-1)
     with pytest.raises(ValueError, match=r"epsilon=-1\.0"):
-        sinkhorn(Pairs(x, Cloud(x)), -1.0)
+        sinkhorn(Pairs(x, PointCloud(x)), -1.0)
     with pytest.raises(ValueError, match=r"tolerance=0"):
-        sinkhorn(Pairs(x, Cloud(x)), 1.0, tolerance=0)
+        sinkhorn(Pairs(x, PointCloud(x)), 1.0, tolerance=0)
     with pytest.raises(ValueError, match=r"points\.shape=\(1, 0, 2\)"):
-        Pairs(x, Cloud(ops.zeros((1, 0, 2))))
+        Pairs(x, PointCloud(ops.zeros((1, 0, 2))))

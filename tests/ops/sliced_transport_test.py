@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift.ops import Cloud
+from keras_drift.ops import PointCloud
 from keras_drift.ops import slice_directions
 from keras_drift.ops import sliced_transport
 
@@ -14,7 +14,7 @@ X, Y = (rng.normal(size=(2, n, 3)).astype("float32") for n in (5, 7))
 def transport(x, y, weights=None):
     def function(x, y):
         w = None if weights is None else ops.array(weights, "float32")
-        return sliced_transport(ops.array(x), Cloud(ops.array(y), w), 4)
+        return sliced_transport(ops.array(x), PointCloud(ops.array(y), w), 4)
 
     return contracts.numpy(contracts.in_one_program(function)(x, y))
 
@@ -57,7 +57,8 @@ def test_an_absent_point_receives_no_mass_whatever_the_rounding():
     found, expected = (
         contracts.numpy(
             sliced_transport(
-                ops.array(x), Cloud(ops.array(y[:, :m]), ops.array(w[:, :m]))
+                ops.array(x),
+                PointCloud(ops.array(y[:, :m]), ops.array(w[:, :m])),
             )
         )
         for m, w in ((38, weights), (37, weights))

@@ -3,7 +3,7 @@ import numpy as np
 from keras_drift.spectral.frequency_range import frequency_range
 
 
-def test_a_lattice_resolves_half_a_wave_between_neighbours():
+def test_a_lattice_resolves_half_a_wave_between_neighbors():
     axis = np.arange(20.0)
     lattice = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     k_min, k_max, reason = frequency_range(0.5 * lattice, seed=0)
@@ -24,8 +24,8 @@ def test_finer_details_raise_the_end():
     rng = np.random.default_rng(0)
     ends = []
     for width in (0.3, 0.1, 0.03):
-        centres = rng.integers(0, 4, size=(600, 2))
-        samples = centres + width * rng.normal(size=(600, 2))
+        centers = rng.integers(0, 4, size=(600, 2))
+        samples = centers + width * rng.normal(size=(600, 2))
         ends.append(frequency_range(samples, seed=0)[1])
     assert ends[0] < ends[1] < ends[2]
 

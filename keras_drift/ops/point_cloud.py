@@ -6,7 +6,7 @@ from typing import NamedTuple
 from keras import ops
 
 
-class Cloud(NamedTuple):
+class PointCloud(NamedTuple):
     """A weighted set of points that samples interact with.
 
     Attributes:
@@ -39,18 +39,18 @@ def join(first, second):
     """One cloud of two, the points of `first` ahead.
 
     Args:
-        first: `Cloud`.
-        second: `Cloud` or `None`; it must not contain the samples.
+        first: `PointCloud`.
+        second: `PointCloud` or `None`; it must not contain the samples.
 
     Returns:
-        A `Cloud`; it has no weights if neither has.
+        A `PointCloud`; it has no weights if neither has.
     """
     if second is None:
         return first
     points = ops.concatenate([first.points, second.points], axis=-2)
     if first.weights is None and second.weights is None:
-        return Cloud(points, None, first.contains_samples)
+        return PointCloud(points, None, first.contains_samples)
     weights = ops.concatenate(
         [first.dense_weights(), second.dense_weights()], axis=-1
     )
-    return Cloud(points, weights, first.contains_samples)
+    return PointCloud(points, weights, first.contains_samples)

@@ -3,9 +3,9 @@ import pytest
 from keras import ops
 
 import contracts
-from keras_drift.ops import Cloud
+from keras_drift.ops import PointCloud
 from keras_drift.ops import join
-from keras_drift.ops.cloud import safe_log
+from keras_drift.ops.point_cloud import safe_log
 
 NOTHING = float("-inf")
 
@@ -17,10 +17,12 @@ def points(*size):
 
 
 def test_weights_are_ones_by_default():
-    weights = contracts.numpy(Cloud(points(2, 3, 1)).dense_weights())
+    weights = contracts.numpy(PointCloud(points(2, 3, 1)).dense_weights())
     np.testing.assert_array_equal(weights, np.ones((2, 3)))
     given = ops.convert_to_tensor([[1.0, 0.0, 4.0]])
-    weights = contracts.numpy(Cloud(points(1, 3, 1), given).dense_weights())
+    weights = contracts.numpy(
+        PointCloud(points(1, 3, 1), given).dense_weights()
+    )
     np.testing.assert_array_equal(weights, [[1, 0, 4]])
 
 
@@ -33,7 +35,7 @@ def test_the_log_of_a_zero_weight_has_a_finite_gradient():
 
 
 def test_join_puts_the_first_ahead():
-    first, second = Cloud(points(2, 3, 4)), Cloud(points(2, 2, 4))
+    first, second = PointCloud(points(2, 3, 4)), PointCloud(points(2, 2, 4))
     joined = join(first, second)
     assert joined.weights is None
     assert not joined.contains_samples
@@ -46,16 +48,18 @@ def test_join_puts_the_first_ahead():
 
 
 def test_join_keeps_the_samples():
-    assert join(Cloud(points(1, 3, 2), None, True), None).contains_samples
-    both = join(Cloud(points(1, 3, 2), None, True), Cloud(points(1, 2, 2)))
+    assert join(PointCloud(points(1, 3, 2), None, True), None).contains_samples
+    both = join(
+        PointCloud(points(1, 3, 2), None, True), PointCloud(points(1, 2, 2))
+    )
     assert both.contains_samples
 
 
 @pytest.mark.parametrize("weighted", ["first", "second", "both"])
 def test_join_fills_missing_weights_with_ones(weighted):
     two, three = ops.full((1, 2), 2.0), ops.full((1, 3), 3.0)
-    first = Cloud(points(1, 2, 4), None if weighted == "second" else two)
-    second = Cloud(points(1, 3, 4), None if weighted == "first" else three)
+    first = PointCloud(points(1, 2, 4), None if weighted == "second" else two)
+    second = PointCloud(points(1, 3, 4), None if weighted == "first" else three)
     expected = {
         "first": [[2, 2, 1, 1, 1]],
         "second": [[1, 1, 3, 3, 3]],

@@ -37,7 +37,7 @@ def find(model, features, x, y, weights):
         extra = x["unconditional"]
         sets["unconditional"] = (extra.shape[1], _encode(model, extra))
     guidance = _guidance(model.drift, x, groups)
-    goals = {}
+    targets = {}
     for name, feature in features.items():
         feature = ops.cast(feature, "float32")
         if model.stop_gradient:
@@ -57,20 +57,22 @@ def find(model, features, x, y, weights):
             },
         )
         step = x.get("step_size", model.step_size) * field.velocity
-        goals[name] = {
+        targets[name] = {
             "place": feature + _ungroup(step, feature),
-            "unit": ops.stop_gradient(field.unit),
+            "unit": ops.stop_gradient(field.length_scale),
             "norm": ops.stop_gradient(field.norm),
         }
-    return goals
+    return targets
 
 
 def _guidance(drift, x, groups):
     """What the drift takes beside unconditional data, if there are any."""
     if "unconditional" not in x:
         return {}
-    if drift.guidance == "velocity":
-        return {"guidance": ops.reshape(x["guidance"], (groups, -1))[:, 0]}
+    if drift.guidance_mode == "velocity":
+        return {
+            "guidance_scale": ops.reshape(x["guidance"], (groups, -1))[:, 0]
+        }
     return {"unconditional_weights": unconditional_weights(drift, x, groups)}
 
 

@@ -13,8 +13,8 @@ from keras_drift import kernels
 _ROUNDING = 1e-5
 
 
-class Identifiability(NamedTuple):
-    """What `identifiability_test` found.
+class TwoSampleResult(NamedTuple):
+    """What `two_sample_test` found.
 
     Attributes:
         statistic: float, the root mean square length of the velocities between
@@ -32,7 +32,7 @@ class Identifiability(NamedTuple):
     null: np.ndarray
 
 
-def identifiability_test(x, y, drift=None, num_permutations=199, seed=0):
+def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
     """Tests by their drift whether two samples come from one distribution.
 
     A drift vanishes if and only if the distributions agree, so its norm tells
@@ -64,7 +64,7 @@ def identifiability_test(x, y, drift=None, num_permutations=199, seed=0):
         seed: int, of the splits. Defaults to `0`.
 
     Returns:
-        An `Identifiability`: `statistic`, `p_value` and `null`.
+        An `TwoSampleResult`: `statistic`, `p_value` and `null`.
 
     Raises:
         ValueError: if a sample has fewer than two points, or if the numbers of
@@ -75,9 +75,9 @@ def identifiability_test(x, y, drift=None, num_permutations=199, seed=0):
     >>> from keras_drift import spectral
     >>> x = np.random.default_rng(1).normal(size=(14, 2))
     >>> options = {"num_permutations": 19}
-    >>> spectral.identifiability_test(x[:7], x[7:] + 4.0, **options).p_value
+    >>> spectral.two_sample_test(x[:7], x[7:] + 4.0, **options).p_value
     0.05
-    >>> spectral.identifiability_test(x[:7], x[7:], **options).p_value > 0.1
+    >>> spectral.two_sample_test(x[:7], x[7:], **options).p_value > 0.1
     True
 
     Reference:
@@ -113,7 +113,7 @@ def identifiability_test(x, y, drift=None, num_permutations=199, seed=0):
     statistic, null = norms[0], norms[1:]
     as_large = np.sum(null >= statistic * (1 - _ROUNDING))
     p_value = (1 + as_large) / (1 + num_permutations)
-    return Identifiability(float(statistic), float(p_value), null)
+    return TwoSampleResult(float(statistic), float(p_value), null)
 
 
 def _default_drift():

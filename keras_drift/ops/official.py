@@ -9,8 +9,8 @@ memory at once.
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.ops.cloud import join
 from keras_drift.ops.distances import squared_distances
+from keras_drift.ops.point_cloud import join
 
 _SQUARED_DISTANCE_FLOOR = 1e-8
 _MEAN_DISTANCE_FLOOR = 1e-3
@@ -18,7 +18,7 @@ _SELF_DISTANCE = 100.0
 _AFFINITY_FLOOR = 1e-6
 
 
-def released_mean_distance(x, positives, negatives):
+def official_mean_distance(x, positives, negatives):
     """`mean(w * distance) / mean(w)`, the self-distances among them."""
     points = join(negatives, positives)
     weights = points.dense_weights()
@@ -26,20 +26,20 @@ def released_mean_distance(x, positives, negatives):
     return ops.mean(weights[:, None, :] * distances) / ops.mean(weights)
 
 
-def released_dual_field(scores, x, positives, negatives):
+def official_dual_field(log_kernels, x, positives, negatives):
     """The field, of relative distances.
 
     Args:
-        scores: sequence of callables, see `keras_drift.ops.reductions`.
+        log_kernels: sequence of callables, see `keras_drift.ops.reductions`.
         x: float tensor `(groups, n, d)`, the samples.
-        positives: `Cloud`.
-        negatives: `Cloud`.
+        positives: `PointCloud`.
+        negatives: `PointCloud`.
 
     Returns:
         For each score the velocities, `(groups, n, d)`.
     """
     points = join(negatives, positives)
-    mean = released_mean_distance(x, positives, negatives)
+    mean = official_mean_distance(x, positives, negatives)
     distances = _distances(x, points.points) / ops.maximum(
         mean, _MEAN_DISTANCE_FLOOR
     )
@@ -49,12 +49,12 @@ def released_dual_field(scores, x, positives, negatives):
         )
         distances = distances + _SELF_DISTANCE * same
     return [
-        _released_velocity(score(distances), points, negatives)
-        for score in scores
+        _official_velocity(log_kernel(distances), points, negatives)
+        for log_kernel in log_kernels
     ]
 
 
-def _released_velocity(logits, points, negatives):
+def _official_velocity(logits, points, negatives):
     over_points = ops.logsumexp(logits, axis=-1, keepdims=True)
     over_samples = ops.logsumexp(logits, axis=-2, keepdims=True)
     products = ops.exp(2 * logits - over_points - over_samples)

@@ -9,9 +9,9 @@ from keras import ops
 import contracts
 from keras_drift.drifts import KernelDrift
 from keras_drift.kernels import Laplacian
-from keras_drift.ops import Cloud
+from keras_drift.ops import PointCloud
 from keras_drift.ops import join
-from keras_drift.ops import released_mean_distance
+from keras_drift.ops import official_mean_distance
 
 HERE = Path(__file__).parent
 ALL_CASES = HERE.parents[2] / "shared" / "golden" / "drift_loss"
@@ -52,7 +52,7 @@ def drift_of(case):
     return KernelDrift(
         Laplacian(case["R_list"].tolist()),
         normalization="dual",
-        released_parity=True,
+        official_parity=True,
     )
 
 
@@ -75,7 +75,7 @@ def field_and_distance(case):
             negatives = join(negatives, cloud(fixed_neg, weight_neg))
         positives = cloud(fixed_pos, weight_pos)
         samples = ops.convert_to_tensor(gen)
-        return field, released_mean_distance(samples, positives, negatives)
+        return field, official_mean_distance(samples, positives, negatives)
 
     return contracts.in_one_program(compute)(**inputs)
 
@@ -83,7 +83,7 @@ def field_and_distance(case):
 def cloud(points, weights):
     if weights is not None:
         weights = ops.convert_to_tensor(weights)
-    return Cloud(ops.convert_to_tensor(points), weights)
+    return PointCloud(ops.convert_to_tensor(points), weights)
 
 
 def assert_close(found, expected, of_max):
@@ -100,15 +100,15 @@ def test_computes_what_the_release_does(name):
     # moves by a few 1e-4 there.
     of_max = 1e-3 if name == "pos_equals_gen" else 1e-4
     field, scale = field_and_distance(case)
-    velocity, unit, norm = (contracts.numpy(part) for part in field)
+    velocity, length_scale, norm = (contracts.numpy(part) for part in field)
     _, num_samples, dim = case["gen"].shape
-    step = velocity / unit
+    step = velocity / length_scale
     loss = np.mean(step**2, axis=(1, 2))
     assert_close(loss, case["loss"], of_max)
     # The goal is frozen: only the samples get a gradient.
-    gradient = -2 * step / (num_samples * dim * unit)
+    gradient = -2 * step / (num_samples * dim * length_scale)
     assert_close(gradient, case["grad_gen"], max(of_max, 2e-4))
-    squares = norm**2 / (dim * unit**2)
+    squares = norm**2 / (dim * length_scale**2)
     assert_close(squares, case["info_loss_R"], of_max)
 
     assert_close(contracts.numpy(scale), case["info_scale"], of_max)
@@ -117,10 +117,10 @@ def test_computes_what_the_release_does(name):
 def test_regression_onto_the_moved_samples_has_the_gradient_of_the_release():
     case = load("basic_b1")
     field, _ = field_and_distance(case)
-    goal = ops.add(case["gen"], field.velocity) / field.unit
+    goal = ops.add(case["gen"], field.velocity) / field.length_scale
 
     def loss(samples):
-        squares = ops.square(samples / field.unit - goal)
+        squares = ops.square(samples / field.length_scale - goal)
         return ops.sum(ops.mean(squares, axis=(1, 2)))
 
     assert_close(contracts.gradient(loss, case["gen"]), case["grad_gen"], 2e-4)
