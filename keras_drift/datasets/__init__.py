@@ -1,5 +1,6 @@
 """Data to train on: toys with known densities, digits, grouped batches."""
 
+from keras_drift.datasets.array_dataset import ArrayDataset
 from keras_drift.datasets.digits import digits
 from keras_drift.datasets.gaussian_mixture import GaussianMixture
 from keras_drift.datasets.grouped_dataset import GroupedDataset
@@ -13,6 +14,7 @@ from keras_drift.datasets.toys import two_moons
 
 __all__ = [
     "TOYS",
+    "ArrayDataset",
     "GaussianMixture",
     "GroupedDataset",
     "MemoryBank",

@@ -2,18 +2,15 @@
 
 import math
 
-import keras
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.datasets import sample_arrays
 from keras_drift.datasets.draws import draw
-
-# Reading more numbers than this to look for a NaN would delay the start.
-_MAX_CHECKED_SIZE = 10**8
-_NUM_CHECKED_SAMPLES = 1000
+from keras_drift.datasets.seeded_dataset import SeededDataset
 
 
-class GroupedDataset(keras.utils.PyDataset):
+class GroupedDataset(SeededDataset):
     """Batches of groups, each of which holds samples of one class.
 
     A drift compares generated samples of a class with data of the same class,
@@ -77,6 +74,9 @@ class GroupedDataset(keras.utils.PyDataset):
     ((5, 8, 2), (5, 4, 2), (5,))
     """
 
+    group_axis = 0
+    sample_axis = 1
+
     def __init__(
         self,
         samples,
@@ -88,16 +88,14 @@ class GroupedDataset(keras.utils.PyDataset):
         steps_per_epoch=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self._samples = _checked_samples(samples)
+        super().__init__(seed, **kwargs)
+        self._samples = sample_arrays.checked_samples(samples)
         self.num_samples = len(self._samples)
         self.sample_shape = self._samples.shape[1:]
         self.positives = checks.positive_integer("positives", positives)
         self.unconditional = checks.non_negative_integer(
             "unconditional", unconditional
         )
-        self.seed = checks.non_negative_integer("seed", seed)
-        self.epoch = 0
 
         self._sort_by(labels)
         self.groups_per_batch = self._checked_groups(groups_per_batch)
@@ -112,12 +110,15 @@ class GroupedDataset(keras.utils.PyDataset):
     def __len__(self):
         return self.steps_per_epoch
 
-    def __getitem__(self, index):
-        if not 0 <= index < len(self):
-            raise IndexError(
-                f"An epoch has {len(self)} batches, counted from 0. "
-                f"Received: index={index}"
-            )
+    @property
+    def placement(self):
+        """The axis to spread over devices: `"groups"` or `"samples"`.
+
+        Groups are independent of each other; a single one has to be divided.
+        """
+        return "groups" if self.groups_per_batch > 1 else "samples"
+
+    def _batch(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         classes = self._classes_of_batch(index)
         members = draw(self._counts[classes], self.positives, rng)
@@ -129,10 +130,6 @@ class GroupedDataset(keras.utils.PyDataset):
         if self.labels_present is None:
             return (x,)
         return x, self.labels_present[classes]
-
-    def on_epoch_end(self):
-        """Makes the next epoch draw other batches. Called by Keras."""
-        self.epoch += 1
 
     def _classes_of_batch(self, index):
         """Places of the batch's classes in `labels_present`.
@@ -151,7 +148,7 @@ class GroupedDataset(keras.utils.PyDataset):
         return circle[(step * groups + np.arange(groups)) % num_classes]
 
     def _read(self, indices):
-        return self._samples[indices].astype("float32", copy=False)
+        return sample_arrays.read(self._samples, indices)
 
     def _sort_by(self, labels):
         """Class `c` has the samples `order[starts[c]:][:counts[c]]`."""
@@ -185,44 +182,6 @@ class GroupedDataset(keras.utils.PyDataset):
                 f"`positives`. Received: groups_per_batch={groups}"
             )
         return groups
-
-
-def _checked_samples(samples):
-    on_disk = isinstance(samples, np.memmap)
-    samples = np.asarray(samples)
-    if samples.dtype == "uint8":
-        raise ValueError(
-            "`samples` must be floats. Scale images to [-1, 1] first, as in "
-            '`samples.astype("float32") / 127.5 - 1`. '
-            "Received: samples.dtype=uint8"
-        )
-    # NumPy does not count bfloat16, which others add to it, among the floats.
-    if samples.dtype.kind != "f" and samples.dtype.name != "bfloat16":
-        raise ValueError(
-            '`samples` must be floats, as of `samples.astype("float32")`. '
-            f"Received: samples.dtype={samples.dtype}"
-        )
-    if samples.ndim < 2 or samples.size == 0:
-        raise ValueError(
-            "`samples` must be a non-empty array `(num_samples, ...)` with at "
-            "least one axis of features; write numbers as `samples[:, None]`. "
-            f"Received: samples.shape={samples.shape}"
-        )
-    if on_disk or samples.size > _MAX_CHECKED_SIZE:
-        _check_finite(samples[:_NUM_CHECKED_SAMPLES])
-    else:
-        _check_finite(samples)
-    return samples
-
-
-def _check_finite(samples):
-    finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
-    if not finite.all():
-        raise ValueError(
-            f"`samples` must be finite, but {np.sum(~finite)} of the "
-            f"{len(samples)} checked contain NaN or infinity. Leave them out. "
-            f"Received: samples[{np.argmin(finite)}] with such a number"
-        )
 
 
 def _checked_labels(labels, num_samples):

@@ -1,9 +1,13 @@
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from keras_drift.datasets import GroupedDataset
 
@@ -123,6 +127,74 @@ def test_epoch_changes_the_draw_and_can_be_set():
     assert np.any(drawn(dataset) != first)
     dataset.epoch = 0
     np.testing.assert_array_equal(drawn(dataset), first)
+
+
+def test_fixed_batches_never_change():
+    dataset = make(unconditional=0)
+    dataset.epoch = 5
+    fixed = dataset.fixed()
+    before, training = drawn(fixed), drawn(dataset)
+    fixed.on_epoch_end()
+    np.testing.assert_array_equal(drawn(fixed), before)
+    np.testing.assert_array_equal(drawn(dataset), training)
+    dataset.on_epoch_end()
+    assert dataset.epoch == 6
+    assert fixed.epoch == 0
+    np.testing.assert_array_equal(drawn(fixed), before)
+    np.testing.assert_array_equal(drawn(dataset.fixed(5)), training)
+
+
+def test_keras_validates_on_the_same_samples_in_every_epoch():
+    dataset = make()
+    model = classifier()
+    model.compile(keras.optimizers.SGD(0.0), model.loss)
+    options = {"epochs": 3, "verbose": 0, "shuffle": False}
+    history = model.fit(make(), validation_data=dataset.fixed(), **options)
+    assert len(set(history.history["val_loss"])) == 1
+    history = model.fit(make(), validation_data=dataset, **options)
+    assert len(set(history.history["val_loss"])) == 3
+
+
+@settings(deadline=None, max_examples=30, database=None)
+@given(
+    groups=st.integers(1, 5),
+    positives=st.integers(1, 50),
+    unconditional=st.integers(0, 5),
+    seed=st.integers(0, 9),
+    epochs=st.integers(0, 3),
+)
+def test_state_restores_the_batches(
+    groups, positives, unconditional, seed, epochs
+):
+    def flat(dataset):
+        arrays = keras.tree.flatten(list(dataset))
+        return np.concatenate([np.ravel(array) for array in arrays])
+
+    options = {
+        "groups_per_batch": groups,
+        "positives": positives,
+        "unconditional": unconditional,
+        "steps_per_epoch": 2,
+    }
+    first = make(seed=seed, **options)
+    for _ in range(epochs):
+        first.on_epoch_end()
+    second = make(seed=seed + 1, **options)
+    second[0]  # what was read before is forgotten
+    second.set_state(json.loads(json.dumps(first.get_state())))
+    for _ in range(2):
+        np.testing.assert_array_equal(flat(second), flat(first))
+        for dataset in (first, second):
+            dataset.on_epoch_end()
+
+
+def test_says_which_axis_is_which_and_which_to_spread():
+    x, _ = make()[0]
+    assert x.shape[make().group_axis] == 4
+    assert x.shape[make().sample_axis] == 8
+    assert make().placement == "groups"
+    assert make(groups_per_batch=1).placement == "samples"
+    assert GroupedDataset(SAMPLES).placement == "samples"
 
 
 @pytest.mark.parametrize("attribute", ["seed", "epoch"])

@@ -1,0 +1,97 @@
+"""The base class of data sets whose batches follow from a seed."""
+
+import copy
+
+import keras
+
+from keras_drift import checks
+
+
+class SeededDataset(keras.utils.PyDataset):
+    """Data set whose batches depend on `(seed, epoch, index)` alone.
+
+    The number of workers and the order in which batches are read therefore
+    change nothing, and two integers are all the state that a resumed run needs.
+    Subclasses write `__len__` and `_batch(index)`.
+
+    Args:
+        seed: int >= 0, for the random numbers of all epochs.
+        **kwargs: passed to `keras.utils.PyDataset`: `workers`,
+            `use_multiprocessing`, `max_queue_size`.
+
+    Attributes:
+        epoch: int, the epoch whose batches are read next.
+        group_axis: int, the axis of a batch of samples that runs over groups;
+            `None` if a batch is one flat group.
+        sample_axis: int, the axis that runs over the samples of a group.
+        placement: `"groups"` or `"samples"`: which of the two axes is to be
+            spread over several devices.
+    """
+
+    group_axis = None
+    sample_axis = 0
+    placement = "samples"
+
+    def __init__(self, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = checks.non_negative_integer("seed", seed)
+        self.epoch = 0
+        self._is_fixed = False
+
+    def __getitem__(self, index):
+        if not 0 <= index < len(self):
+            raise IndexError(
+                f"An epoch has {len(self)} batches, counted from 0. "
+                f"Received: index={index}"
+            )
+        return self._batch(index)
+
+    def on_epoch_end(self):
+        """Advances to the next epoch. Called by Keras."""
+        if not self._is_fixed:
+            self.epoch += 1
+
+    def fixed(self, epoch=0):
+        """The same data, with the same batches in every epoch.
+
+        Validation needs this: if other samples were drawn in every epoch, early
+        stopping would follow their noise.
+
+        Args:
+            epoch: int >= 0, the epoch to repeat. Defaults to `0`.
+
+        Returns:
+            A data set that shares the samples with this one, but not its
+            epoch: reading or advancing one leaves the other as it is.
+        """
+        view = copy.copy(self)
+        view.epoch = checks.non_negative_integer("epoch", epoch)
+        view._is_fixed = True
+        return view
+
+    def get_state(self):
+        """The position in the data: a dict that JSON can hold."""
+        return {"seed": self.seed, "epoch": int(self.epoch)}
+
+    def set_state(self, state):
+        """Continues where `get_state` was called.
+
+        Args:
+            state: dict that `get_state` returned. A data set that was made with
+                the same arguments then gives the same batches, bit for bit.
+        """
+        if not isinstance(state, dict) or set(state) != {"seed", "epoch"}:
+            raise ValueError(
+                f"The state of a `{type(self).__name__}` is the dict that its "
+                "`get_state` returned, with `seed` and `epoch`. "
+                f"Received: state={state!r}"
+            )
+        seed = checks.non_negative_integer("seed", state["seed"])
+        epoch = checks.non_negative_integer("epoch", state["epoch"])
+        self.seed, self.epoch = seed, epoch
+
+    def _batch(self, index):
+        """Item `index`, which is known to be within the epoch."""
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must define `_batch(index)`."
+        )
