@@ -265,6 +265,14 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True):
     counts = np.array([2, 1, 0, 3, 0, 0, 1])
     weights = (3 * counts * ones).astype("float32")
     agree(both(x, y, weights), both(x, np.repeat(y, counts, axis=1), ones))
+    # Zero means absent, whatever the padding holds.
+    absent = counts[None, :, None] == 0
+    expected = [numpy(v) for v in both(x, y, weights)]
+    for padding in (1e12, np.inf, np.nan):
+        padded = np.where(absent, padding, y).astype("float32")
+        agree(both(x, padded, weights), expected, rtol=1e-5, atol=1e-6)
+        for each in both(x, padded, 0 * weights):
+            np.testing.assert_array_equal(numpy(each), 0)
     # Groups do not feel each other, and rest without data.
     weights = ones * np.array([[1.0], [0.0]], "float32")
     for part, whole in zip(both(x, y, weights), found, strict=True):

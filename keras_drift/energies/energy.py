@@ -6,6 +6,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.annealable import Annealable
 from keras_drift.ops import PointCloud
+from keras_drift.ops import mask_absent
 
 
 class Energy(Annealable, keras.layers.Layer):
@@ -133,6 +134,7 @@ class Energy(Annealable, keras.layers.Layer):
         x, positives = x - origin, positives - origin
         if weights is None:
             return (x, PointCloud(positives)), False
+        positives = mask_absent(positives, weights)
         # Without data there is no energy, and no NaN in its gradient.
         empty = ops.sum(weights, axis=-1) == 0
         weights = ops.where(empty[:, None], 1.0, weights)

@@ -124,6 +124,8 @@ def sinkhorn(
     if tolerance is not None:
         checks.positive_number("tolerance", tolerance)
     weights = pairs.cloud.dense_weights()
+    if symmetric and pairs.cloud.weights is not None:
+        pairs = pairs.of(pairs.points)  # as samples, too, the absent are masked
     if start is None:
         start = ops.zeros_like(weights)
     if num_steps == 0:
