@@ -1,4 +1,4 @@
-"""Pairwise operations on sets of samples: the hot loop of the library."""
+"""Blockwise reductions over all sample-point pairs in O(n + m) memory."""
 
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
@@ -24,6 +24,7 @@ from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.point_cloud import PointCloud
 from keras_drift.ops.point_cloud import join
+from keras_drift.ops.point_cloud import mask_absent
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
@@ -60,6 +61,7 @@ __all__ = [
     "log_sum_over_points",
     "log_sum_over_samples",
     "log_sums",
+    "mask_absent",
     "mean_cost",
     "mean_displacements",
     "mean_over_points",
