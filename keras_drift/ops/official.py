@@ -20,13 +20,21 @@ _AFFINITY_FLOOR = 1e-6
 
 def official_mean_distance(x, positives, negatives):
     """`mean(w * distance) / mean(w)`, the self-distances among them."""
+    total, mass = official_distance_sums(x, positives, negatives)
+    return total / mass
+
+
+def official_distance_sums(x, positives, negatives):
+    """`mean(w * distance)` and `mean(w)`, whose ratio is the mean distance."""
     points = join(negatives, positives)
     weights = points.dense_weights()
     distances = _distances(x, points.points)
-    return ops.mean(weights[:, None, :] * distances) / ops.mean(weights)
+    return ops.mean(weights[:, None, :] * distances), ops.mean(weights)
 
 
-def official_dual_field(log_kernels, x, positives, negatives):
+def official_dual_field(
+    log_kernels, x, positives, negatives, mean_distance=None
+):
     """The field, of relative distances.
 
     Args:
@@ -34,14 +42,17 @@ def official_dual_field(log_kernels, x, positives, negatives):
         x: float tensor `(groups, n, d)`, the samples.
         positives: `PointCloud`.
         negatives: `PointCloud`.
+        mean_distance: float scalar. Defaults to `None`:
+            `official_mean_distance` of these samples and points.
 
     Returns:
         For each score the velocities, `(groups, n, d)`.
     """
     points = join(negatives, positives)
-    mean = official_mean_distance(x, positives, negatives)
+    if mean_distance is None:
+        mean_distance = official_mean_distance(x, positives, negatives)
     distances = _distances(x, points.points) / ops.maximum(
-        mean, _MEAN_DISTANCE_FLOOR
+        mean_distance, _MEAN_DISTANCE_FLOOR
     )
     if points.contains_samples:
         same = ops.eye(
