@@ -26,12 +26,14 @@ DRIFTS = {
     "row": _laplacian,
     "sharp": lambda: _laplacian(normalization="sharp"),
     "score": lambda: _laplacian(normalization="score"),
-    "bias correction": lambda: _laplacian(bias_correction=True),
+    "bias correction": lambda: _laplacian(
+        normalization=kd.drifts.normalizations.Row(bias_correction=True)
+    ),
     "row, Gaussian": lambda: kd.drifts.KernelDrift(
         kd.kernels.Gaussian(4.0), self_interaction="included"
     ),
     "Sinkhorn, 10 steps": lambda: kd.drifts.SinkhornDrift(
-        0.2, relative=True, self_interaction="included"
+        0.32, relative=True, self_interaction="included"
     ),
     "sliced Wasserstein": lambda: kd.drifts.SlicedWassersteinDrift(
         resample=False

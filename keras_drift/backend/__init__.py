@@ -48,6 +48,9 @@ elif keras.backend.backend() == "torch":
 else:
     from keras_drift.backend import tensorflow as _backend
 
+from keras_drift.backend import placement
+
+PLACEMENTS = placement.PLACEMENTS
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
@@ -58,6 +61,8 @@ divisible_layouts = _backend.divisible_layouts
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
 )
+gather = placement.gather
+global_mean = placement.global_mean
 gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value

@@ -18,6 +18,7 @@ from keras_drift.ops.means import mean_displacements
 from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.moments import covariance_factor
+from keras_drift.ops.official import official_distance_sums
 from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
 from keras_drift.ops.pairs import Block
@@ -25,6 +26,7 @@ from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.point_cloud import PointCloud
 from keras_drift.ops.point_cloud import join
 from keras_drift.ops.point_cloud import mask_absent
+from keras_drift.ops.reductions import cost_sums
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
@@ -46,6 +48,7 @@ __all__ = [
     "PointCloud",
     "SinkhornPlan",
     "barycenters",
+    "cost_sums",
     "covariance_factor",
     "curl_free_field",
     "dual_field",
@@ -67,6 +70,7 @@ __all__ = [
     "mean_over_points",
     "mean_shifts",
     "mean_similarity",
+    "official_distance_sums",
     "official_dual_field",
     "official_mean_distance",
     "pairwise_distances",

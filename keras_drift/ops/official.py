@@ -22,11 +22,21 @@ _FAR_AWAY = 1e12
 
 def official_mean_distance(x, positives, negatives):
     """`mean(w * distance) / mean(w)`, the self-distances among them."""
+    total, mass = official_distance_sums(x, positives, negatives)
+    return total / mass
+
+
+def official_distance_sums(x, positives, negatives):
+    """`mean(w * distance)` and `mean(w)`, whose ratio is the mean distance."""
     points = join(negatives, positives)
-    return _mean_distance(_distances(x, points), points)
+    weights = points.dense_weights()
+    distances = _distances(x, points)
+    return ops.mean(weights[:, None, :] * distances), ops.mean(weights)
 
 
-def official_dual_field(log_kernels, x, positives, negatives):
+def official_dual_field(
+    log_kernels, x, positives, negatives, mean_distance=None
+):
     """Velocities of the official dual field, at relative distances.
 
     Args:
@@ -34,14 +44,18 @@ def official_dual_field(log_kernels, x, positives, negatives):
         x: float tensor `(groups, n, d)`, the samples.
         positives: `PointCloud`.
         negatives: `PointCloud`.
+        mean_distance: float scalar. Defaults to `None`:
+            `official_mean_distance` of these samples and points.
 
     Returns:
         For each kernel the velocities, `(groups, n, d)`.
     """
     points = join(negatives, positives)
-    distances = _distances(x, points)
-    mean = _mean_distance(distances, points)
-    distances = distances / ops.maximum(mean, _MEAN_DISTANCE_FLOOR)
+    if mean_distance is None:
+        mean_distance = official_mean_distance(x, positives, negatives)
+    distances = _distances(x, points) / ops.maximum(
+        mean_distance, _MEAN_DISTANCE_FLOOR
+    )
     if points.contains_samples:
         same = ops.eye(
             ops.shape(x)[1], ops.shape(points.points)[1], dtype="float32"
@@ -67,11 +81,6 @@ def _official_velocity(logits, points, negatives):
     repulsion = ops.sum(repel, axis=-1, keepdims=True)
     attraction = ops.sum(attract, axis=-1, keepdims=True)
     return repulsion * near - attraction * here
-
-
-def _mean_distance(distances, points):
-    weights = points.dense_weights()
-    return ops.mean(weights[:, None, :] * distances) / ops.mean(weights)
 
 
 def _distances(x, points):

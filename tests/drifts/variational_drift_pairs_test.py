@@ -38,8 +38,8 @@ CLOSED = {
     "kernel": (
         drifts.KernelDrift(
             kernels.Gaussian(WIDTH),
+            drifts.normalizations.Row(outer_smoothing=NODES),
             self_interaction="included",
-            outer_smoothing=NODES,
         ),
         1.0,
     ),
@@ -58,7 +58,9 @@ CLOSED = {
         1.0,
     ),
     "sinkhorn": (
-        drifts.SinkhornDrift(1.5, num_steps=40, self_interaction="included"),
+        drifts.SinkhornDrift(
+            1.5**0.5, num_steps=40, self_interaction="included"
+        ),
         1.0,
     ),
     "sliced wasserstein": (

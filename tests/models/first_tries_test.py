@@ -113,7 +113,7 @@ def test_names_what_first_tries_get_wrong(points, classes):
         model.generate(labels=[])
 
 
-class FlatDrift(drifts.Drift):
+class FlatDrift(drifts.VelocityDrift):
     """A drift that forgets to list its bandwidths."""
 
     def velocities(self, x, positives, negatives, length_scale):
