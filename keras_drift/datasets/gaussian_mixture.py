@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.datasets.sample_arrays import read_only
 
 
 class GaussianMixture:
@@ -23,7 +24,8 @@ class GaussianMixture:
     Attributes:
         means: float64 array `(num_components, dim)`.
         stds: float64 array `(num_components,)`.
-        weights: float64 array `(num_components,)` that sums to 1.
+        weights: float64 array `(num_components,)` that sums to 1. All three
+            are read-only: the density follows from them.
 
     Raises:
         ValueError: if shapes do not fit, a number is not finite, a standard
@@ -40,9 +42,9 @@ class GaussianMixture:
     """
 
     def __init__(self, means, stds, weights=None):
-        self.means = _checked_means(means)
+        self.means = read_only(_checked_means(means))
         num_components = len(self.means)
-        self.stds = _one_each("stds", stds, num_components)
+        self.stds = read_only(_one_each("stds", stds, num_components))
         if np.any(self.stds <= 0):
             raise ValueError(
                 f"`stds` are standard deviations and must be positive. "
@@ -55,7 +57,7 @@ class GaussianMixture:
                 "`weights` are shares of the samples: none may be negative and "
                 f"one must be positive. Received: weights={weights!r}"
             )
-        self.weights = self.weights / self.weights.sum()
+        self.weights = read_only(self.weights / self.weights.sum())
 
     @classmethod
     def ring(cls, num_modes=8, radius=1.5, std=0.1):

@@ -160,7 +160,9 @@ class GroupedDataset(SeededDataset):
             labels = _checked_labels(labels, self.num_samples)
             self._order = np.argsort(labels, kind="stable")
             present, self._counts = np.unique(labels, return_counts=True)
-            self.labels_present = present.astype("int32")
+            self.labels_present = sample_arrays.read_only(
+                present.astype("int32")
+            )
             self.num_classes = int(present[-1]) + 1
         self._starts = np.cumsum(self._counts) - self._counts
 

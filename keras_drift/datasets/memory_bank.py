@@ -1,16 +1,19 @@
-"""The newest samples of every class."""
+"""A memory bank: ring buffers of the newest samples of every class."""
 
+import copy
 import json
 import math
 import os
 import pathlib
-import sys
+import threading
 import zipfile
 
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.datasets.buffer_pool import BufferPool
 from keras_drift.datasets.draws import draw
+from keras_drift.datasets.sample_arrays import read_only
 
 
 class MemoryBank:
@@ -19,7 +22,11 @@ class MemoryBank:
     A drift compares many samples of one class with each other. Where data
     arrive as a stream in any order, add each batch to a bank and draw the
     positives from it; without classes it is one ring, for the unconditional
-    samples. Where all of the data can be indexed, take `GroupedDataset`.
+    samples. Where all of the data can be indexed, use `GroupedDataset`.
+
+    `add`, `sample`, `get_state`, `set_state` and `save` may be called from
+    several threads, one at a time being served. Which thread draws which
+    samples then depends on their order.
 
     Args:
         sample_shape: tuple of ints, the shape of one sample.
@@ -29,11 +36,11 @@ class MemoryBank:
             rings fill. Defaults to `128`.
         dtype: floating-point type that samples are kept in; `"float16"` halves
             the memory. Defaults to `"float32"`.
-        seed: int >= 0, of the draws. Defaults to `0`.
+        seed: int >= 0, for drawing samples. Defaults to `0`.
 
     Attributes:
         counts: int array `(num_classes,)`, or `(1,)` without classes: how many
-            samples each ring holds.
+            samples each ring holds. Read-only.
 
     Example:
 
@@ -82,14 +89,16 @@ class MemoryBank:
             checks.non_negative_integer("seed", seed)
         )
         num_rings = num_classes or 1
-        self.counts = np.zeros(num_rings, "int64")
+        # Replaced as a whole, never written to: others may have it.
+        self.counts = read_only(np.zeros(num_rings, "int64"))
         # The slot of each ring that is written next; the rings lie end to end.
         self._next = np.zeros(num_rings, "int64")
         self._rows = np.zeros(
             (num_rings * self.capacity, math.prod(self.sample_shape)),
             self.dtype,
         )
-        self._spare = _Spare(self.dtype)
+        self._buffers = BufferPool(self.dtype)
+        self._lock = threading.Lock()
 
     def __len__(self):
         return int(self.counts.sum())
@@ -116,18 +125,19 @@ class MemoryBank:
         rings = self._rings(labels, len(samples))
         if not len(samples):
             return
-        turns, added = _turns(rings, len(self.counts))
-        slots = (self._next[rings] + turns) % self.capacity
-        # Of more new samples than a ring can hold, the last ones stay.
-        stay = turns >= added[rings] - self.capacity
-        rows = rings * self.capacity + slots
         samples = samples.reshape(len(samples), -1)
-        if stay.all():
-            self._rows[rows] = samples
-        else:
-            self._rows[rows[stay]] = samples[stay]
-        self._next = (self._next + added) % self.capacity
-        self.counts = np.minimum(self.counts + added, self.capacity)
+        ranks, added = _ranks(rings, len(self.counts))
+        # Of more new samples than a ring can hold, the last ones stay.
+        stays = ranks >= added[rings] - self.capacity
+        if not stays.all():
+            samples, rings, ranks = samples[stays], rings[stays], ranks[stays]
+        with self._lock:
+            slots = (self._next[rings] + ranks) % self.capacity
+            self._rows[rings * self.capacity + slots] = samples
+            self._next = (self._next + added) % self.capacity
+            self.counts = read_only(
+                np.minimum(self.counts + added, self.capacity)
+            )
 
     def sample(self, n, labels=None):
         """Draws samples, without repetition where a class has `n` of them.
@@ -144,25 +154,67 @@ class MemoryBank:
         checks.positive_integer("n", n)
         labels = None if labels is None else np.asarray(labels)
         rings = self._rings(labels, 1 if labels is None else labels.size)
-        counts = self.counts[rings]
-        if not counts.all():
-            raise ValueError(
-                "There is nothing to draw from yet: `add` samples first, or "
-                "draw from classes that have some, "
-                "`np.flatnonzero(bank.counts)`. Received: "
-                + (
-                    "an empty bank"
-                    if labels is None
-                    else f"labels with the empty class {rings[counts == 0][0]}"
-                )
-            )
-        members = draw(counts, n, self._rng)
-        rows = rings[:, None] * self.capacity + members
-        drawn = self._spare.array((rows.size, self._rows.shape[1]))
-        # `clip` writes into `drawn` directly; all rows are there.
-        self._rows.take(rows.ravel(), axis=0, out=drawn, mode="clip")
+        with self._lock:
+            counts = self.counts[rings]
+            self._check_not_empty(rings, counts, labels)
+            members = draw(counts, n, self._rng)
+            rows = rings[:, None] * self.capacity + members
+            drawn = self._buffers.empty((rows.size, self._rows.shape[1]))
+            # `clip` writes into `drawn` directly; all rows exist.
+            self._rows.take(rows.ravel(), axis=0, out=drawn, mode="clip")
         groups = () if labels is None else (len(rings),)
         return drawn.reshape(*groups, n, *self.sample_shape)
+
+    def get_state(self):
+        """The samples and the random state, as a dict of copies.
+
+        Returns:
+            A dict: `"random"`, the state of the random generator, a dict that
+            JSON can hold; and the arrays `"counts"`, `"next"` and `"rows"`.
+        """
+        with self._lock:
+            return {
+                "random": self._rng.bit_generator.state,
+                "counts": self.counts.copy(),
+                "next": self._next.copy(),
+                "rows": self._rows[_filled(self.counts, self.capacity)],
+            }
+
+    def set_state(self, state):
+        """Restores what `get_state` returned; the same samples follow.
+
+        Args:
+            state: dict, of a bank that was made with the same arguments.
+        """
+        try:
+            counts, following = state["counts"], state["next"]
+            counts, following = np.array(counts), np.array(following)
+            filled = _filled(counts, self.capacity)
+            rows = np.asarray(state["rows"], self.dtype)
+            rng = np.random.default_rng()
+            rng.bit_generator.state = state["random"]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(
+                "The state of a memory bank is the dict that its `get_state` "
+                f"returned. Received: {type(state).__name__} ({error!r})"
+            ) from error
+        if not (
+            counts.shape == following.shape == self.counts.shape
+            and rows.shape == (filled.sum(), self._rows.shape[1])
+            # Until a ring is full, its next slot is the first empty one.
+            and np.all((counts == self.capacity) | (following == counts))
+        ):
+            raise ValueError(
+                "This state is that of a memory bank made with other "
+                f"arguments: here {len(self.counts)} rings of up to "
+                f"{self.capacity} samples of {self._rows.shape[1]} numbers. "
+                f"Received: counts.shape={counts.shape}, "
+                f"rows.shape={rows.shape}"
+            )
+        with self._lock:
+            self._rng = rng
+            self.counts, self._next = read_only(counts), following
+            self._rows[filled] = rows
 
     def save(self, path):
         """Writes samples and random state to one file, whole or not at all.
@@ -171,30 +223,25 @@ class MemoryBank:
             path: of the file; by custom it ends in `.npz`.
         """
         path = pathlib.Path(path)
-        state = {
+        state = self.get_state()
+        arguments = {
             "sample_shape": self.sample_shape,
             "num_classes": self.num_classes,
             "capacity": self.capacity,
             "dtype": self.dtype.name,
-            "random": self._rng.bit_generator.state,
+            "random": state.pop("random"),
         }
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
             with open(partial, "wb") as file:
-                np.savez(
-                    file,
-                    state=json.dumps(state),
-                    counts=self.counts,
-                    next=self._next,
-                    rows=self._rows[self._filled()],
-                )
+                np.savez(file, state=json.dumps(arguments), **state)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path):
-        """Reads what `save` wrote; the draws go on where they were.
+        """Reads what `save` wrote; the same samples follow as there.
 
         Args:
             path: of the file.
@@ -204,13 +251,11 @@ class MemoryBank:
         """
         try:
             with open(path, "rb") as file, np.load(file) as arrays:
-                parts = dict(arrays)
-            state = json.loads(str(parts["state"]))
-            random = state.pop("random")
-            bank = cls(**state)
-            bank._rng.bit_generator.state = random
-            bank.counts, bank._next = parts["counts"], parts["next"]
-            bank._rows[bank._filled()] = parts["rows"]
+                state = dict(arrays)
+            arguments = json.loads(str(state.pop("state")))
+            state["random"] = arguments.pop("random")
+            bank = cls(**arguments)
+            bank.set_state(state)
         except (
             EOFError,
             KeyError,
@@ -224,9 +269,29 @@ class MemoryBank:
             ) from error
         return bank
 
-    def _filled(self):
-        """Which rows hold samples: a ring fills from its first slot on."""
-        return (np.arange(self.capacity) < self.counts[:, None]).ravel()
+    def __getstate__(self):
+        # A lock cannot be copied, nor sent to another process.
+        with self._lock:
+            state = {k: v for k, v in vars(self).items() if k != "_lock"}
+            return copy.deepcopy(state)
+
+    def __setstate__(self, state):
+        vars(self).update(state, _lock=threading.Lock())
+        read_only(self.counts)
+
+    def _check_not_empty(self, rings, counts, labels):
+        if counts.all():
+            return
+        raise ValueError(
+            "There is nothing to draw from yet: `add` samples first, or "
+            "draw from classes that have some, "
+            "`np.flatnonzero(bank.counts)`. Received: "
+            + (
+                "an empty bank"
+                if labels is None
+                else f"labels with the empty class {rings[counts == 0][0]}"
+            )
+        )
 
     def _rings(self, labels, size):
         """The ring of each sample, from its label."""
@@ -253,41 +318,19 @@ class MemoryBank:
         return labels.astype("int64")
 
 
-class _Spare:
-    """Hands out arrays, again once nobody holds them any more.
-
-    Memory that the system has just given costs more than the copy into it.
-    """
-
-    # One array is in the hands of the caller, another on its way to a device.
-    _MOST = 3
-
-    def __init__(self, dtype):
-        self._dtype = dtype
-        self._arrays = [np.empty(0)]
-        self._unused = sys.getrefcount(self._arrays[0])
-
-    def array(self, shape):
-        """An array of a shape, with anything in it."""
-        self._arrays = [a for a in self._arrays if a.shape == shape]
-        for i in range(len(self._arrays)):
-            # Views of an array hold it as well.
-            if sys.getrefcount(self._arrays[i]) == self._unused:
-                return self._arrays[i]
-        array = np.empty(shape, self._dtype)
-        if len(self._arrays) < self._MOST:
-            self._arrays.append(array)
-        return array
+def _filled(counts, capacity):
+    """Which rows hold samples: a ring fills from its first slot on."""
+    return (np.arange(capacity) < counts[:, None]).ravel()
 
 
-def _turns(rings, num_rings):
-    """How many samples of its ring come before each, and how many there are."""
+def _ranks(rings, num_rings):
+    """The rank of each sample within its ring, and how many each ring gets."""
     added = np.bincount(rings, minlength=num_rings)
     order = np.argsort(rings, kind="stable")
     first = np.repeat(np.cumsum(added) - added, added)
-    turns = np.empty_like(rings)
-    turns[order] = np.arange(len(rings)) - first
-    return turns, added
+    ranks = np.empty_like(rings)
+    ranks[order] = np.arange(len(rings)) - first
+    return ranks, added
 
 
 def _checked_shape(sample_shape):

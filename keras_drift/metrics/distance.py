@@ -53,6 +53,7 @@ class Distance(keras.metrics.Metric):
 
     def __init__(self, name):
         super().__init__(name=name, dtype="float32")
+        self._direction = "down"  # for `EarlyStopping` and its like
         self.total = self.add_variable((2,), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
 

@@ -152,6 +152,7 @@ class FrechetDistance(keras.metrics.Metric):
 
     def __init__(self, encoder=None, name="frechet_distance"):
         super().__init__(name=name, dtype="float32")
+        self._direction = "down"  # for `EarlyStopping` and its like
         if encoder is not None and not callable(encoder):
             raise TypeError(
                 "`encoder` must be a callable from samples to features, such "

@@ -1,10 +1,20 @@
 import collections
+import copy
+import json
+import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 from keras import ops
 
 from keras_drift.datasets import MemoryBank
+from keras_drift.datasets import memory_bank
+from keras_drift.datasets import sample_arrays
 
 SHAPE = (2, 3)
 
@@ -85,19 +95,133 @@ def test_draws_that_somebody_holds_are_left_alone(keep):
     bank = MemoryBank((32,), capacity=64)
     bank.add(np.random.default_rng(0).normal(size=(64, 32)))
     held = [keep(bank.sample(32)) for _ in range(8)]
-    copies = [np.array(ops.convert_to_numpy(each)) for each in held]
-    assert len({copy.tobytes() for copy in copies}) == 8
+    before = [np.array(ops.convert_to_numpy(each)) for each in held]
+    assert len({values.tobytes() for values in before}) == 8
     for _ in range(8):
         bank.sample(32)
-    for each, copy in zip(held, copies, strict=True):
-        np.testing.assert_array_equal(ops.convert_to_numpy(each), copy)
+    for each, values in zip(held, before, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(each), values)
 
 
 def test_draws_that_nobody_holds_lend_their_memory():
     bank = MemoryBank(SHAPE)
     bank.add(numbered(0, 8))
-    places = {bank.sample(8).ctypes.data for _ in range(8)}
-    assert len(places) == 1
+    addresses = {bank.sample(8).ctypes.data for _ in range(8)}
+    assert len(addresses) == 1
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_threads_lose_no_sample(monkeypatch):
+    def slow(counts):  # the moment between reading and writing the counts
+        time.sleep(1e-3)
+        return sample_arrays.read_only(counts)
+
+    bank = MemoryBank((1,), num_classes=2, capacity=40)
+    monkeypatch.setattr(memory_bank, "read_only", slow)
+
+    def write(k):
+        for i in range(k, 80, 4):
+            bank.add(np.full((1, 1), i, "float32"), [i % 2])
+
+    def read(_):
+        states = [bank.get_state() for _ in range(20)]
+        return all(len(s["rows"]) == s["counts"].sum() for s in states)
+
+    with ThreadPoolExecutor(5) as pool:
+        writers = [pool.submit(write, k) for k in range(4)]
+        assert pool.submit(read, 0).result()
+        for writer in writers:
+            writer.result()
+    assert bank.counts.tolist() == [40, 40]
+    rows = bank.get_state()["rows"]
+    assert sorted(rows[:, 0].tolist()) == list(range(80))
+
+
+def test_counts_cannot_be_changed_by_others():
+    bank = MemoryBank(SHAPE)
+    before = bank.counts
+    for counts in (bank.counts, copy.deepcopy(bank).counts):
+        with pytest.raises(ValueError, match="read-only"):
+            counts[0] = 7
+    bank.add(numbered(0, 2))
+    assert before.tolist() == [0]
+    assert bank.counts.tolist() == [2]
+    with pytest.raises(ValueError, match="read-only"):
+        bank.counts[0] = 7
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))],
+)
+def test_copies_go_on_alike_and_apart(copied):
+    bank = MemoryBank(SHAPE, num_classes=2, capacity=8)
+    bank.add(numbered(0, 6), [0, 1, 0, 1, 0, 1])
+    other = copied(bank)
+    np.testing.assert_array_equal(bank.sample(2, [0]), other.sample(2, [0]))
+    other.add(numbered(6, 8), [0, 0])
+    assert bank.counts.tolist() == [3, 3]
+    assert held(other, 0) == [0.0, 2.0, 4.0, 6.0, 7.0]
+    assert held(bank, 0) == [0.0, 2.0, 4.0]
+
+
+@settings(deadline=None, max_examples=30, database=None)
+@given(
+    sizes=st.lists(st.integers(0, 9), max_size=4),
+    capacity=st.integers(1, 6),
+    seed=st.integers(0, 3),
+)
+def test_state_restores_samples_and_draws(sizes, capacity, seed):
+    first = MemoryBank((1,), 3, capacity, seed=seed)
+    rng = np.random.default_rng(seed)
+    for size in sizes:
+        first.add(rng.normal(size=(size, 1)), rng.integers(0, 3, size))
+    second = MemoryBank((1,), 3, capacity, seed=seed + 1)
+    second.add(np.ones((9, 1)), np.arange(9) % 3)  # what is there goes
+    state = first.get_state()
+    state["random"] = json.loads(json.dumps(state["random"]))
+    second.set_state(state)
+    for _ in range(2):
+        np.testing.assert_array_equal(second.counts, first.counts)
+        present = np.flatnonzero(first.counts)
+        np.testing.assert_array_equal(
+            second.sample(4, present), first.sample(4, present)
+        )
+        more, labels = rng.normal(size=(4, 1)), rng.integers(0, 3, 4)
+        for bank in (first, second):
+            bank.add(more, labels)
+
+
+def test_a_state_is_a_snapshot():
+    bank = MemoryBank((1,), capacity=2)
+    bank.add(np.ones((2, 1)))
+    state = bank.get_state()
+    bank.add(np.zeros((2, 1)))
+    bank.set_state(state)
+    bank.add(np.full((1, 1), 2.0))
+    assert sorted(bank.sample(2)[:, 0].tolist()) == [1.0, 2.0]
+    assert state["rows"].tolist() == [[1.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"num_classes": 2}, r"other arguments.*counts.shape=\(2,\)"),
+        ({"capacity": 3}, "up to 4 samples"),
+        ({"capacity": 5}, "up to 4 samples"),
+        ({"sample_shape": (2,)}, r"rows.shape=\(4, 2\)"),
+    ],
+)
+def test_names_a_state_of_another_bank(arguments, match):
+    other = MemoryBank(**{"sample_shape": (1,), "capacity": 4, **arguments})
+    labels = None if other.num_classes is None else [0] * 5
+    other.add(np.ones((5, *other.sample_shape)), labels)
+    bank = MemoryBank((1,), capacity=4)
+    with pytest.raises(ValueError, match=match):
+        bank.set_state(other.get_state())
+    with pytest.raises(ValueError, match="get_state"):
+        bank.set_state({"seed": 0, "epoch": 0})
+    assert bank.counts.tolist() == [0]
 
 
 def test_same_seed_same_draws():
