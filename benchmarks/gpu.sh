@@ -14,6 +14,7 @@
 #     LIMIT_SCALE=1          multiplies all time limits
 #     TINY=1                 small sizes and few tests, to try it on a CPU
 set -u
+wheels=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/.." || exit 1
 
 OUT=${OUT:-outputs/gpu}
@@ -26,10 +27,10 @@ mkdir -p "$OUT" || exit 1
 OUT=$(cd "$OUT" && pwd)
 rm -f "$OUT"/*.log "$OUT"/bench_*.json "$OUT/summary.json"
 
-if [ -n "${1:-}" ]; then
+if [ -n "$wheels" ]; then
     site=$(mktemp -d)
     "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --upgrade \
-        --target "$site" "$1"/*.whl || exit 1
+        --target "$site" "$wheels"/*.whl || exit 1
     export PYTHONPATH=$site${PYTHONPATH:+:$PYTHONPATH}
 fi
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
