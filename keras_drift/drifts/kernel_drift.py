@@ -50,7 +50,7 @@ class KernelDrift(KernelBased):
             of the scores of the densities of the kernel itself; it sees finest
             detail best, a Laplacian by unit vectors to its neighbors. In the
             limit of a large bandwidth it takes `2 * exponent` steps with an
-            `InverseMultiquadric`, `1 / (2 nu - 2)` with a `Matern`, and any
+            `InverseMultiquadric`, `nu / (nu - 1)` with a `Matern`, and any
             number with a `Laplacian`. Defaults to `"row"`.
         relative: bool, whether bandwidths are in units of the mean distance
             between samples and points, rather than in the units of the data.

@@ -20,7 +20,7 @@ class MMDDrift(KernelBased):
     Args:
         kernel: a `Kernel` that knows its `log_slope`, its name or its config.
             Very wide kernels take one full step to the mean with a Gaussian;
-            `1 / (2 nu - 2)` of one with a Matern kernel, `2 * exponent` with an
+            `nu / (nu - 1)` steps with a Matern kernel, `2 * exponent` with an
             inverse multiquadric. Under a Laplacian the pull does not fade near
             a point. Defaults to `"gaussian"`.
         relative: bool, whether bandwidths are in units of the mean distance

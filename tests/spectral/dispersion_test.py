@@ -21,7 +21,7 @@ each_dim = pytest.mark.parametrize("dim", [1, 2])
 
 
 def _matern_5_2(r):
-    return (1 + r + r * r / 3) * np.exp(-r)
+    return (1 + 5**0.5 * r + 5 * r * r / 3) * np.exp(-(5**0.5) * r)
 
 
 def integrals(profile, dim, functions):
@@ -87,12 +87,29 @@ def test_closed_forms(dim):
 
 @pytest.mark.parametrize("nu", [0.5, 1.5, 3.5])
 def test_the_sharp_field_is_the_score_of_the_companion(nu):
-    # The companion of Matern nu is `2 nu` times Matern nu + 1, and the unit of
-    # a full step is `2 nu bandwidth^2`.
+    # The companion of Matern nu is Matern nu + 1 at the same `sqrt(2 nu) / b`.
     found = spectral.dispersion(kernels.Matern(WIDTH, nu=nu), XI, 2, "sharp")
-    companion = kernels.Matern(WIDTH, nu=nu + 1)
-    expected = 2 * nu * spectral.dispersion(companion, XI, 2, "score")
+    wider = ((nu + 1) / nu) ** 0.5
+    companion = kernels.Matern(wider * WIDTH, nu=nu + 1)
+    expected = spectral.dispersion(companion, XI, 2, "score") / wider**2
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", ["mean_shift", "score", "sharp"])
+@pytest.mark.parametrize("dim", [1, 3])
+def test_a_large_nu_has_the_rates_of_the_gaussian(field, dim):
+    xi = np.linspace(0.1, 5, 20)
+    gaussian = spectral.dispersion(kernels.Gaussian(WIDTH), xi, dim, field)
+    errors = [
+        spectral.dispersion(kernels.Matern(WIDTH, nu=nu), xi, dim, field)
+        - gaussian
+        for nu in (10.5, 21.5)
+    ]
+    # The error falls as one over nu.
+    assert np.abs(errors[1]).max() < 0.6 * np.abs(errors[0]).max()
+    assert np.abs(errors[1]).max() < 0.12 * gaussian.max()
+    extrapolated = (21.5 * errors[1] - 10.5 * errors[0]) / 11
+    assert np.abs(extrapolated).max() < 0.2 * np.abs(errors[1]).max()
 
 
 def test_a_gaussian_peaks_at_root_two():
