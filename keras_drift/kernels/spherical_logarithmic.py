@@ -76,7 +76,12 @@ class SphericalLogarithmic(Kernel):
         return ops.log(scale) - ops.log1p(ops.square(radius))
 
     def log_companion(self, radius, antipode=None):
-        return super().log_companion(radius)
+        del radius, antipode
+        raise ValueError(
+            "The companion of a `SphericalLogarithmic` kernel has no closed "
+            "form. Take a `VonMisesFisher`, or, in a `KernelDrift`, "
+            "normalization='score'."
+        )
 
     def _value(self, radius, antipode):
         squared = ops.square(radius)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_drift import drifts
 from keras_drift import kernels
 from keras_drift import spectral
 
@@ -148,3 +149,17 @@ def test_refuses_what_it_cannot_use():
     with pytest.raises(ValueError, match="mass is infinite"):
         # A tail that falls no faster than space grows.
         spectral.dispersion(kernels.InverseMultiquadric(exponent=1.5), [1.0], 3)
+
+
+@pytest.mark.parametrize("name", ["von_mises_fisher", "spherical_logarithmic"])
+def test_a_kernel_of_directions_has_no_rates(name):
+    kernel = kernels.get(name)
+    for function in (
+        lambda: spectral.dispersion(name, [1.0], 3),
+        lambda: spectral.convergence_time(kernel, [1.0], 3),
+        lambda: spectral.plan_annealing(k_min=1.0, k_max=9.0, kernel=name),
+        lambda: spectral.plot_dispersion(kernel),
+        lambda: spectral.measure_decay(drifts.KernelDrift(kernel), [1.0], 2),
+    ):
+        with pytest.raises(ValueError, match=r"plane waves.*Received: kernel="):
+            function()
