@@ -13,10 +13,10 @@ MEMBERS = [
     (energies.MMD, {"kernel": "negative_distance"}),
     (energies.MMD, {"kernel": kernels.VonMisesFisher([0.4, 1.0])}),
     (energies.MMD, {"kernel": kernels.SphericalLogarithmic(0.3)}),
-    (energies.SinkhornDivergence, {"epsilon": 2.0, "num_steps": 8}),
+    (energies.SinkhornDivergence, {"blur": 1.4, "num_steps": 8}),
     (
         energies.SinkhornDivergence,
-        {"epsilon": 1.0, "cost": "distance", "num_steps": 8},
+        {"blur": 1.0, "cost": "distance", "num_steps": 8},
     ),
     (energies.SlicedWasserstein, {"num_projections": 6}),
     (energies.SmoothedKL, {"bandwidth": 0.7, "num_nodes": 4}),
