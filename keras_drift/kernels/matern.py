@@ -10,8 +10,9 @@ from keras_drift import checks
 from keras_drift.kernels.kernel import Kernel
 from keras_drift.ops import log_distance
 
-# Up to here float32 holds every coefficient, of the companion as well.
-_LARGEST_NU = 25.5
+# Up to here every term of the polynomials, of the companion as well, is either
+# a normal float32 or below its rounding error.
+_LARGEST_NU = 20.5
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -29,7 +30,7 @@ class Matern(Kernel):
         bandwidth: float > 0, or a sequence of them, in the units of the inputs.
             Defaults to `1.0`.
         nu: smoothness, a half-integer: `0.5` (the Laplacian), `1.5`, `2.5` and
-            so on up to `25.5`. Defaults to `1.5`.
+            so on up to `20.5`. Defaults to `1.5`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:

@@ -274,7 +274,7 @@ def test_matern_companion_obeys_its_elliptic_equation(nu):
 
 
 # scikit-learn has closed forms up to 2.5, and Bessel functions beyond.
-@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 4.5, 12.5, 25.5])
+@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 4.5, 10.5, 20.5])
 def test_matern_is_that_of_scikit_learn(nu):
     reference = pytest.importorskip("sklearn.gaussian_process.kernels")
     rng = np.random.default_rng(0)
@@ -290,7 +290,7 @@ def bessel_matern(nu, s):
     return constant + nu * np.log(s) + np.log(special.kve(nu, s)) - s
 
 
-@pytest.mark.parametrize("nu", [5.5, 13.5, 25.5])
+@pytest.mark.parametrize("nu", [5.5, 13.5, 20.5])
 def test_no_digits_are_lost_at_a_large_nu(nu):
     r = np.geomspace(1e-2, 300, 40)
     s = np.sqrt(2 * nu) * r
@@ -335,23 +335,23 @@ def test_a_large_nu_is_the_gaussian_of_the_same_bandwidth():
 
     low, high, limit = (
         quantities(kernel)
-        for kernel in (Matern(nu=12.5), Matern(nu=25.5), Gaussian())
+        for kernel in (Matern(nu=10.5), Matern(nu=20.5), Gaussian())
     )
-    for at_12, at_25, gaussian in zip(low, high, limit, strict=True):
+    for at_10, at_20, gaussian in zip(low, high, limit, strict=True):
         size = np.abs(gaussian).max()
-        before, after = at_12 - gaussian, at_25 - gaussian
+        before, after = at_10 - gaussian, at_20 - gaussian
         # The error falls as one over nu.
-        assert np.abs(after).max() < 0.08 * size
+        assert np.abs(after).max() < 2 / 20.5 * size
         assert np.abs(after).max() < 0.6 * np.abs(before).max()
-        extrapolated = (25.5 * after - 12.5 * before) / 13
-        assert np.abs(extrapolated).max() < 0.008 * size
+        extrapolated = (20.5 * after - 10.5 * before) / 10
+        assert np.abs(extrapolated).max() < 0.15 * np.abs(after).max()
     # The weight of a score tends to 1: at zero it is `nu / (nu - 1)`.
     weights = [
         contracts.numpy(Matern(nu=nu).log_gradient_weight(0.0 * r))
-        for nu in (1.5, 25.5)
+        for nu in (1.5, 20.5)
     ]
     np.testing.assert_allclose(np.exp(weights[0]), 3, rtol=1e-6)
-    np.testing.assert_allclose(np.exp(weights[1]), 25.5 / 24.5, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(weights[1]), 20.5 / 19.5, rtol=1e-6)
 
 
 def test_laplacian_is_the_roughest_matern():
@@ -482,7 +482,7 @@ def test_bandwidth_may_be_any_kind_of_number(bandwidth):
 
 
 @pytest.mark.parametrize(
-    "nu", [0, 1, 0.7, 26.5, -0.5, True, "1.5", None, float("nan"), [0.5, 1.5]]
+    "nu", [0, 1, 0.7, 21.5, -0.5, True, "1.5", None, float("nan"), [0.5, 1.5]]
 )
 def test_nu_must_be_a_half_integer(nu):
     with pytest.raises(ValueError, match=r"`nu` must be a half-integer.*nu="):
