@@ -50,13 +50,13 @@ class VelocityDrift(Drift):
     Example:
 
     >>> from keras_drift import drifts
-    >>> class MeanDrift(drifts.VelocityDrift):
+    >>> class ToTheMean(drifts.VelocityDrift):
     ...     def velocities(self, x, positives, negatives, length_scale):
     ...         mean = keras.ops.mean(positives.points, axis=1, keepdims=True)
-    ...         return [mean - keras.ops.mean(negatives.points, 1, True)]
+    ...         return [mean - x]
     >>> x, data = np.array([[0.0], [2.0]]), np.array([[5.0]])
-    >>> keras.ops.convert_to_numpy(MeanDrift()(x, data)).tolist()
-    [[4.0], [4.0]]
+    >>> keras.ops.convert_to_numpy(ToTheMean()(x, data)).tolist()
+    [[5.0], [3.0]]
 
     Reference:
 
@@ -170,13 +170,7 @@ class VelocityDrift(Drift):
         negatives = self.interaction(x, negatives)
         length_scale = self.length_scale(inputs, positives, negatives)
         fields = self.velocities(x, positives, negatives, length_scale)
-        if not isinstance(fields, (list, tuple)) or not fields:
-            raise ValueError(
-                "`velocities` returns a list of fields `(groups, n, d)`, one "
-                "for each bandwidth; for one, `[velocity]`. "
-                f"Received: {type(fields).__name__} from "
-                f"`{type(self).__name__}`"
-            )
+        self._check_fields(fields, x)
         if scale is not None:
             unconditional = self.interaction(x, inputs.unconditional)
             guides = self.velocities(x, positives, unconditional, length_scale)
@@ -185,6 +179,19 @@ class VelocityDrift(Drift):
                 for field, guide in zip(fields, guides, strict=True)
             ]
         return length_scale, fields
+
+    def _check_fields(self, fields, x):
+        shape, shapes = tuple(x.shape), type(fields).__name__
+        if isinstance(fields, (list, tuple)) and fields:
+            shapes = [tuple(field.shape) for field in fields]
+            if all(checks.fits(each, shape) for each in shapes):
+                return
+        raise ValueError(
+            "`velocities` returns a list of fields `(groups, n, d)`, one for "
+            "each bandwidth; for one, `[velocity]`. Here "
+            f"(groups, n, d) = {shape}. Received: {shapes} from "
+            f"`{type(self).__name__}`"
+        )
 
     def get_config(self):
         return {

@@ -234,6 +234,20 @@ def test_weights_of_groups_are_one_row_each():
         ToTheMean().field(X[None], DATA[None], positive_weights=np.ones(3))
 
 
+class Column(PairwiseDrift):
+    """A drift that forgets the axis of the samples."""
+
+    def velocities(self, x, positives, negatives, length_scale):
+        return [ops.mean(positives.points, axis=1, keepdims=True)]
+
+
+def test_names_the_shapes_of_velocities_that_do_not_fit():
+    with pytest.raises(
+        ValueError, match=r"Here \(.*\) = \(1, 2, 2\).*\[\(1, 1, 2\)\] from"
+    ):
+        Column().field(X, DATA)
+
+
 # === Guidance of velocities ===
 
 
