@@ -235,11 +235,11 @@ class KernelDrift(KernelBased):
             fields = dual_field(log_kernels(), *clouds)
         elif self.normalization == "sharp":
             companion = log_kernels(self.kernel.log_companion)
-            pulls = log_kernels(self.kernel.log_companion_weight)
-            fields = curl_free_field(companion, pulls, *clouds)
+            weights = log_kernels(self.kernel.log_companion_weight)
+            fields = curl_free_field(companion, weights, *clouds)
         else:
-            pulls = log_kernels(self.kernel.log_gradient_weight)
-            fields = curl_free_field(log_kernels(), pulls, *clouds)
+            weights = log_kernels(self.kernel.log_gradient_weight)
+            fields = curl_free_field(log_kernels(), weights, *clouds)
         if self.kernel.spherical:
             fields = [_along_the_sphere(field, x) for field in fields]
         return fields
