@@ -12,7 +12,7 @@ def frechet_distance(x, y):
     """Fréchet distance between the Gaussians fitted to two sets of features.
 
     With Inception features it is the FID. It compares means and covariances
-    only, so it is blind to anything else: choose it on features of a network,
+    only and is insensitive to anything else: use it on features of a network,
     where it is the number that papers report.
 
     Args:
