@@ -49,8 +49,7 @@ class Energy(Annealable, keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        # Half precision cannot tell neighbors apart.
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**checks.in_float32(kwargs))
         self.built = True
 
     def value(self, x, positives):

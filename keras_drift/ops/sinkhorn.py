@@ -58,8 +58,8 @@ class SinkhornPlan(NamedTuple):
             [self.log_kernel],
             [self.point_potential / self.epsilon],
         )
-        nothing = log_mass[..., None] == float("-inf")
-        return ops.where(nothing, self.pairs.x, means)
+        empty = log_mass[..., None] == float("-inf")
+        return ops.where(empty, self.pairs.x, means)
 
     def value(self):
         """The entropic transport cost of each group: `(groups,)`.
