@@ -1,4 +1,4 @@
-"""The base class of the metrics that compare sets of samples."""
+"""The base class of metrics that compare sets of samples."""
 
 import keras
 from keras import ops
@@ -7,16 +7,16 @@ from keras_drift.metrics import samples
 
 
 class Distance(keras.metrics.Metric):
-    """A distance between generated and real samples, together with its floor.
+    """A distance between generated and real samples, with its noise floor.
 
-    Two finite sets are never at distance zero, not even two sets of real
-    samples, so a distance alone does not say how good a generator is. This
-    metric reports both: in every batch it splits the real samples into two
-    halves, measures how far the generated samples are from one half, and how
-    far the other half is from it, which is all that a perfect generator could
-    reach. All sets have the same size, because a distance between few samples
-    is larger. Training is done when the two numbers meet. Both fall as batches
-    grow, so compare only numbers taken with the same batch size.
+    Two finite sets have a positive distance even if they come from one
+    distribution, so a distance alone does not tell how good a generator is.
+    This metric reports both: in every batch it splits the real samples into two
+    halves, and measures the distance of the generated samples to one half and
+    that of the other half to it, the value of a perfect generator. All sets
+    have the same size, because a distance between few samples is larger.
+    Training has converged when the two numbers meet. Both decrease with the
+    batch size, so compare only numbers of the same batch size.
 
     Subclasses write `distance(x, y)`, and `get_config` for their arguments.
 
