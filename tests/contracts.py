@@ -208,7 +208,7 @@ def check_drift(
         np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
 
 
-def check_energy(cls, init_kwargs, dim=3, compiles=True):
+def check_energy(cls, init_kwargs, dim=3, compiles=True, on_sphere=False):
     """What an energy and its drift must keep.
 
     Args:
@@ -216,6 +216,7 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True):
         init_kwargs: dict, its arguments.
         dim: int, the dimension of space.
         compiles: whether to compile it as well, which takes a second or two.
+        on_sphere: whether directions count, rather than differences.
     """
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(2, n, dim)).astype("float32") for n in (5, 7))
@@ -282,8 +283,12 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True):
     order = rng.permutation(5)
     shuffled = both(x[:, order], y[:, ::-1].copy(), ones)
     agree(shuffled, [value, slope[:, order], velocity[:, order]])
-    # Where the origin is does not matter.
-    agree(both(x + 1, y + 1, ones), found, rtol=1e-3, atol=1e-4)
+    if on_sphere:  # lengths do not matter
+        value, slope, velocity = found
+        moved = [value, slope / 3, velocity / 3]
+        agree(both(3 * x, 2 * y, ones), moved)
+    else:  # nor does the origin
+        agree(both(x + 1, y + 1, ones), found, rtol=1e-3, atol=1e-4)
     # Samples that are the data, some of them twice, rest.
     counts = np.array([2, 1, 2, 1, 1])
     value, _, velocity = both(

@@ -13,7 +13,7 @@ KERNELS = {
     "matern": (
         kernels.Matern,
         {"nu": 2.5},
-        lambda r: (1 + r + r**2 / 3) * np.exp(-r),
+        lambda r: (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r),
     ),
     "inverse_multiquadric": (
         kernels.InverseMultiquadric,
@@ -25,7 +25,9 @@ KERNELS = {
 COMPANIONS = {
     "gaussian": lambda r: np.exp(-(r**2) / 2),
     "laplacian": lambda r: (1 + r) * np.exp(-r),
-    "matern": lambda r: 5 * (1 + r + 2 * r**2 / 5 + r**3 / 15) * np.exp(-r),
+    "matern": lambda r: (
+        (1 + 5**0.5 * r + 2 * r**2 + 5**0.5 * r**3 / 3) * np.exp(-(5**0.5) * r)
+    ),
     "inverse_multiquadric": lambda r: (1 + r**2) ** -0.5,
 }
 # Not 1.0: a neutral value hides a multiplication written for a division.

@@ -27,20 +27,23 @@ FOLDERS = (
     "metrics",
     "schedules",
     "spectral",
+    "training",
 )
 # From the bottom up: a folder imports from those before it only.
 LAYERS = (
     "ops",
     "kernels",
-    "energies",
-    "drifts",
     "schedules",
-    "metrics",
-    "spectral",
-    "flows",
+    "presets",
     "datasets",
     "encoders",
     "generators",
+    "metrics",
+    "energies",
+    "drifts",
+    "flows",
+    "spectral",
+    "training",
     "callbacks",
     "models",
 )

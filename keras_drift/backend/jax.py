@@ -120,11 +120,11 @@ class TrainerGuard:
             self._loan = None
 
     def evaluate(self, *args, **kwargs):
-        with _synced_after_an_error(self):
+        with _synced(self):
             return super().evaluate(*args, **kwargs)
 
     def predict(self, *args, **kwargs):
-        with _synced_after_an_error(self):
+        with _synced(self):
             return super().predict(*args, **kwargs)
 
 
@@ -143,7 +143,8 @@ class _Values:
 
 
 @contextlib.contextmanager
-def _synced_after_an_error(model):
+def _synced(model):
+    model.jax_state_sync()  # a callback may ask in the middle of training
     try:
         yield
     except BaseException:

@@ -13,6 +13,7 @@ from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.fields import unnormalized_field
 from keras_drift.ops.gaussian_nodes import gaussian_nodes
+from keras_drift.ops.log_kernel import LogKernel
 from keras_drift.ops.means import barycenters
 from keras_drift.ops.means import mean_displacements
 from keras_drift.ops.means import mean_shifts
@@ -44,6 +45,7 @@ from keras_drift.ops.sliced import sliced_transport
 
 __all__ = [
     "Block",
+    "LogKernel",
     "Pairs",
     "PointCloud",
     "SinkhornPlan",

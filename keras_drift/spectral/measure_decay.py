@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.spectral.dispersion import checked_frequencies
+from keras_drift.spectral.dispersion import kernel_of_space
 
 # Of the kernel's mass, what lies beyond the edge of the grid.
 _BEYOND = 1e-5
@@ -101,6 +102,8 @@ def _check_drift(drift):
     relative = getattr(drift, "relative", False)
     normalization = getattr(drift, "normalization", None)
     coupled = getattr(normalization, "couples_samples", False)
+    if kernel is not None:
+        kernel_of_space(kernel)
     if kernel is None or relative or coupled or drift.unit_rms:
         raise ValueError(
             "Rates belong to a drift with a kernel, in absolute units, that "

@@ -25,7 +25,7 @@ ENERGY_OF = {
     "mmd": energies.MMD(kernels.Gaussian(WIDTH)),
     "mmd of a matern": energies.MMD(kernels.Matern(WIDTH, nu=2.5)),
     "energy distance": energies.MMD("negative_distance"),
-    "sinkhorn": energies.SinkhornDivergence(1.5, "squared", num_steps=40),
+    "sinkhorn": energies.SinkhornDivergence(1.5**0.5, "squared", num_steps=40),
     "sliced wasserstein": energies.SlicedWasserstein(8, seed=3),
     **{
         f"f {name}": energies.SmoothedFDivergence(name, WIDTH, NODES)

@@ -11,6 +11,7 @@ from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import drifts
 from keras_drift import metrics
+from keras_drift.training import data_sources
 from small_models import class_mlp
 from small_models import fitted
 from small_models import gaussian_model
@@ -103,24 +104,17 @@ def test_labels_and_samples_make_batches_of_256_by_default():
 
 @pytest.mark.parametrize("weighted", [True, False])
 def test_batches_of_arrays_are_full_and_keep_their_order(points, weighted):
-    seen = []
-
-    class Watching(DriftModel):
-        def prepare_batch(self, data, training=True):
-            batch = super().prepare_batch(data, training)
-            seen.append(batch.positives)
-            return batch
-
-    model = Watching(small_mlp(), seed=0)
-    model.compile("adam", run_eagerly=True)
-    weights = np.ones(64) if weighted else None
-    model.fit(
-        points, sample_weight=weights, batch_size=24, shuffle=False, verbose=0
+    weights = np.arange(64) if weighted else None
+    source = data_sources.as_source(
+        points, None, weights, small_mlp(), batch_size=24, shuffle=False
     )
-    seen = [numpy(batch) for batch in seen]
-    assert [batch.shape for batch in seen] == [(1, 24, 2)] * 3
-    for batch, start in zip(seen, (0, 20, 40), strict=True):
-        np.testing.assert_array_equal(batch[0], points[start : start + 24])
+    for (batch,), start in zip(source.x, (0, 20, 40), strict=True):
+        if weighted:
+            np.testing.assert_array_equal(
+                batch["weights"], np.arange(start, start + 24)
+            )
+            batch = batch["positives"]
+        np.testing.assert_array_equal(batch, points[start : start + 24])
 
 
 def test_grouped_validation_is_the_same_in_every_epoch(classes):
