@@ -172,7 +172,9 @@ def test_refuses_wrong_arguments():
     with pytest.raises(TypeError, match="`drift` is a"):
         ParticleFlow(3)
     assert isinstance(ParticleFlow("kernel_drift").drift, drifts.KernelDrift)
-    with pytest.raises(TypeError, match=r"`schedule` is a function.*schedule=0.5"):
+    with pytest.raises(
+        TypeError, match=r"`schedule` is a function.*schedule=0.5"
+    ):
         ParticleFlow("kernel_drift", schedule=0.5)
     independent = drifts.KernelDrift(self_interaction="independent")
     with pytest.raises(ValueError, match="self_interaction='independent'"):
