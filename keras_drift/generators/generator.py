@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_drift import checks
 
@@ -101,6 +102,9 @@ class Generator(keras.Model):
         guidance = np.asarray(guidance, "float32")
         inputs["labels"] = _one_each("labels", labels, batch_size)
         inputs["guidance"] = _one_each("guidance", guidance, batch_size)
+        if isinstance(seed, keras.random.SeedGenerator):
+            # Keras does not take arrays and tensors together.
+            return keras.tree.map_structure(ops.convert_to_tensor, inputs)
         return inputs
 
     def check_labels(self, labels):

@@ -54,8 +54,9 @@ class Distance(keras.metrics.Metric):
     def __init__(self, name):
         super().__init__(name=name, dtype="float32")
         self._direction = "down"  # for `EarlyStopping` and its like
-        self.total = self.add_variable((2,), "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
+        # Keras would give variables the type of `keras.config.floatx()`.
+        self.total = self.add_variable((2,), "zeros", "float32", name="total")
+        self.count = self.add_variable((), "zeros", "float32", name="count")
 
     def distance(self, x, y):
         """Distance of two sets of samples of one size: a scalar tensor.
@@ -80,12 +81,14 @@ class Distance(keras.metrics.Metric):
         size = ops.cast(size, "float32")
         # A last batch of one sample, met only when the code runs, has no
         # halves and no distance.
-        self.total.assign_add(ops.where(size > 0, size * pair, 0.0))
+        added = ops.where(size > 0, size * pair, ops.zeros_like(pair))
+        self.total.assign_add(added)
         self.count.assign_add(size)
 
     def result(self):
         """The distance and its floor, by their names in the logs."""
-        mean = ops.divide_no_nan(self.total, self.count)
+        # The count is a number of samples: below one, there are none.
+        mean = self.total / ops.maximum(self.count, 1.0)
         return {self.name: mean[0], f"{self.name}_floor": mean[1]}
 
     def get_config(self):

@@ -158,3 +158,12 @@ def test_refuses_a_seed_that_is_no_whole_number(seed, points):
 def test_refuses_a_batch_size_below_one(batch_size, points):
     with pytest.raises((TypeError, ValueError), match="`batch_size` must"):
         points.sample_noise(batch_size)
+
+
+def test_inputs_drawn_on_the_device_are_tensors_throughout():
+    generator = generators.MLP(2, hidden_dims=(4,), num_classes=3)
+    seed = keras.random.SeedGenerator(0)
+    inputs = generator.sample_inputs(4, labels=[2, 1, 0, 2], seed=seed)
+    assert all(keras.ops.is_tensor(value) for value in inputs.values())
+    assert numpy(inputs["labels"]).tolist() == [2, 1, 0, 2]
+    assert generator(inputs).shape == (4, 2)
