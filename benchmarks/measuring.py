@@ -1,17 +1,59 @@
-"""How the benchmarks measure: time, the rate of the hardware, peak memory."""
+"""How the benchmarks measure: time, the limits of the hardware, peak memory."""
 
 import json
 import pathlib
 import subprocess
 import sys
 import time
+import typing
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import backend
+
 BACKEND = keras.backend.backend()
 HERE = pathlib.Path(__file__).parent
+
+
+class Work(typing.NamedTuple):
+    """The least that a computation has to do, whatever the implementation.
+
+    Attributes:
+        flops: float, operations of its matrix products.
+        bytes: float, its inputs read once and its results written once.
+        pairs: float, pairs of samples and points, `None` without pairs.
+        samples: float, generated samples, `None` where they are not counted.
+        precision: of the products: `"float32"`, `"default"` (the backend's own,
+            TF32 for JAX on accelerators) or `"bfloat16"`.
+    """
+
+    flops: float
+    bytes: float
+    pairs: float | None = None
+    samples: float | None = None
+    precision: str = "float32"
+
+
+class Roofline(typing.NamedTuple):
+    """Rates that this machine reaches through this backend.
+
+    Attributes:
+        matmul_gflops: dict, GFLOP/s of a product by its precision.
+        copy_gbytes: float, GB/s of a large copy, bytes read and written.
+    """
+
+    matmul_gflops: dict
+    copy_gbytes: float
+
+    def seconds(self, work):
+        """The time that no implementation can beat, and what limits it."""
+        arithmetic = work.flops / self.matmul_gflops[work.precision] / 1e9
+        memory = work.bytes / self.copy_gbytes / 1e9
+        if arithmetic >= memory:
+            return arithmetic, "arithmetic"
+        return memory, "memory"
 
 
 def compiled(function):
@@ -30,7 +72,7 @@ def compiled(function):
 
 
 def wait(result):
-    """Returns once the result is there."""
+    """Returns once the device has computed the result."""
     if BACKEND == "jax":
         import jax
 
@@ -47,21 +89,22 @@ def wait(result):
 
 
 def seconds(functions, rounds):
-    """Seconds of each function, which take turns: `{name: array}`.
+    """Seconds of each function, measured alternately: `{name: array}`.
 
     Args:
-        functions: dict of callables without arguments.
-        rounds: int, how often each is called and measured.
+        functions: dict of callables without arguments. Each is called twice
+            before, so that compilation is not measured.
+        rounds: int, how often each is measured.
     """
     for function in functions.values():
         wait(function())  # compiles
         wait(function())
     times = {name: np.empty(rounds) for name in functions}
-    for turn in range(rounds):
+    for index in range(rounds):
         for name, function in functions.items():
             start = time.perf_counter()
             wait(function())
-            times[name][turn] = time.perf_counter() - start
+            times[name][index] = time.perf_counter() - start
     return times
 
 
@@ -78,12 +121,42 @@ def compare(ours, peer, rounds):
     return found
 
 
-def matmul_rate(size=2048):
-    """GFLOP/s of a product of two square float32 matrices, the best of 8."""
-    x = ops.convert_to_tensor(np.ones((size, size), "float32"))
-    product = compiled(lambda x: ops.matmul(x, x))
-    best = seconds({"matmul": lambda: product(x)}, 8)["matmul"].min()
-    return 2 * size**3 / best / 1e9
+def roofline(tiny=False):
+    """The rates of this machine, each the best of 8 measurements."""
+    large = backend.has_accelerator()
+    size = 256 if tiny else 8192 if large else 2048
+    length = 2**20 if tiny else 2**28 if large else 2**25
+    x, z = draw(size, size), ops.tile(draw(2**20), length // 2**20)
+
+    def best(function, x):
+        function = compiled(function)
+        return seconds({"only": lambda: function(x)}, 8)["only"].min()
+
+    products = {
+        "float32": lambda x: backend.matmul(x, x),
+        "default": lambda x: ops.matmul(x, x),
+        "bfloat16": lambda x: ops.matmul(x, x),
+    }
+    rates = {}
+    for precision, product in products.items():
+        factor = ops.cast(x, "bfloat16") if precision == "bfloat16" else x
+        rates[precision] = 2e-9 * size**3 / best(product, factor)
+    copy = best(lambda z: z + 1.0, z)
+    return Roofline(rates, 8e-9 * length / copy)
+
+
+def device():
+    """The name of what the backend computes on."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    if BACKEND == "torch":
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    return "accelerator" if backend.has_accelerator() else "cpu"
 
 
 def draw(*shape, seed=0, shift=0.0):
@@ -94,33 +167,63 @@ def draw(*shape, seed=0, shift=0.0):
 
 
 class PeakMemory:
-    """The most megabytes that the process held since, above what it held then.
+    """The most megabytes in use since it was made, above those in use then.
 
-    On Linux. It counts what the compiler needed as well.
+    Of an accelerator where the backend has one, otherwise of the process (on
+    Linux), which counts what the compiler needed as well.
     """
 
     def __init__(self):
-        pathlib.Path("/proc/self/clear_refs").write_text("5")  # forget the peak
-        self.start = self._read("VmRSS")
+        self.accelerator = backend.has_accelerator()
+        if self.accelerator and BACKEND == "torch":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        if not self.accelerator:  # forget the peak
+            pathlib.Path("/proc/self/clear_refs").write_text("5")
+        self.start = self._now_and_peak()[0]
 
     def megabytes(self):
         """Above the start, so far."""
-        return self._read("VmHWM") - self.start
+        return self._now_and_peak()[1] - self.start
 
-    def _read(self, name):
-        for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(name):
-                return int(line.split()[1]) / 1024
-        raise KeyError(name)
+    def _now_and_peak(self):
+        if not self.accelerator:
+            return _resident("VmRSS"), _resident("VmHWM")
+        if BACKEND == "torch":
+            import torch
+
+            now = torch.cuda.memory_allocated()
+            peak = torch.cuda.max_memory_allocated()
+        elif BACKEND == "jax":
+            import jax
+
+            usage = jax.devices()[0].memory_stats() or {}
+            now = usage.get("bytes_in_use", 0)
+            peak = usage.get("peak_bytes_in_use", 0)
+        else:
+            import tensorflow as tf
+
+            usage = tf.config.experimental.get_memory_info("GPU:0")
+            now, peak = usage["current"], usage["peak"]
+        return now / 2**20, peak / 2**20
 
 
-def in_a_fresh_process(script, *arguments):
+def _resident(name):
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) / 1024
+    raise KeyError(name)
+
+
+def in_a_fresh_process(script, *arguments, environment=None):
     """What a benchmark script prints as JSON, with a memory of its own."""
     printed = subprocess.run(
         [sys.executable, str(HERE / script), *map(str, arguments)],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
+        env=environment,
     ).stdout
     return json.loads(printed.splitlines()[-1])
 

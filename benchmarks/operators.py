@@ -26,12 +26,14 @@ DRIFTS = {
     "row": _laplacian,
     "sharp": lambda: _laplacian(normalization="sharp"),
     "score": lambda: _laplacian(normalization="score"),
-    "bias correction": lambda: _laplacian(bias_correction=True),
+    "bias correction": lambda: _laplacian(
+        normalization=kd.drifts.normalizations.Row(bias_correction=True)
+    ),
     "row, Gaussian": lambda: kd.drifts.KernelDrift(
         kd.kernels.Gaussian(4.0), self_interaction="included"
     ),
     "Sinkhorn, 10 steps": lambda: kd.drifts.SinkhornDrift(
-        0.2, relative=True, self_interaction="included"
+        0.32, relative=True, self_interaction="included"
     ),
     "sliced Wasserstein": lambda: kd.drifts.SlicedWassersteinDrift(
         resample=False
@@ -54,8 +56,9 @@ DRIFTS = {
 def loss_and_gradient(drift):
     """The loss of a drifting model and its gradient, in closed form.
 
-    The target `x + V` is frozen, so the gradient of the mean of `(V / unit)**2`
-    is `-2 V / unit**2` over the number of coordinates.
+    The target `x + V` is frozen, so the gradient of the mean of
+    `(V / length_scale)**2` is `-2 V / length_scale**2` over the number of
+    coordinates.
     """
 
     def function(x, positives, unconditional=None):
@@ -63,14 +66,14 @@ def loss_and_gradient(drift):
         if unconditional is not None:
             options["unconditional"] = unconditional
         field = drift.field(x, positives, **options)
-        step = field.velocity / field.unit
-        gradient = step * (-2.0 / field.unit / math.prod(x.shape))
+        step = field.velocity / field.length_scale
+        gradient = step * (-2.0 / field.length_scale / math.prod(x.shape))
         return ops.mean(ops.square(step)), gradient
 
     return measuring.compiled(function)
 
 
-def clouds(groups, generated, positives, unconditional, dim):
+def point_sets(groups, generated, positives, unconditional, dim):
     """Samples, positives half a unit away, and unconditional data or None."""
     return (
         measuring.draw(groups, generated, dim),
@@ -82,7 +85,33 @@ def clouds(groups, generated, positives, unconditional, dim):
 
 
 def work(groups, generated, positives, unconditional, dim):
-    """Pairs, and the operations that distances and fields cannot do without."""
+    """What `loss_and_gradient` of `dual_drift` cannot do without.
+
+    Distances and one field for each bandwidth are products; samples and points
+    are read, and the gradient is written.
+    """
     points = generated + positives + unconditional
     pairs = groups * generated * points
-    return pairs, 2 * dim * pairs * (1 + len(BANDWIDTHS))
+    return measuring.Work(
+        flops=2 * dim * pairs * (1 + len(BANDWIDTHS)),
+        bytes=4 * dim * groups * (generated + points),
+        pairs=pairs,
+    )
+
+
+def reductions():
+    """Other reductions over the pairs of two sets `(1, n, dim)`, by name."""
+    half_square = kd.ops.half_squared_distances
+
+    def plan(x, y):
+        pairs = kd.ops.Pairs(x, kd.ops.PointCloud(y), half_square)
+        return kd.ops.sinkhorn(pairs, 4.0, num_steps=20).means()
+
+    return {
+        "row, Gaussian": kd.drifts.KernelDrift(kd.kernels.Gaussian(2.0)),
+        "energy distance": lambda x, y: kd.metrics.energy_distance(x[0], y[0]),
+        "sliced Wasserstein": lambda x, y: kd.metrics.sliced_wasserstein(
+            x[0], y[0]
+        ),
+        "Sinkhorn, 20 steps": plan,
+    }

@@ -85,12 +85,12 @@ def official_step(labels, positives, unconditional, generated, config):
 
     held = [parameters, state, key]
 
-    def turn():
+    def call():
         held[2], now = jax.random.split(held[2])
         held[0], held[1], value = step(held[0], held[1], now)
         return value
 
-    return turn
+    return call
 
 
 def torch_port_loss_and_gradient(folder, x, positives, unconditional):
@@ -106,12 +106,12 @@ def torch_port_loss_and_gradient(folder, x, positives, unconditional):
         drift_loss = importlib.import_module("drift_loss").drift_loss
 
     @torch.enable_grad()
-    def turn():
+    def call():
         leaf = x.clone().requires_grad_()
         drift_loss(leaf, positives, unconditional)[0].mean().backward()
         return leaf.grad
 
-    return turn
+    return call
 
 
 def _stand_in_for(name):

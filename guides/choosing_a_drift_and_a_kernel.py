@@ -181,7 +181,7 @@ contestants = {
         15,
     ),
     "SinkhornDrift": (
-        drifts.SinkhornDrift(0.1, num_steps=20, self_interaction="included"),
+        drifts.SinkhornDrift(0.32, num_steps=20, self_interaction="included"),
         0.5,
         30,
     ),

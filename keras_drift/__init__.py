@@ -12,6 +12,7 @@ from keras_drift import metrics as metrics
 from keras_drift import ops as ops
 from keras_drift import schedules as schedules
 from keras_drift import spectral as spectral
+from keras_drift import training as training
 from keras_drift.models import DriftModel as DriftModel
 from keras_drift.models import PowerLawGuidance as PowerLawGuidance
 from keras_drift.version import __version__ as __version__

@@ -208,7 +208,7 @@ def check_drift(
         np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
 
 
-def check_energy(cls, init_kwargs, dim=3, compiles=True):
+def check_energy(cls, init_kwargs, dim=3, compiles=True, on_sphere=False):
     """What an energy and its drift must keep.
 
     Args:
@@ -216,6 +216,7 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True):
         init_kwargs: dict, its arguments.
         dim: int, the dimension of space.
         compiles: whether to compile it as well, which takes a second or two.
+        on_sphere: whether directions count, rather than differences.
     """
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(2, n, dim)).astype("float32") for n in (5, 7))
@@ -265,6 +266,14 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True):
     counts = np.array([2, 1, 0, 3, 0, 0, 1])
     weights = (3 * counts * ones).astype("float32")
     agree(both(x, y, weights), both(x, np.repeat(y, counts, axis=1), ones))
+    # Zero means absent, whatever the padding holds.
+    absent = counts[None, :, None] == 0
+    expected = [numpy(v) for v in both(x, y, weights)]
+    for padding in (1e12, np.inf, np.nan):
+        padded = np.where(absent, padding, y).astype("float32")
+        agree(both(x, padded, weights), expected, rtol=1e-5, atol=1e-6)
+        for each in both(x, padded, 0 * weights):
+            np.testing.assert_array_equal(numpy(each), 0)
     # Groups do not feel each other, and rest without data.
     weights = ones * np.array([[1.0], [0.0]], "float32")
     for part, whole in zip(both(x, y, weights), found, strict=True):
@@ -274,8 +283,12 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True):
     order = rng.permutation(5)
     shuffled = both(x[:, order], y[:, ::-1].copy(), ones)
     agree(shuffled, [value, slope[:, order], velocity[:, order]])
-    # Where the origin is does not matter.
-    agree(both(x + 1, y + 1, ones), found, rtol=1e-3, atol=1e-4)
+    if on_sphere:  # lengths do not matter
+        value, slope, velocity = found
+        moved = [value, slope / 3, velocity / 3]
+        agree(both(3 * x, 2 * y, ones), moved)
+    else:  # nor does the origin
+        agree(both(x + 1, y + 1, ones), found, rtol=1e-3, atol=1e-4)
     # Samples that are the data, some of them twice, rest.
     counts = np.array([2, 1, 2, 1, 1])
     value, _, velocity = both(

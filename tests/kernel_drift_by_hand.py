@@ -5,6 +5,7 @@ import pytest
 
 from keras_drift import kernels
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import normalizations
 
 KERNELS = {
     "gaussian": (kernels.Gaussian, {}, lambda r: np.exp(-(r**2) / 2)),
@@ -12,7 +13,7 @@ KERNELS = {
     "matern": (
         kernels.Matern,
         {"nu": 2.5},
-        lambda r: (1 + r + r**2 / 3) * np.exp(-r),
+        lambda r: (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r),
     ),
     "inverse_multiquadric": (
         kernels.InverseMultiquadric,
@@ -24,7 +25,9 @@ KERNELS = {
 COMPANIONS = {
     "gaussian": lambda r: np.exp(-(r**2) / 2),
     "laplacian": lambda r: (1 + r) * np.exp(-r),
-    "matern": lambda r: 5 * (1 + r + 2 * r**2 / 5 + r**3 / 15) * np.exp(-r),
+    "matern": lambda r: (
+        (1 + 5**0.5 * r + 2 * r**2 + 5**0.5 * r**3 / 3) * np.exp(-(5**0.5) * r)
+    ),
     "inverse_multiquadric": lambda r: (1 + r**2) ** -0.5,
 }
 # Not 1.0: a neutral value hides a multiplication written for a division.
@@ -37,8 +40,16 @@ every_normalization = pytest.mark.parametrize(
 )
 
 
-def make(name, normalization, bandwidth=BANDWIDTHS, **kwargs):
+def make(
+    name,
+    normalization,
+    bandwidth=BANDWIDTHS,
+    bias_correction=False,
+    **kwargs,
+):
     cls, init_kwargs, _ = KERNELS[name]
+    if bias_correction:
+        normalization = type(normalizations.get(normalization))(True)
     kernel = cls(**init_kwargs, bandwidth=bandwidth)
     return KernelDrift(kernel, normalization, **kwargs)
 
@@ -140,14 +151,22 @@ def velocity_by_hand(
 ):
     """The papers' formulas in float64; shares no code with the layer."""
     excluded = z is None and self_interaction == "excluded"
-    z = x if z is None else z
     groups, _, dim = x.shape
+    # Samples that are negatives of weight zero are absent: as if removed.
+    present = np.ones(x.shape[:2], bool)
+    if z is None and b is not None:
+        present = b > 0
+    stay = present if z is None else np.ones(z.shape[:2], bool)
+    z = x if z is None else z
     a = np.ones(y.shape[:2]) if a is None else a
     b = np.ones(z.shape[:2]) if b is None else b
     if u is not None:
         c = np.ones(u.shape[:2]) if c is None else c
         z, b = np.concatenate([z, u], 1), np.concatenate([b, c], 1)
+        stay = np.concatenate([stay, np.ones(u.shape[:2], bool)], 1)
     x, y, z = (cloud.astype("float64") for cloud in (x, y, z))
+    z, b = ([v[g][stay[g]] for g in range(groups)] for v in (z, b))
+    all_x, x = x, [x[g][present[g]] for g in range(groups)]
     length_scale = 1.0
     if relative:
         pairs = []
@@ -167,20 +186,20 @@ def velocity_by_hand(
         def k(p, q, width=bandwidth * length_scale):
             return profile(np.linalg.norm(p - q) / width)
 
-        fields.append(
-            [
-                by_hand(k, x[g], y[g], a[g], z[g], b[g], excluded)
-                for g in range(groups)
-            ]
-        )
+        fields.append(np.zeros_like(all_x))
+        for g in range(groups):
+            fields[-1][g][present[g]] = by_hand(
+                k, x[g], y[g], a[g], z[g], b[g], excluded
+            )
         if by_hand is gradient_by_hand:  # in units of a step
             scale = (bandwidth * length_scale) ** 2 * profile(0.0)
             fields[-1] = scale * np.array(fields[-1])
     fields = np.array(fields)
-    norm = np.sqrt(np.mean(np.sum(fields**2, axis=-1), axis=(1, 2)))
+    squares = np.sum(fields**2, axis=(1, 2, 3)) / np.sum(present)
+    norm = np.sqrt(squares)
     if unit_rms:
         # To one unit per coordinate, which is `unit / sqrt(dim)` long.
-        rms = np.sqrt(np.mean(fields**2, axis=(1, 2, 3), keepdims=True))
+        rms = np.sqrt(squares / dim)[:, None, None, None]
         length = length_scale / np.sqrt(dim) if relative else 1.0
         return np.sum(fields / rms, axis=0) * length, norm
     return np.mean(fields, axis=0), norm

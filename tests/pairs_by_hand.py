@@ -28,7 +28,11 @@ SCORES = (near, far)
 
 
 class Case:
-    """Samples that are the first points; weights, one of them zero."""
+    """Samples that are the first points; weights, one of them zero.
+
+    The point of weight zero holds NaN; what is a reduction at this point, such
+    as a sum over the samples, is that at the mean of the other points.
+    """
 
     def __init__(self, weighted=True, contains_samples=True):
         rng = np.random.default_rng(0)
@@ -39,6 +43,7 @@ class Case:
         if weighted:
             self.weights = rng.uniform(0.5, 3, (GROUPS, POINTS)).astype("f4")
             self.weights[1, 4] = 0
+            self.points[1, 4] = np.delete(self.points[1], 4, 0).mean(0)
         self.weighted = weighted
         self.contains_samples = contains_samples
         x, y = (v.astype("float64") for v in (self.x, self.points))
@@ -52,8 +57,9 @@ class Case:
 
     def pairs(self, block_size=None):
         weights = ops.convert_to_tensor(self.weights) if self.weighted else None
+        points = np.where(self.weights[..., None] > 0, self.points, np.nan)
         cloud = PointCloud(
-            ops.convert_to_tensor(self.points), weights, self.contains_samples
+            ops.convert_to_tensor(points), weights, self.contains_samples
         )
         x = ops.convert_to_tensor(self.x)
         return Pairs(x, cloud, block_size=block_size)

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import operator
 import os
 import pathlib
 import subprocess
@@ -17,6 +18,7 @@ FOLDERS = (
     "callbacks",
     "datasets",
     "drifts",
+    "drifts.normalizations",
     "encoders",
     "energies",
     "flows",
@@ -25,20 +27,23 @@ FOLDERS = (
     "metrics",
     "schedules",
     "spectral",
+    "training",
 )
 # From the bottom up: a folder imports from those before it only.
 LAYERS = (
     "ops",
     "kernels",
-    "energies",
-    "drifts",
     "schedules",
-    "metrics",
-    "spectral",
-    "flows",
+    "presets",
     "datasets",
     "encoders",
     "generators",
+    "metrics",
+    "energies",
+    "drifts",
+    "flows",
+    "spectral",
+    "training",
     "callbacks",
     "models",
 )
@@ -46,7 +51,7 @@ LAYERS = (
 
 def public_classes():
     for folder in FOLDERS:
-        module = getattr(keras_drift, folder)
+        module = operator.attrgetter(folder)(keras_drift)
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value):
@@ -82,13 +87,18 @@ def test_class_is_registered_under_its_own_name(cls):
         "Encoder",
         "Generator",
         "Distance",
+        "Normalization",
+        "PairwiseDrift",
+        "VelocityDrift",
     )
     if cls.__name__ in bases or issubclass(cls, keras.utils.PyDataset):
         return
     registered = keras.saving.get_registered_name(cls)
-    # Energies share their names with metrics.
-    of_energy = issubclass(cls, keras_drift.energies.Energy)
-    package = "keras_drift.energies" if of_energy else "keras_drift"
+    package = "keras_drift"
+    if issubclass(cls, keras_drift.energies.Energy):
+        package = "keras_drift.energies"  # metrics share their names
+    if issubclass(cls, keras_drift.drifts.normalizations.Normalization):
+        package = "keras_drift.normalizations"
     assert registered == f"{package}>{cls.__name__}"
     assert keras.saving.get_registered_object(registered) is cls
 

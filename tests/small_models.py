@@ -31,6 +31,14 @@ def fitted(model, *data, optimizer="adam", compile_options=None, **options):
 def prepared(model, data):
     """The batch that the next step will see; the noise stays unused."""
     state = numpy(model.seed_generator.state)
-    x, y, weights = model.prepare_batch((ops.convert_to_tensor(data),), False)
+    data = data if isinstance(data, tuple) else (data,)
+    batch = model.prepare_batch(
+        tuple(None if d is None else ops.convert_to_tensor(d) for d in data),
+        False,
+    )
     model.seed_generator.state.assign(state)
-    return x, y, weights
+    return batch
+
+
+def loss_of(model, batch):
+    return float(numpy(model.compute_loss(batch, y_pred=model(batch))))

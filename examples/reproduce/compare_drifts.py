@@ -59,8 +59,13 @@ OPERATORS = {
     ),
     "kernel_sharp": (lambda: kernel_drift(normalization="sharp"), True),
     "kernel_score": (lambda: kernel_drift(normalization="score"), True),
-    "kernel_corrected": (lambda: kernel_drift(bias_correction=True), True),
-    "sinkhorn": (lambda: drifts.SinkhornDrift(0.05), False),
+    "kernel_corrected": (
+        lambda: kernel_drift(
+            normalization=drifts.normalizations.Row(bias_correction=True)
+        ),
+        True,
+    ),
+    "sinkhorn": (lambda: drifts.SinkhornDrift(blur=0.22), False),
     "sliced_wasserstein": (
         lambda: drifts.SlicedWassersteinDrift(self_interaction="independent"),
         False,

@@ -21,9 +21,13 @@ the bool scalar `done` is true; the function must not change it then, so that
 no program needs to wait for the answer.
 
 `sync(model)` makes sure that the variables of a model hold their values, which
-travel with the step while JAX trains. `compiled(network)` is a function from a
-dict of arrays to what the network makes of them, compiled where the backend
-compiles, without gradients.
+travel with the step while JAX trains; `host_value(variable)` is one of them.
+`TrainerGuard` is a mixin of models, and `keeps_weights(model)` a context for
+training, under which no weight is lost to an exception. `divisible_layouts()`
+is a context in which batches may have any size under `keras.distribution`, and
+`spread(tensors)` cuts the first axis of tensors over the devices.
+`compiled(network)` is a function from a dict of arrays to the outputs of the
+network, compiled where the backend compiles, without gradients.
 
 `gradient(function, x)` is the gradient of a function from a tensor to a scalar
 at `x`. It can be differentiated itself where that of `x` is wanted.
@@ -44,19 +48,30 @@ elif keras.backend.backend() == "torch":
 else:
     from keras_drift.backend import tensorflow as _backend
 
+from keras_drift.backend import placement
+
+PLACEMENTS = placement.PLACEMENTS
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
+SERVES_ANY_RANK = _backend.SERVES_ANY_RANK
+TrainerGuard = _backend.TrainerGuard
 compiled = _backend.compiled
+divisible_layouts = _backend.divisible_layouts
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
 )
+gather = placement.gather
+global_mean = placement.global_mean
 gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
+host_value = _backend.host_value
 jit = _backend.jit
+keeps_weights = _backend.keeps_weights
 matmul = _backend.matmul
 run = _backend.run
 scan = _backend.scan
+spread = _backend.spread
 step = _backend.step
 step_result = _backend.step_result
 sync = _backend.sync

@@ -1,5 +1,7 @@
 """TensorFlow and PyTorch: a step changes variables in place."""
 
+import contextlib
+
 
 def step(function, state, batch):
     """Calls Keras' own step: returns `(logs, state)`."""
@@ -15,3 +17,25 @@ def step_result(logs, state):
 def sync(model):
     """Nothing to do: the variables of a model hold their values."""
     del model
+
+
+class TrainerGuard:
+    """Mixin of models; nothing to guard, since a step never takes variables."""
+
+
+@contextlib.contextmanager
+def keeps_weights(model):
+    """Nothing to do: the weights are those of the last step."""
+    del model
+    yield
+
+
+@contextlib.contextmanager
+def divisible_layouts():
+    """Nothing to do: these backends do not place batches by a layout."""
+    yield
+
+
+def spread(tensors):
+    """The tensors: they are where they were made."""
+    return tensors

@@ -1,8 +1,13 @@
 """JAX: the variables travel through a step as an explicit state."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import keras
+
+# Whether a compiled step takes batches of several ranks.
+SERVES_ANY_RANK = True
 
 
 def run(model, state, function, *args):
@@ -82,6 +87,174 @@ def unless(done, function, state):
 def sync(model):
     """Gives the variables of a model in training their values back."""
     model.jax_state_sync()
+
+
+def host_value(variable):
+    """The value of a variable as a NumPy array."""
+    return keras.ops.convert_to_numpy(variable)
+
+
+class TrainerGuard:
+    """Mixin of models: no weight is lost to Keras' handling of JAX arrays.
+
+    Keras lends the arrays of all variables to a compiled step, which deletes
+    them (donation), and sets the variables to `None` meanwhile.
+    """
+
+    _loan = None
+
+    def _get_jax_state(self, **options):
+        # With `use_ema`, Keras leaves one array in a weight and in its average
+        # (keras-team/keras#20851): donated once, it is gone for both.
+        _separate(self)
+        if options.get("purge_model_variables", False):
+            self._loan = _Values(_all_variables(self))
+        return super()._get_jax_state(**options)
+
+    def jax_state_sync(self):
+        super().jax_state_sync()
+        # Before the first step of an epoch has run, Keras has nothing to
+        # assign: what was lent is still there.
+        if self._loan is not None:
+            self._loan.restore(where_missing=True)
+            self._loan = None
+
+    def evaluate(self, *args, **kwargs):
+        with _synced(self):
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        with _synced(self):
+            return super().predict(*args, **kwargs)
+
+
+class _Values:
+    """Variables with the arrays they hold; not an attribute Keras tracks."""
+
+    def __init__(self, variables):
+        self._pairs = [(v, v._value) for v in variables]
+
+    def restore(self, where_missing=False):
+        for variable, value in self._pairs:
+            missing = variable._value is None
+            usable = value is not None and not value.is_deleted()
+            if usable and (missing or not where_missing):
+                variable._value = value
+
+
+@contextlib.contextmanager
+def _synced(model):
+    model.jax_state_sync()  # a callback may ask in the middle of training
+    try:
+        yield
+    except BaseException:
+        model.jax_state_sync()
+        raise
+
+
+@contextlib.contextmanager
+def keeps_weights(model):
+    """While it is open, an exception leaves the model after its last step.
+
+    Keras hands the averaged weights over however `fit` ends. After an exception
+    training has not ended, so its own weights are put back.
+    """
+    optimizer = model.optimizer
+    finalize = optimizer.finalize_variable_values
+    trained = None
+
+    def finalize_and_remember(variables):
+        nonlocal trained
+        trained = _Values(model.trainable_variables)
+        finalize(variables)
+
+    optimizer.finalize_variable_values = finalize_and_remember
+    try:
+        yield
+    except BaseException:
+        model.jax_state_sync()
+        if trained is not None:
+            trained.restore()
+        raise
+    finally:
+        del optimizer.finalize_variable_values
+
+
+def _all_variables(model):
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = [] if optimizer is None else optimizer.variables
+    return [
+        *model.trainable_variables,
+        *model.non_trainable_variables,
+        *optimizer,
+        *model.metrics_variables,
+    ]
+
+
+def _separate(model):
+    """Copies arrays that more than one variable holds."""
+    seen = set()
+    for variable in _all_variables(model):
+        value = variable._value
+        if value is None:
+            continue
+        if id(value) in seen:
+            variable._value = jnp.copy(value)
+        seen.add(id(value))
+
+
+@contextlib.contextmanager
+def divisible_layouts():
+    """While it is open, batches that devices do not divide are not refused.
+
+    Keras cuts the first axis of every array of a batch. Where it does not
+    divide, the second axis is cut, and where that does not either, every device
+    gets the whole array.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None or "get_data_layout" in vars(distribution):
+        yield  # nothing is cut, or a surrounding context does it already
+        return
+    original = distribution.get_data_layout
+    mesh = distribution.device_mesh
+
+    def layout(shape):
+        found = original(shape)
+        cut = found.axes[0] if found.axes else None
+        if cut is None:
+            return found
+        size = mesh.shape[mesh.axis_names.index(cut)]
+        if shape[0] % size == 0:
+            return found
+        axes = [None] * len(shape)
+        if shape[0] == 1 and len(shape) > 1 and shape[1] % size == 0:
+            axes[1] = cut
+        return keras.distribution.TensorLayout(axes, mesh)
+
+    distribution.get_data_layout = layout
+    try:
+        yield
+    finally:
+        del distribution.get_data_layout
+
+
+def spread(tensors):
+    """Spreads the first axis of tensors over the devices, where it divides."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return tensors
+    mesh = distribution.device_mesh
+
+    def spread_one(tensor):
+        layout = distribution.get_data_layout(tensor.shape)
+        cut = layout.axes[0] if layout.axes else None
+        if cut is None:
+            return tensor
+        if tensor.shape[0] % mesh.shape[mesh.axis_names.index(cut)]:
+            return tensor
+        return keras.distribution.distribute_tensor(tensor, layout)
+
+    return jax.tree.map(spread_one, tensors)
 
 
 def compiled(network):

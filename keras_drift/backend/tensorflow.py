@@ -3,23 +3,37 @@
 import keras
 import tensorflow as tf
 
+from keras_drift.backend.in_place import TrainerGuard
+from keras_drift.backend.in_place import divisible_layouts
+from keras_drift.backend.in_place import keeps_weights
+from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
 
 __all__ = [
+    "SERVES_ANY_RANK",
+    "TrainerGuard",
     "compiled",
+    "divisible_layouts",
     "gradient",
     "has_accelerator",
+    "host_value",
     "jit",
+    "keeps_weights",
     "matmul",
     "run",
     "scan",
+    "spread",
     "step",
     "step_result",
     "sync",
     "unless",
 ]
+
+# Whether a compiled step takes batches of several ranks: `tf.function` takes
+# them for one of unknown rank.
+SERVES_ANY_RANK = False
 
 
 def run(model, state, function, *args):
@@ -90,6 +104,11 @@ def compiled(network):
         lambda inputs: network(inputs, training=False),
         input_signature=[signature],
     )
+
+
+def host_value(variable):
+    """The value of a variable as a NumPy array, mirrored ones included."""
+    return getattr(variable, "value", variable).numpy()
 
 
 def jit(function, variables):

@@ -4,6 +4,10 @@ import keras
 import torch
 from torch.utils import checkpoint
 
+from keras_drift.backend.in_place import TrainerGuard
+from keras_drift.backend.in_place import divisible_layouts
+from keras_drift.backend.in_place import keeps_weights
+from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
@@ -17,21 +21,30 @@ _LOWEST = -1e30
 torch.empty(2**23 - 2**12, device="cpu", dtype=torch.float32)
 
 __all__ = [
+    "SERVES_ANY_RANK",
+    "TrainerGuard",
     "compiled",
     "distances",
+    "divisible_layouts",
     "dual_field",
     "exp_of_difference",
     "gradient",
     "has_accelerator",
+    "host_value",
     "jit",
+    "keeps_weights",
     "matmul",
     "run",
     "scan",
+    "spread",
     "step",
     "step_result",
     "sync",
     "unless",
 ]
+
+# Whether a compiled step takes batches of several ranks.
+SERVES_ANY_RANK = True
 
 
 def run(model, state, function, *args):
@@ -83,6 +96,11 @@ def compiled(network):
         return network(inputs, training=False)
 
     return call
+
+
+def host_value(variable):
+    """The value of a variable as a NumPy array."""
+    return keras.ops.convert_to_numpy(variable)
 
 
 def jit(function, variables):

@@ -6,18 +6,21 @@ from keras_drift.callbacks.attach import require_drift_model
 
 
 class BandwidthAnnealing(keras.callbacks.Callback):
-    """Lets the bandwidth of the drift follow a schedule during `fit`.
+    """Anneals the bandwidth of the drift by a schedule, during one `fit`.
 
     The schedule is evaluated inside the compiled step, from the optimizer's
     step counter: nothing is traced again, and a model loaded from a file goes
-    on where it stopped. The bandwidth appears in the logs. When training ends
-    the model keeps the bandwidth it has reached.
+    on where it stopped. The bandwidth appears in the logs. When `fit` ends the
+    model keeps the bandwidth it has reached. For a schedule that belongs to the
+    model and is saved with it, use `DriftModel(bandwidth_schedule=...)`; the
+    callback takes precedence.
 
     Args:
         schedule: `keras_drift.schedules.ExponentialAnnealing` or any schedule
-            of `keras.optimizers.schedules`, the bandwidth at each step. Of
-            several bandwidths it sets the largest; the others keep their ratio
-            to it.
+            of `keras.optimizers.schedules`, the bandwidth at each step; or a
+            `spectral.AnnealingPlan`, whose unit of length must be that of the
+            drift. Of several bandwidths it sets the largest; the others keep
+            their ratio to it.
 
     Example:
 
@@ -41,6 +44,9 @@ class BandwidthAnnealing(keras.callbacks.Callback):
 
     def __init__(self, schedule):
         super().__init__()
+        # A plan says in which unit it is; a schedule does not.
+        self._relative = getattr(schedule, "relative", None)
+        schedule = getattr(schedule, "schedule", schedule)
         if not callable(schedule):
             raise TypeError(
                 "`schedule` gives the bandwidth at each step: an "
@@ -52,9 +58,19 @@ class BandwidthAnnealing(keras.callbacks.Callback):
     def set_model(self, model):
         require_drift_model(self, model)
         super().set_model(model)
-        if model.drift.bandwidth is None:
+        drift = model.drift
+        if drift.bandwidth is None:
             raise ValueError(
                 "Only a drift with a bandwidth can be annealed. Received: "
-                f"drift={type(model.drift).__name__}"
+                f"drift={type(drift).__name__}"
             )
-        model.bandwidth_schedule = self.schedule
+        relative = bool(getattr(drift, "relative", False))
+        if self._relative not in (None, relative):
+            raise ValueError(
+                "The plan and the drift measure bandwidths in different units: "
+                "of the data, or relative to the mean distance. Plan with "
+                f"`plan_annealing(..., relative={relative})`. Received: a plan "
+                f"with relative={self._relative}, a drift with "
+                f"relative={relative}"
+            )
+        model.run.schedule = self.schedule

@@ -18,14 +18,17 @@ _DISTANCE_HAS_NOT = 0.8
 class DriftMonitor(keras.callbacks.Callback):
     """Reports how far generated samples are from held-out data.
 
-    The loss of a drifting model says little: with unit fields it is flat by
-    construction. This callback adds to the logs of an epoch
+    The loss of a drifting model is flat by construction where fields are scaled
+    to unit RMS. This callback adds to the logs of an epoch
 
     - `monitor_drift_norm`, the raw norm of the drift toward held-out data,
     - `monitor_distance`, the sliced Wasserstein distance of generated samples
       to held-out data, as many of each, and
     - `monitor_floor`, the distance between two halves of the held-out data at
       the same number of samples: what a perfect model would reach.
+
+    Where the optimizer keeps averaged weights, those are measured. Training is
+    not affected. In epochs without a report the first two are NaN.
 
     It warns of a drift collapse: the norm has fallen while the distance has
     not, so the field has shrunk without the samples reaching the data.
@@ -95,14 +98,18 @@ class DriftMonitor(keras.callbacks.Callback):
         self._warned = False
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
-        distance, norm = self._distance(), self._norm()
+        # Other callbacks fix their columns in the first epoch.
+        distance = norm = float("nan")
+        reports = (epoch + 1) % self.every == 0
+        if reports:
+            with self.model.averaged_weights():
+                distance, norm = self._distance(), self._norm()
         if logs is not None:
             logs["monitor_drift_norm"] = norm
             logs["monitor_distance"] = distance
             logs["monitor_floor"] = self._floor
-        self._watch(epoch, norm, distance, self._floor)
+        if reports:
+            self._watch(epoch, norm, distance, self._floor)
 
     def _distance(self):
         labels = None if self.labels is None else self.labels[self._first]
@@ -116,14 +123,12 @@ class DriftMonitor(keras.callbacks.Callback):
         return float(sliced_wasserstein(samples, real, self.num_projections))
 
     def _norm(self):
-        # Watching must not change training: the noise goes on where it was.
-        state = np.array(self.model.seed_generator.state)
-        # One batch: the norm of a short last one would count as much.
+        # All at once where there are no classes: the norm depends on the
+        # number of samples.
         size = len(self.samples) if self.labels is None else None
         logs = self.model.evaluate(
             self.samples, self.labels, size, verbose=0, return_dict=True
         )
-        self.model.seed_generator.state.assign(state)
         return float(logs["drift_norm"])
 
     def _watch(self, epoch, norm, distance, floor):

@@ -1,4 +1,4 @@
-"""The callback that draws what the model draws."""
+"""The callback that writes grids of generated samples."""
 
 import os
 import pathlib
@@ -13,11 +13,12 @@ from keras_drift.images import write_png
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Writes a picture of generated samples after every few epochs.
+    """Writes a grid of generated samples to a PNG file after every few epochs.
 
-    All pictures come from the same noise, so that leafing through them shows
-    each sample grow. Where a `keras.callbacks.TensorBoard` is in use as well,
-    they appear there under "Images" too.
+    All grids come from the same noise, so that the same sample can be compared
+    across epochs. Where the optimizer keeps averaged weights, those generate.
+    Where a `keras.callbacks.TensorBoard` is in use as well, the grids appear
+    there under "Images" too.
 
     Needs Pillow: `pip install "keras-drift[examples]"`.
 
@@ -28,7 +29,7 @@ class SampleGrid(keras.callbacks.Callback):
         columns: int >= 1. Defaults to `None`: one for each class, at most 16,
             or as many as there are rows.
         guidance: float, the strength of the condition. Defaults to `1.0`.
-        every: int >= 1, epochs between pictures; the last one is always drawn.
+        every: int >= 1, epochs between pictures; the last epoch always has one.
             Defaults to `1`.
         scale: int >= 1, the side of a pixel in the picture. Defaults to `None`:
             so that an image is about 64 pixels wide.
@@ -69,22 +70,22 @@ class SampleGrid(keras.callbacks.Callback):
         shape = model.generator.sample_shape
         if len(shape) != 3 or shape[-1] not in (1, 3):
             raise ValueError(
-                "Only images of one or three channels can be drawn. "
+                "Only images of one or three channels can be shown. "
                 f"Received: samples of shape {shape}"
             )
         super().set_model(model)
-        self._epoch = self._drawn = None
+        self._epoch = self._written = None
 
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch + 1
         if self._epoch % self.every == 0:
-            self._draw(self._epoch)
+            self._write(self._epoch)
 
     def on_train_end(self, logs=None):
-        if self._epoch != self._drawn:
-            self._draw(self._epoch)
+        if self._epoch is not None and self._epoch != self._written:
+            self._write(self._epoch)
 
-    def _draw(self, epoch):
+    def _write(self, epoch):
         classes = self.model.generator.num_classes
         columns = self.columns or (
             self.rows if classes is None else min(classes, 16)
@@ -92,18 +93,19 @@ class SampleGrid(keras.callbacks.Callback):
         labels = None
         if classes is not None:
             labels = np.tile(np.arange(columns) % classes, self.rows)
-        samples = self.model.generate(
-            self.rows * columns, labels, self.guidance, seed=self.seed
-        )
+        with self.model.averaged_weights():
+            samples = self.model.generate(
+                self.rows * columns, labels, self.guidance, seed=self.seed
+            )
         scale = self.scale or max(1, 64 // samples.shape[2])
         picture = image_grid(samples, columns, scale)
         self.directory.mkdir(parents=True, exist_ok=True)
         write_png(self.directory / f"epoch_{epoch:04d}.png", picture)
         self._show_in_tensorboard(picture, epoch)
-        self._drawn = epoch
+        self._written = epoch
 
     def _show_in_tensorboard(self, picture, epoch):
-        for callback in self.model.callbacks_in_use:
+        for callback in self.model.run.callbacks:
             if isinstance(callback, keras.callbacks.TensorBoard):
                 folder = os.path.join(callback.log_dir, "samples")
                 writer = callback.summary.create_file_writer(folder)

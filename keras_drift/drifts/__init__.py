@@ -1,19 +1,23 @@
-"""Operators that say in which direction every sample should move."""
+"""Drift operators: velocity fields that transport samples toward the data."""
 
 from keras_drift import checks
+from keras_drift.drifts import normalizations
 from keras_drift.drifts.decomposition import Decomposition
 from keras_drift.drifts.decomposition import decomposition
 from keras_drift.drifts.drift import Drift
-from keras_drift.drifts.drift import Field
 from keras_drift.drifts.energy_distance_drift import EnergyDistanceDrift
 from keras_drift.drifts.f_divergence_drift import FDivergenceDrift
+from keras_drift.drifts.field import Field
+from keras_drift.drifts.field_inputs import FieldInputs
 from keras_drift.drifts.kernel_drift import KernelDrift
 from keras_drift.drifts.lookahead import Lookahead
 from keras_drift.drifts.mmd_drift import MMDDrift
+from keras_drift.drifts.pairwise_drift import PairwiseDrift
 from keras_drift.drifts.sinkhorn_drift import SinkhornDrift
 from keras_drift.drifts.sliced_wasserstein_drift import SlicedWassersteinDrift
 from keras_drift.drifts.sum import Sum
 from keras_drift.drifts.variational_drift import VariationalDrift
+from keras_drift.drifts.velocity_drift import VelocityDrift
 
 __all__ = [
     "Decomposition",
@@ -21,15 +25,19 @@ __all__ = [
     "EnergyDistanceDrift",
     "FDivergenceDrift",
     "Field",
+    "FieldInputs",
     "KernelDrift",
     "Lookahead",
     "MMDDrift",
+    "PairwiseDrift",
     "SinkhornDrift",
     "SlicedWassersteinDrift",
     "Sum",
     "VariationalDrift",
+    "VelocityDrift",
     "decomposition",
     "get",
+    "normalizations",
 ]
 
 _DRIFTS = {
@@ -44,7 +52,7 @@ _DRIFTS = {
 
 
 def get(identifier):
-    """Returns the drift that a name, a config or a drift stands for.
+    """Returns the drift for a name, a config or a drift.
 
     Args:
         identifier: a `Drift`, its config, or one of `"kernel_drift"`,
@@ -59,6 +67,6 @@ def get(identifier):
 
     >>> from keras_drift import drifts
     >>> drifts.get("kernel_drift").normalization
-    'row'
+    Row(bias_correction=False, outer_smoothing=None)
     """
     return checks.lookup(identifier, _DRIFTS, Drift, "drift")

@@ -11,12 +11,12 @@ from keras_drift.ops import unnormalized_field
 class EnergyDistanceDrift(KernelBased):
     """Lowers the energy distance: a drift without a bandwidth to choose.
 
-    Every positive pulls and every negative pushes with the same force, however
-    far away:
+    Every positive attracts and every negative repels with the same force,
+    however far away:
     `V(x) = mean_j (y_j - x) / |y_j - x| - mean_k (z_k - x) / |z_k - x|`,
     times the mean distance. The gradient flow of half the energy distance, the
     maximum mean discrepancy of the kernel `-r`. Choose it where samples start
-    far from the data and no bandwidth is known; fine detail comes slowly.
+    far from the data and no bandwidth is known; fine detail is learned slowly.
 
     Args:
         relative: bool, whether the velocity is in units of the mean distance
@@ -25,14 +25,14 @@ class EnergyDistanceDrift(KernelBased):
             units of the data. Defaults to `True`.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        self_interaction: who repels a sample if no negatives are given:
+        self_interaction: which negatives a sample has if none are given:
             `"excluded"`, all samples but itself; `"included"`, all samples;
             `"independent"`, an independent batch that must be given as
             negatives. Defaults to `"excluded"`.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance_mode`.
+        **kwargs: passed to `PairwiseDrift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -40,7 +40,7 @@ class EnergyDistanceDrift(KernelBased):
         negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
             of the model. Defaults to `x` itself, see `self_interaction`.
         unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
-            of all conditions that repels as well, for guidance.
+            of all conditions, repulsive as well, for guidance.
         positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
             An integer weight `c` counts a point `c` times, zero as absent.
         negative_weights: the same for the negatives.
@@ -48,7 +48,7 @@ class EnergyDistanceDrift(KernelBased):
 
     Returns:
         The velocity of each sample, shaped like `x`, float32. Coincident points
-        exert no force on each other, and no points none.
+        exert no force on each other; an empty cloud exerts none.
 
     Example:
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.drifts.kernel_based import KernelBased
-from keras_drift.drifts.outer_smoothing import checked_smoothing
+from keras_drift.drifts.outer_smoothing import check_outer_smoothing
 from keras_drift.drifts.outer_smoothing import smoothed
 from keras_drift.ops import f_divergence
 from keras_drift.ops import ratio_field
@@ -20,23 +20,23 @@ class FDivergenceDrift(KernelBased):
     `V(x) = w(u) (mean of the positives near x - mean of the negatives near x)`,
     where `u` is the density of the negatives around `x` over that of the
     positives. `KernelDrift` is the case `w = 1`, the divergence `KL(q | p)` of
-    the model q from the data p, which tolerates that a mode of the data stays
-    empty. `"kl_pq"` weighs the places that the model misses most and so covers
-    the data, `"chi2"` those that it fills too much and so stays inside; of a
-    mixture, the weights add up.
+    the model q from the data p, which is mode-seeking. `"kl_pq"` weights
+    regions where the model has too little mass, so it is mode-covering;
+    `"chi2"` weights regions where it has too much, so it stays inside the data.
+    The weights of a mixture of divergences add up.
 
     Args:
-        divergence: what falls, with its weight `w(u)`: `"kl_qp"` (1), `"kl_pq"`
-            (1 / u), `"chi2"` (u), `"neyman"` (u**-2), `"hellinger"`
+        divergence: the divergence, with its weight `w(u)`: `"kl_qp"` (1),
+            `"kl_pq"` (1 / u), `"chi2"` (u), `"neyman"` (u**-2), `"hellinger"`
             (1 / (2 sqrt(u))), `"jensen_shannon"` (1 / (2 (1 + u))); a float
             alpha (u**(alpha - 1)); or a dict of shares that sum to 1, such as
             `{"kl_pq": 0.5, "chi2": 0.5}`. Defaults to `"kl_pq"`.
         kernel: a `Kernel`, its name or its config. With a Gaussian the drift is
-            `bandwidth**2` times the flow of the divergence, but for the outer
-            smoothing. Defaults to `"gaussian"`.
-        clip: float >= 1, the weight is kept between `1 / clip` and `clip`: it
-            has no bound where only one of the two has mass, and a step of many
-            mean shifts overshoots. Defaults to `10.0`.
+            `bandwidth**2` times the gradient flow of the divergence, up to the
+            outer smoothing. Defaults to `"gaussian"`.
+        clip: float >= 1: the weight is clipped to `[1 / clip, clip]`. It is
+            unbounded where only one of the two distributions has mass, and a
+            step of many mean shifts overshoots. Defaults to `10.0`.
         outer_smoothing: int >= 1: the velocity of a sample is the mean over so
             many copies of it, jittered by a Gaussian of the width of the
             kernel: the exact gradient of the divergence on the samples, at so
@@ -48,14 +48,14 @@ class FDivergenceDrift(KernelBased):
         unit_rms: bool, whether the field of each bandwidth is scaled to a root
             mean square of 1 per coordinate, and the fields are then added,
             rather than averaged. Defaults to `False`.
-        self_interaction: who repels a sample if no negatives are given:
+        self_interaction: which negatives a sample has if none are given:
             `"excluded"`, all samples but itself; `"included"`, all samples;
             `"independent"`, an independent batch that must be given as
             negatives. Defaults to `"excluded"`.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance_mode`.
+        **kwargs: passed to `PairwiseDrift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -63,7 +63,7 @@ class FDivergenceDrift(KernelBased):
         negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
             of the model. Defaults to `x` itself, see `self_interaction`.
         unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
-            of all conditions that repels as well, for guidance.
+            of all conditions, repulsive as well, for guidance.
         positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
             An integer weight `c` counts a point `c` times, zero as absent.
         negative_weights: the same for the negatives.
@@ -71,7 +71,7 @@ class FDivergenceDrift(KernelBased):
 
     Returns:
         The velocity of each sample, shaped like `x`, float32. A lone sample
-        without negatives feels the positives only, with `u = 0`.
+        without negatives is attracted by the positives only, with `u = 0`.
 
     Example:
 
@@ -108,10 +108,11 @@ class FDivergenceDrift(KernelBased):
         self.clip = checks.positive_number("clip", clip)
         if clip < 1:
             raise ValueError(
-                "Weights are kept between `1 / clip` and `clip`, so `clip` is "
+                "Weights are clipped to `[1 / clip, clip]`, so `clip` is "
                 f"at least 1. Received: clip={clip!r}"
             )
-        self.outer_smoothing = checked_smoothing(outer_smoothing, self)
+        check_outer_smoothing(outer_smoothing, self)
+        self.outer_smoothing = outer_smoothing
 
     def velocities(self, x, positives, negatives, length_scale):
         length = self.length(x, length_scale)

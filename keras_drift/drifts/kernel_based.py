@@ -1,4 +1,4 @@
-"""What drifts that look at distances through a kernel have in common."""
+"""The template of drifts whose forces are functions of distance."""
 
 import math
 
@@ -6,12 +6,11 @@ import keras
 from keras import ops
 
 from keras_drift import kernels
-from keras_drift.drifts.drift import Drift
-from keras_drift.ops import mean_cost
+from keras_drift.drifts.pairwise_drift import PairwiseDrift
 
 
-class KernelBased(Drift):
-    """A drift whose forces are a function of distance, by a kernel or without.
+class KernelBased(PairwiseDrift):
+    """Template of drifts whose forces are functions of distance.
 
     It owns the kernel, with its bandwidth, and relative distances; subclasses
     write `velocities`.
@@ -20,11 +19,11 @@ class KernelBased(Drift):
         kernel: a `Kernel`, its name or its config; or `None`: no bandwidth.
         relative: bool, whether lengths are in units of the mean distance
             between samples and points, rather than in the units of the data.
-        *args: passed to `Drift`.
-        **kwargs: passed to `Drift`.
+        *args: passed to `PairwiseDrift`.
+        **kwargs: passed to `PairwiseDrift`.
     """
 
-    # Whether kernels of directions may be given.
+    # Whether spherical kernels may be given.
     on_spheres = False
 
     def __init__(self, kernel, relative, *args, **kwargs):
@@ -33,7 +32,7 @@ class KernelBased(Drift):
         if getattr(self.kernel, "spherical", False) and not self.on_spheres:
             raise ValueError(
                 f"`{type(self).__name__}` compares points by their distance, "
-                "not by their direction. Take `KernelDrift`, or a kernel of "
+                "not by their direction. Use `KernelDrift`, or a kernel of "
                 f"distances. Received: kernel={type(self.kernel).__name__}"
             )
         self.relative = bool(relative)
@@ -46,13 +45,18 @@ class KernelBased(Drift):
     def initial_bandwidth(self):
         return None if self.kernel is None else self.kernel.initial_bandwidth
 
-    def length_scale(self, x, positives, negatives):
+    def length_scale(self, inputs, positives, negatives):
         if not self.relative:
-            return super().length_scale(x, positives, negatives)
-        mean = mean_cost(positives, negatives)
-        # Where all points coincide, any unit will do. The mean distance over
-        # all coordinates is one.
-        return ops.where(mean > 0, mean, 1.0) / math.sqrt(x.shape[-1])
+            return super().length_scale(inputs, positives, negatives)
+        mean = self.mean_distance(inputs, positives, negatives)
+        # Where all points coincide, any length scale will do. The mean distance
+        # over all coordinates is one.
+        mean = ops.where(mean > 0, mean, 1.0)
+        return mean / math.sqrt(inputs.x.shape[-1])
+
+    def mean_distance(self, inputs, positives, negatives):
+        """The length that relative bandwidths are multiples of."""
+        return inputs.mean_cost(positives, negatives)
 
     def length(self, x, length_scale):
         """The length that bandwidths are multiples of."""

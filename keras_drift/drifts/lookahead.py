@@ -1,55 +1,53 @@
-"""The drift of samples that have moved already."""
+"""Several steps along a drift at once."""
 
 import keras
-from keras import ops
 
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
-from keras_drift.drifts.variational_drift import VariationalDrift
 
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Lookahead(Drift):
-    """Follows a drift for several steps before the generator does.
+    """Sum of the velocities of a drift along several explicit Euler steps.
 
-    `V = V_0 + V_1 + ...`, where `V_j` is the velocity at the places that the
-    steps before have led to: `x_(j+1) = x_j + step_size * V_j`. One training
-    step then covers the way of `num_steps + 1`, at the cost of so many fields
-    but of one pass through the generator. Choose it where the generator costs
-    more than the field; a field that overshoots does so several times.
+    `V = V_0 + V_1 + ...`, where `V_j` is the velocity at the positions after
+    `j` steps: `x_(j+1) = x_j + step_size * V_j`. One training step then covers
+    the distance of `num_steps + 1`, at the cost of as many fields but of one
+    pass through the generator. Choose it where the generator costs more than
+    the field; a field that overshoots does so several times.
 
-    Experimental: our reading of the paper, which leaves open how the velocities
-    are scaled (`unit_rms` of the drift scales each) and where the negatives
-    are.
+    Experimental: our reading of the paper, which does not specify how the
+    velocities are scaled (`unit_rms` of the drift scales each) and at which
+    positions the negatives are.
 
     Args:
         drift: a `Drift`, its name or its config. Defaults to `"kernel_drift"`.
-        num_steps: int >= 0, how many steps to look ahead; 0 is the drift
+        num_steps: int >= 0, the number of steps to look ahead; 0 is the drift
             itself. Defaults to `1`.
-        step_size: float > 0, how far the samples move between the fields. With
-            that of the `DriftModel`, the sum is as many explicit Euler steps.
-            Defaults to `1.0`.
+        step_size: float > 0, the step size between the fields. With that of the
+            `DriftModel`, the sum is as many explicit Euler steps. Defaults to
+            `1.0`.
         move_negatives: bool, whether samples that are the negatives of each
-            other are so at the places they have moved to, rather than at those
-            they started from. Given negatives stay where they are. Defaults to
+            other repel from the positions they have moved to, rather than from
+            those they started at. Given negatives do not move. Defaults to
             `True`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
         positives: float tensor `(m, d)` or `(groups, m, d)`, the data.
-        **options: what the drift takes beside them.
+        **options: other arguments of the drift, see `Drift`.
 
     Returns:
-        The sum of the velocities, shaped like `x`, float32. The unit and the
-        norm of the `Field` are those of `V_0`.
+        The sum of the velocities, shaped like `x`, float32. The length scale
+        and the norm of the `Field` are those of `V_0`.
 
     Example:
 
     >>> from keras_drift import drifts
     >>> drift = drifts.Lookahead("energy_distance_drift", step_size=0.5)
     >>> x, data = np.array([[0.0]]), np.array([[2.0]])
-    >>> float(drift(x, data)[0, 0])  # 2, and 1 from half-way on
+    >>> float(drift(x, data)[0, 0])  # 2, and 1 from the midpoint on
     3.0
 
     Reference:
@@ -69,21 +67,34 @@ class Lookahead(Drift):
         from keras_drift.drifts import get
 
         drift = get(drift)
-        # What it has of its own would be ignored, so it cannot be given.
-        super().__init__(
-            drift.self_interaction, False, None, drift.guidance_mode, **kwargs
-        )
+        super().__init__(**kwargs)
         self.drift = drift
+        self.self_interaction = drift.self_interaction
+        self.guidance_mode = drift.guidance_mode
+        self.relative = drift.relative
         self.differentiable = drift.differentiable
-        if not move_negatives and isinstance(drift, VariationalDrift):
-            raise ValueError(
-                "A `VariationalDrift` takes no negatives, which "
-                "move_negatives=False would hold in place. "
-                "Received: move_negatives=False"
-            )
+        self.takes_negatives = drift.takes_negatives
         self.num_steps = checks.non_negative_integer("num_steps", num_steps)
         self.step_size = checks.positive_number("step_size", step_size)
         self.move_negatives = bool(move_negatives)
+        if not move_negatives:
+            self._check_fixed_negatives()
+
+    def _check_fixed_negatives(self):
+        if (
+            self.num_steps
+            and self.takes_negatives
+            and self.self_interaction != "independent"
+        ):
+            return
+        raise ValueError(
+            "`move_negatives=False` fixes the samples as negatives at the "
+            "positions they started at: it needs `num_steps` of at least 1, "
+            "and a drift whose negatives are the samples. Received: "
+            f"move_negatives=False, num_steps={self.num_steps}, a "
+            f"`{type(self.drift).__name__}` with "
+            f"self_interaction={self.self_interaction!r}"
+        )
 
     @property
     def bandwidth(self):
@@ -96,24 +107,28 @@ class Lookahead(Drift):
     def anneal(self, bandwidth):
         self.drift.anneal(bandwidth)
 
-    def field(self, x, positives, negatives=None, **options):
-        x = ops.convert_to_tensor(x, "float32")
-        first = self.drift.field(x, positives, negatives, **options)
+    def compute_field(self, inputs):
+        first = self.drift.compute_field(inputs)
         velocity = total = first.velocity
-        if negatives is None and not self.move_negatives:
-            negatives = x
-            options["negatives_are_samples"] = True
         for _ in range(self.num_steps):
-            x = x + self.step_size * velocity
-            velocity = self.drift.field(
-                x, positives, negatives, **options
-            ).velocity
+            inputs = self._moved(inputs, self.step_size * velocity)
+            velocity = self.drift.compute_field(inputs).velocity
             total = total + velocity
         return first._replace(velocity=total)
 
+    def _moved(self, inputs, step):
+        x = inputs.x + step
+        if inputs.negatives_given:
+            return inputs._replace(x=x)
+        if self.move_negatives:
+            negatives = inputs.negatives._replace(points=x)
+            return inputs._replace(x=x, negatives=negatives)
+        # The negatives are the samples at the first positions.
+        return inputs._replace(x=x, negatives_given=True)
+
     def get_config(self):
         return {
-            **keras.layers.Layer.get_config(self),
+            **super().get_config(),
             "drift": keras.saving.serialize_keras_object(self.drift),
             "num_steps": self.num_steps,
             "step_size": self.step_size,

@@ -12,24 +12,24 @@ class MMDDrift(KernelBased):
 
     The gradient flow of half its square, times `bandwidth**2`:
     `V(x) = bandwidth**2 (mean_j grad_x k(x, y_j) - mean_k grad_x k(x, z_k))`.
-    No force is divided by the mass around a sample, so what all samples feel
-    adds up to the gradient of one number, and a sample beyond the reach of the
-    kernel stays where it is: give several bandwidths, start wide and anneal, or
-    take `EnergyDistanceDrift`. It wants large batches.
+    Forces are not divided by the mass around a sample, so the field is the
+    gradient of one number, and a sample beyond the reach of the kernel does not
+    move: give several bandwidths, start wide and anneal, or use
+    `EnergyDistanceDrift`. It needs large batches.
 
     Args:
-        kernel: a `Kernel` that knows its `log_slope`, its name or its config.
-            Very wide kernels take one full step to the mean with a Gaussian;
-            `1 / (2 nu - 2)` of one with a Matern kernel, `2 * exponent` with an
-            inverse multiquadric. Under a Laplacian the pull does not fade near
-            a point. Defaults to `"gaussian"`.
+        kernel: a `Kernel` with a `log_slope`, its name or its config. In the
+            limit of a large bandwidth the velocity is one full step to the mean
+            with a Gaussian, `nu / (nu - 1)` of one with a Matern kernel,
+            `2 * exponent` with an inverse multiquadric. Under a Laplacian the
+            attraction does not vanish near a point. Defaults to `"gaussian"`.
         relative: bool, whether bandwidths are in units of the mean distance
             between samples and points, rather than in the units of the data.
             Defaults to `False`.
         unit_rms: bool, whether the field of each bandwidth is scaled to a root
             mean square of 1 per coordinate, and the fields are then added,
             rather than averaged. Defaults to `False`.
-        self_interaction: who repels a sample if no negatives are given:
+        self_interaction: which negatives a sample has if none are given:
             `"excluded"`, all samples but itself (the U-statistic, without
             bias); `"included"`, all samples (the V-statistic, never negative);
             `"independent"`, an independent batch that must be given as
@@ -38,7 +38,7 @@ class MMDDrift(KernelBased):
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
-        **kwargs: passed to `Drift`, such as `guidance_mode`.
+        **kwargs: passed to `PairwiseDrift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -46,7 +46,7 @@ class MMDDrift(KernelBased):
         negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
             of the model. Defaults to `x` itself, see `self_interaction`.
         unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
-            of all conditions that repels as well, for guidance.
+            of all conditions, repulsive as well, for guidance.
         positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0.
             An integer weight `c` counts a point `c` times, zero as absent.
         negative_weights: the same for the negatives.
@@ -54,7 +54,7 @@ class MMDDrift(KernelBased):
 
     Returns:
         The velocity of each sample, shaped like `x`, float32. Coincident points
-        exert no force on each other, and no points none.
+        exert no force on each other; an empty cloud exerts none.
 
     Example:
 

@@ -1,7 +1,7 @@
-"""The mean of a field over jittered copies of the samples.
+"""Outer smoothing: the mean of a field over jittered copies of the samples.
 
-The flow of a divergence of smoothed densities smooths twice: the densities, and
-the velocity that follows from them.
+The gradient flow of a divergence of smoothed densities smooths twice: the
+densities, and the velocity that follows from them.
 """
 
 from keras import ops
@@ -11,10 +11,15 @@ from keras_drift.kernels import Gaussian
 from keras_drift.ops import gaussian_nodes
 
 
-def checked_smoothing(num_copies, drift):
-    """The number of copies, or `None`, if the drift can be smoothed at all."""
+def check_outer_smoothing(num_copies, drift):
+    """Refuses a number of copies that does not go with a drift.
+
+    Args:
+        num_copies: int, or `None`: no smoothing.
+        drift: `KernelBased`.
+    """
     if num_copies is None:
-        return None
+        return
     if not isinstance(drift.kernel, Gaussian):
         raise ValueError(
             "Outer smoothing jitters samples by the kernel, which must be a "
@@ -23,22 +28,22 @@ def checked_smoothing(num_copies, drift):
         )
     if drift.self_interaction == "excluded":
         raise ValueError(
-            "A jittered copy of a sample is no sample, so there is nothing to "
-            "exclude: outer smoothing needs self_interaction='included' or "
+            "A jittered copy of a sample is not a sample, so there is nothing "
+            "to exclude: outer smoothing needs self_interaction='included' or "
             f"'independent'. Received: outer_smoothing={num_copies!r}, "
             "self_interaction='excluded'"
         )
-    return checks.positive_integer("outer_smoothing", num_copies)
+    checks.positive_integer("outer_smoothing", num_copies)
 
 
 def smoothed(field, num_copies, widths):
-    """A field that is the mean of another over copies of the samples.
+    """A field that is the mean of another over jittered copies of the samples.
 
     Args:
-        field: callable `(scores, positives, negatives, *options)`, see
+        field: callable `(log_kernels, positives, negatives, *options)`, see
             `keras_drift.ops.fields`.
         num_copies: int, how many copies; `None` returns the field itself.
-        widths: for each score the standard deviation of the jitter.
+        widths: for each kernel the standard deviation of the jitter.
     """
     if num_copies is None:
         return field

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
-from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.velocity_drift import VelocityDrift
 from keras_drift.ops import quantile_means
 from keras_drift.ops import slice_directions
 
@@ -16,41 +16,42 @@ _SELF_INTERACTIONS = ("included", "independent")
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class SlicedWassersteinDrift(Drift):
-    """Moves samples along the best transport on many lines.
+class SlicedWassersteinDrift(VelocityDrift):
+    """Moves samples along the optimal transport of one-dimensional projections.
 
-    Samples and positives are projected on random directions; on each line the
-    best transport is found by sorting, and a sample moves by the mean of its
-    steps along all lines. It has no bandwidth, is felt at any distance, leaves
-    no positive out and costs `n log n`: the drift to choose for many samples of
-    few dimensions. In many dimensions a line sees little of a detail; compare
-    features there.
+    Samples and positives are projected onto random directions; on each line the
+    optimal transport is found by sorting, and a sample moves by the mean of its
+    displacements along all directions. It has no bandwidth, acts at any
+    distance, transports to every positive and costs `O(n log n)`: the drift to
+    choose for many samples of few dimensions. In many dimensions a projection
+    resolves little detail; compare features there.
 
-    `V = d * mean_theta (T_qp - T_qq) theta`, where `T_qp` is the place on the
-    line that the transport to the positives gives a sample, and `T_qq` the one
-    that the transport to the negatives gives it: its own, if none are given.
-    Then `V` is the flow of the squared sliced distance, times the dimension
-    `d`, so that a mere translation takes one full step.
+    `V = d * mean_theta (T_qp - T_qq) theta`, where `T_qp` is the position on
+    the line to which the transport to the positives maps a sample, and `T_qq`
+    that of the transport to the negatives: its own, if none are given. Then `V`
+    is the gradient flow of the squared sliced distance, times the dimension
+    `d`, so that a translation is corrected in one full step.
 
     Args:
         num_projections: int >= 1, the number of directions, in orthogonal
             blocks. A multiple of the dimension of the samples makes
             translations exact; fewer than that dimension make a noisy field.
-            For `d = 1` there is but one. Defaults to `128`.
-        resample: bool, whether every call draws new directions. A generator
-            learns to match fixed ones and no others; choose them where the
-            field must be a function of its inputs. Defaults to `True`.
+            For `d = 1` there is only one. Defaults to `128`.
+        resample: bool, whether every call draws new directions. Of fixed ones,
+            a generator matches only these projections; choose them where the
+            field must be a deterministic function of its inputs. Defaults to
+            `True`.
         seed: int, of the directions. The state of the random generator is saved
             with the model. Defaults to `0`.
-        self_interaction: who the negatives are if none are given:
-            `"included"`, the samples, each of which is sent to itself;
+        self_interaction: which negatives there are if none are given:
+            `"included"`, the samples, each of which is transported to itself;
             `"independent"`, an independent batch that must be given
             (`DriftModel` generates one), which removes the inward bias of small
-            batches. To exclude a sample has no meaning here. Defaults to
-            `"included"`.
+            batches. A sample cannot be excluded from its own transport.
+            Defaults to `"included"`.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        **kwargs: passed to `Drift`, such as `guidance_mode`.
+        **kwargs: passed to `VelocityDrift`, such as `guidance_mode`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -58,7 +59,7 @@ class SlicedWassersteinDrift(Drift):
         negatives: optional float tensor `(k, d)` or `(groups, k, d)`, samples
             of the model. Defaults to `x` itself.
         unconditional: optional float tensor `(u, d)` or `(groups, u, d)`, data
-            of all conditions that repels as well, for guidance: points of the
+            of all conditions, repulsive as well, for guidance: points of the
             same transport as the negatives.
         positive_weights: optional float tensor `(m,)` or `(groups, m)`, >= 0:
             the mass of a point, as a share of their sum. An integer weight `c`
@@ -67,8 +68,8 @@ class SlicedWassersteinDrift(Drift):
         unconditional_weights: the same for the unconditional points.
 
     Returns:
-        The velocity of each sample, shaped like `x`, float32. Where all weights
-        are zero, the transport leaves a sample where it is.
+        The velocity of each sample, shaped like `x`, float32. The transport to
+        points without any mass is the identity.
 
     Example:
 
@@ -104,19 +105,15 @@ class SlicedWassersteinDrift(Drift):
         if self.resample:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def cost(self, x, y):
-        """None: samples are not compared pair by pair."""
-        return None
-
     def velocities(self, x, positives, negatives, length_scale):
         lines = self._directions(x.shape[-1])
         on_lines = _project(x, lines)
         rank = ops.argsort(ops.argsort(on_lines, axis=-1), axis=-1)
-        steps = _transport(on_lines, rank, positives.cloud, lines)
-        if negatives.points is x and negatives.cloud.weights is None:
+        steps = _transport(on_lines, rank, positives, lines)
+        if negatives.points is x and negatives.weights is None:
             steps = steps - on_lines
         else:
-            steps -= _transport(on_lines, rank, negatives.cloud, lines)
+            steps -= _transport(on_lines, rank, negatives, lines)
         gain = x.shape[-1] / lines.shape[0]
         return [gain * backend.matmul(ops.swapaxes(steps, -1, -2), lines)]
 
@@ -149,10 +146,8 @@ class SlicedWassersteinDrift(Drift):
             variable.assign(state.astype(dtype))
 
     def get_config(self):
-        config = super().get_config()
-        del config["block_size"]  # no pair is compared
         return {
-            **config,
+            **super().get_config(),
             "num_projections": self.num_projections,
             "resample": self.resample,
             "seed": self.seed,
@@ -160,12 +155,12 @@ class SlicedWassersteinDrift(Drift):
 
 
 def _project(points, lines):
-    """Places on the lines: `(groups, lines, points)`."""
+    """Projections onto the directions: `(groups, lines, points)`."""
     return ops.swapaxes(backend.matmul(points, ops.transpose(lines)), -1, -2)
 
 
 def _transport(on_lines, rank, cloud, lines):
-    """Where the transport to a cloud sends each sample on each line."""
+    """Maps samples by the transport to a cloud on each line."""
     values, weights = _project(cloud.points, lines), cloud.weights
     if weights is not None:
         weights = weights[:, None, :] + ops.zeros_like(values)

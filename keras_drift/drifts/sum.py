@@ -6,21 +6,21 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
-from keras_drift.drifts.drift import Field
+from keras_drift.drifts.field import Field
 
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Sum(Drift):
-    """Several drifts as one: the weighted sum of their velocities.
+    """Weighted sum of drifts.
 
     If each drift lowers an energy, their sum lowers the sum of the energies.
-    Choose it to let one drift bring far samples home and another settle the
+    Choose it to let one drift attract distant samples and another resolve the
     detail.
 
     Args:
         drifts: sequence of at least one `Drift`, its name or its config, all of
-            the same `self_interaction`. Each keeps its own `unit_rms`,
-            `relative` and `block_size`.
+            the same `self_interaction` and `guidance_mode`. Each keeps its own
+            `unit_rms`, `relative` and `block_size`.
         weights: sequence of floats, one for each drift. Defaults to `None`:
             ones.
         **kwargs: passed to `keras.layers.Layer`.
@@ -28,14 +28,14 @@ class Sum(Drift):
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
         positives: float tensor `(m, d)` or `(groups, m, d)`, the data.
-        **options: what the drifts take beside them.
+        **options: other arguments of the drifts, see `Drift`.
 
     Returns:
-        The velocity of each sample, shaped like `x`, float32. The unit of the
-        `Field` is that of the first drift, its norms are those of all drifts
-        one after another, without the weights. A schedule sets the largest of
-        all bandwidths; the others keep their ratio to it, whatever their units
-        are: the `epsilon` of a squared cost is no length.
+        The velocity of each sample, shaped like `x`, float32. The length scale
+        of the `Field` is that of the first drift, its norms are those of all
+        drifts one after another, without the weights. A schedule sets the
+        largest of all bandwidths, each of which is a length; the others keep
+        their ratio to it.
 
     Example:
 
@@ -58,27 +58,24 @@ class Sum(Drift):
                 f"Received: drifts={drifts!r}"
             )
         drifts = [get(drift) for drift in drifts]
-        shared = {}
-        for name in ("self_interaction", "guidance_mode"):
-            choices = [getattr(drift, name) for drift in drifts]
-            if len(set(choices)) > 1:
-                raise ValueError(
-                    "All drifts of a sum see the same negatives and "
-                    f"unconditional data, so they need one `{name}`. "
-                    f"Received: {choices}"
-                )
-            shared[name] = choices[0]
-        # What it has of its own would be ignored, so it cannot be given.
-        super().__init__(
-            shared["self_interaction"],
-            False,
-            None,
-            shared["guidance_mode"],
-            **kwargs,
-        )
+        super().__init__(**kwargs)
         self.drifts = drifts
-        self.differentiable = all(drift.differentiable for drift in drifts)
         self.drift_weights = _checked(weights, len(drifts))
+        self.self_interaction = self._shared("self_interaction")
+        self.guidance_mode = self._shared("guidance_mode")
+        self.relative = drifts[0].relative
+        self.differentiable = all(drift.differentiable for drift in drifts)
+        self.takes_negatives = all(drift.takes_negatives for drift in drifts)
+
+    def _shared(self, name):
+        choices = [getattr(drift, name) for drift in self.drifts]
+        if len(set(choices)) > 1:
+            raise ValueError(
+                "All drifts of a sum have the same negatives and "
+                f"unconditional data, so they need one `{name}`. "
+                f"Received: {choices}"
+            )
+        return choices[0]
 
     @property
     def bandwidth(self):
@@ -102,10 +99,8 @@ class Sum(Drift):
         for drift in self._annealed:
             drift.anneal(bandwidth * (drift.initial_bandwidth.max() / largest))
 
-    def field(self, x, positives, negatives=None, **options):
-        fields = [
-            d.field(x, positives, negatives, **options) for d in self.drifts
-        ]
+    def compute_field(self, inputs):
+        fields = [drift.compute_field(inputs) for drift in self.drifts]
         velocity = sum(
             weight * field.velocity
             for weight, field in zip(self.drift_weights, fields, strict=True)
@@ -116,7 +111,7 @@ class Sum(Drift):
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
-            **keras.layers.Layer.get_config(self),
+            **super().get_config(),
             "drifts": [serialize(drift) for drift in self.drifts],
             "weights": list(self.drift_weights),
         }
@@ -127,7 +122,7 @@ def _checked(weights, count):
         return [1.0] * count
     if not isinstance(weights, (list, tuple, np.ndarray)):
         raise TypeError(
-            "`weights` is a sequence, a number for each drift. "
+            "`weights` is a sequence of numbers, one for each drift. "
             f"Received: weights={weights!r}"
         )
     weights = [

@@ -1,30 +1,33 @@
-"""The drift of an energy."""
+"""The drift along the gradient flow of an energy."""
 
 import keras
 from keras import ops
 
 from keras_drift import backend
 from keras_drift import energies
-from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.velocity_drift import VelocityDrift
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class VariationalDrift(Drift):
-    """Moves samples down an energy, as steeply as it falls.
+class VariationalDrift(VelocityDrift):
+    """Moves samples along the Wasserstein gradient flow of an energy.
 
-    The velocity of sample `i` of `n` is `-n dF/dx_i`, the Wasserstein gradient
-    flow of the energy `F`, by the backend's own automatic differentiation. It
-    makes a drift of any functional that can be differentiated. Where a drift of
-    its own exists, that one is faster and takes negatives; choose this one for
-    the exact gradient, for an energy of your own, and to polish a trained
-    generator (`energies.FrechetDistance`).
+    The velocity of sample `i` of `n` is `-n dF/dx_i` for the energy `F`, by the
+    backend's own automatic differentiation. It turns any differentiable
+    functional into a drift. Where a dedicated drift exists, that one is faster
+    and takes negatives; choose this one for the exact gradient, for an energy
+    of your own, and to fine-tune a trained generator
+    (`energies.FrechetDistance`).
 
     Args:
         energy: an `energies.Energy`, its name or its config. Its bandwidth, if
             it has one, is that of the drift.
         unit_rms: bool, whether the field is scaled to a root mean square of 1
             per coordinate. Defaults to `False`.
-        **kwargs: passed to `Drift`, such as `guidance_mode`.
+        guidance_mode: the role of unconditional data: an energy takes them with
+            `"velocity"` only, see `VelocityDrift`. Defaults to
+            `"distribution"`: no guidance.
+        **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -33,8 +36,8 @@ class VariationalDrift(Drift):
             An integer weight `c` counts a point `c` times, zero as absent.
 
     Returns:
-        The velocity of each sample, shaped like `x`, float32. Every group feels
-        its own energy only; without any data it rests.
+        The velocity of each sample, shaped like `x`, float32. Each group has an
+        energy of its own; without any data its velocity is zero.
 
     Raises:
         ValueError: if negatives or unconditional data are given. An energy is
@@ -53,11 +56,14 @@ class VariationalDrift(Drift):
     - [Cao et al., 2026](https://arxiv.org/abs/2603.10592)
     """
 
-    # An energy's gradient holds still what does not change it to first order.
+    # Energies stop gradients where they do not change the first derivative.
     differentiable = False
+    takes_negatives = False
 
-    def __init__(self, energy, unit_rms=False, **kwargs):
-        super().__init__("included", unit_rms, **kwargs)
+    def __init__(
+        self, energy, unit_rms=False, guidance_mode="distribution", **kwargs
+    ):
+        super().__init__("included", unit_rms, guidance_mode, **kwargs)
         self.energy = energies.get(energy)
 
     @property
@@ -70,42 +76,45 @@ class VariationalDrift(Drift):
 
     def get_config(self):
         config = super().get_config()
-        for fixed in ("self_interaction", "block_size"):
-            del config[fixed]
+        del config["self_interaction"]  # fixed
         energy = keras.saving.serialize_keras_object(self.energy)
         return {**config, "energy": energy}
 
-    def _raw_fields(self, given, weights, own, scale):
-        refused = (
-            ["negatives"]
-            if self.guidance_mode == "velocity"
-            else ["negatives", "unconditional"]
-        )
-        for name in refused:
-            if name in given:
-                raise ValueError(
-                    "An energy compares the samples with the positives only: a "
-                    f"`VariationalDrift` takes no `{name}`. Use a `KernelDrift`"
-                    " for them, or guidance_mode='velocity' for unconditional "
-                    "data. "
-                    f"Received: {name}.shape={tuple(given[name].shape)}"
-                )
-        velocity = self._descent(given, weights, "positives")
-        if scale is not None:
-            other = self._descent(given, weights, "unconditional")
-            velocity = velocity + (scale - 1.0) * (velocity - other)
+    def raw_fields(self, inputs):
+        self._refuse_negatives(inputs)
+        origin = self.origin(inputs)
+        inputs = inputs.map_points(lambda points: points - origin)
+        velocity = self._descent(inputs.x, inputs.positives)
+        if inputs.guidance_scale is not None:
+            other = self._descent(inputs.x, inputs.unconditional)
+            guide = velocity - other
+            velocity = velocity + (inputs.guidance_scale - 1.0) * guide
         return ops.ones((), "float32"), [velocity]
 
-    def _descent(self, given, weights, toward):
-        """The velocity down the energy toward a set of data."""
-        x = given["x"]
-
-        def total(x):
-            # The groups do not feel each other, so neither do the terms.
-            return ops.sum(
-                self.energy.potential(x, given[toward], weights.get(toward))
+    def _refuse_negatives(self, inputs):
+        refused = {}
+        if inputs.negatives_given:
+            refused["negatives"] = inputs.negatives.points
+        if inputs.unconditional is not None and inputs.guidance_scale is None:
+            refused["unconditional"] = inputs.unconditional.points
+        if inputs.negatives.weights is not None:
+            refused["negative_weights"] = inputs.negatives.weights
+        for name, value in refused.items():
+            raise ValueError(
+                "An energy compares the samples with the positives only: a "
+                f"`VariationalDrift` takes no `{name}`. Use a `KernelDrift`"
+                " for them, or guidance_mode='velocity' for unconditional "
+                f"data. Received: {name}.shape={tuple(value.shape)}"
             )
 
-        return -ops.cast(ops.shape(x)[1], "float32") * backend.gradient(
-            total, x
-        )
+    def _descent(self, x, cloud):
+        """The velocity along the negative gradient of the energy."""
+
+        def total(x):
+            # Groups do not interact, so neither do the terms.
+            return ops.sum(
+                self.energy.potential(x, cloud.points, cloud.weights)
+            )
+
+        num_samples = ops.cast(ops.shape(x)[1], "float32")
+        return -num_samples * backend.gradient(total, x)

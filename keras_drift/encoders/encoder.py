@@ -2,8 +2,10 @@
 
 import keras
 
+from keras_drift.presets import PresetMixin
 
-class Encoder(keras.layers.Layer):
+
+class Encoder(PresetMixin, keras.layers.Layer):
     """Frozen map from samples to the features that a drift compares.
 
     Subclasses write `call`.

@@ -1,4 +1,4 @@
-"""Functionals of samples: how far from the data, and which way is down."""
+"""Energies: functionals of samples whose gradient flows are drifts."""
 
 from keras_drift import checks
 from keras_drift.energies.energy import Energy
@@ -31,7 +31,7 @@ _ENERGIES = {
 
 
 def get(identifier):
-    """Returns the energy that a name, a config or an energy stands for.
+    """Resolves a name or a config to an energy.
 
     Args:
         identifier: an `Energy`, its config, or one of `"frechet_distance"`,
@@ -46,6 +46,6 @@ def get(identifier):
 
     >>> from keras_drift import energies
     >>> float(energies.get("sinkhorn_divergence").initial_bandwidth)
-    0.10000000149011612
+    0.30000001192092896
     """
     return checks.lookup(identifier, _ENERGIES, Energy, "energy")

@@ -6,6 +6,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.annealable import Annealable
 from keras_drift.ops import PointCloud
+from keras_drift.ops import mask_absent
 
 
 class Energy(Annealable, keras.layers.Layer):
@@ -109,6 +110,14 @@ class Energy(Annealable, keras.layers.Layer):
             potential = self.value(*grouped)
         return ops.where(empty, 0.0, potential)
 
+    def origin(self, x):
+        """The point that is moved to zero, `(groups, 1, d)`.
+
+        Defaults to the mean of the samples: energies are invariant under
+        translation, and near zero float32 is most accurate.
+        """
+        return ops.mean(x, axis=-2, keepdims=True)
+
     def _mean_variation(self, x, positives):
         variation = self.first_variation(x, positives)
         return None if variation is None else ops.mean(variation, axis=-1)
@@ -128,11 +137,11 @@ class Energy(Annealable, keras.layers.Layer):
         if len(x.shape) == 2:
             x, positives = x[None], positives[None]
             weights = None if weights is None else weights[None]
-        # No energy depends on the origin: around it, float32 is most exact.
-        origin = ops.stop_gradient(ops.mean(x, axis=-2, keepdims=True))
+        origin = ops.stop_gradient(self.origin(x))
         x, positives = x - origin, positives - origin
         if weights is None:
             return (x, PointCloud(positives)), False
+        positives = mask_absent(positives, weights)
         # Without data there is no energy, and no NaN in its gradient.
         empty = ops.sum(weights, axis=-1) == 0
         weights = ops.where(empty[:, None], 1.0, weights)

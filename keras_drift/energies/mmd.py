@@ -11,6 +11,7 @@ from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import mean_over_points
 from keras_drift.ops import pairwise_distances
+from keras_drift.ops import unit_vectors
 
 _NEGATIVE_DISTANCE = "negative_distance"
 
@@ -20,14 +21,16 @@ class MMD(Energy):
     """Half the squared maximum mean discrepancy of samples and data.
 
     `F = E k(x, x') / 2 + E k(y, y') / 2 - E k(x, y)`, the means taken over all
-    pairs, a sample with itself included. It needs large batches. With a kernel
-    it sees one scale; the negative distance sees all of them, has nothing to
-    choose, and pulls from any distance.
+    pairs, a sample with itself included. It needs large batches. A kernel is
+    sensitive to one scale; the negative distance to all of them, without a
+    parameter and at any distance.
 
     Args:
         kernel: a `kernels.Kernel`, its name or its config; several bandwidths
-            are averaged. Or `"negative_distance"`, `k = -|x - y|`: `F` is then
-            half the squared energy distance. Defaults to `"gaussian"`.
+            are averaged. A `spherical` one compares directions: the energy is
+            that of the points normalized to unit length. Or
+            `"negative_distance"`, `k = -|x - y|`: `F` is then half the squared
+            energy distance. Defaults to `"gaussian"`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -59,12 +62,21 @@ class MMD(Energy):
             self.kernel = kernels.get(kernel)
 
     @property
+    def _spherical(self):
+        return self.kernel is not None and self.kernel.spherical
+
+    @property
     def bandwidth(self):
         return None if self.kernel is None else self.kernel.bandwidth
 
     @property
     def initial_bandwidth(self):
         return None if self.kernel is None else self.kernel.initial_bandwidth
+
+    def origin(self, x):
+        if self._spherical:  # directions are taken from the origin
+            return ops.zeros_like(x[:, :1])
+        return super().origin(x)
 
     def value(self, x, positives):
         shares = positives.dense_weights()
@@ -89,6 +101,9 @@ class MMD(Energy):
 
     def _mean(self, x, cloud):
         """Mean of the kernel over a cloud, `(groups, n)`."""
+        if self._spherical:
+            x = unit_vectors(x)
+            cloud = cloud._replace(points=unit_vectors(cloud.points))
         cost = functools.partial(pairwise_distances, centered=True)
         pairs = Pairs(x, cloud, cost)
         if self.kernel is None:

@@ -15,30 +15,33 @@ from keras_drift.ops import half_squared_distances
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import sinkhorn
 
+# With the power of a length that each cost is.
 _COSTS = {
-    "squared": functools.partial(half_squared_distances, centered=True),
-    "distance": functools.partial(pairwise_distances, centered=True),
+    "squared": (functools.partial(half_squared_distances, centered=True), 2),
+    "distance": (functools.partial(pairwise_distances, centered=True), 1),
 }
 
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
 class SinkhornDivergence(Energy):
-    """Entropic optimal transport cost without its bias.
+    """Sinkhorn divergence: entropic optimal transport without its bias.
 
     `S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`, where
-    `OT = <plan, cost> + epsilon KL(plan | product of the marginals)`. It sees
-    far modes and missing mass, which a kernel of one bandwidth does not:
-    choose it where samples start far from the data, or classes are uneven.
+    `OT = <plan, cost> + epsilon KL(plan | product of the marginals)`. It is
+    sensitive to distant modes and missing mass, unlike a kernel of a single
+    bandwidth: choose it where samples start far from the data, or classes are
+    imbalanced.
 
     Args:
-        epsilon: float > 0, the strength of the entropy, in the units of the
-            cost: transport is blurred over a cost of about `epsilon`. It is the
+        blur: float > 0, the length over which the entropy blurs the transport,
+            in the units of the samples, as in geomloss: `epsilon` is `blur**2`
+            with the squared cost and `blur` with the distance. It is the
             bandwidth that schedules may change. Small ones need many steps.
-            Defaults to `0.1`.
+            Defaults to `0.3`.
         cost: `"squared"`, half the squared distance, or `"distance"`. Defaults
             to `"squared"`.
-        num_steps: int >= 1, steps of Sinkhorn's algorithm. The gradient is that
-            of converged plans. Defaults to `100`.
+        num_steps: int >= 1, Sinkhorn iterations. The gradient is that of
+            converged plans. Defaults to `100`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -48,13 +51,13 @@ class SinkhornDivergence(Energy):
 
     Returns:
         float32 tensor, a scalar or `(groups,)`, in the units of the cost. With
-        `"squared"`, the velocity in the limit of a large `epsilon` is one full
-        step; that of a small one leads to the point transport assigns.
+        `"squared"`, the velocity in the limit of a large `blur` is one full
+        step to the mean; that of a small one leads to the assigned data point.
 
     Example:
 
     >>> from keras_drift import energies
-    >>> energy = energies.SinkhornDivergence(epsilon=0.01)
+    >>> energy = energies.SinkhornDivergence(blur=0.1)
     >>> x = np.array([[0.0], [1.0]])
     >>> round(float(energy(x, x + 2)), 3)  # 2**2 / 2
     2.0
@@ -62,23 +65,25 @@ class SinkhornDivergence(Energy):
     Reference:
 
     - [Feydy et al., 2019](https://arxiv.org/abs/1810.08278)
+    - [geomloss](https://www.kernel-operations.io/geomloss), whose `SamplesLoss`
+      has the same `blur`
     - [Han et al., 2026](https://arxiv.org/abs/2605.11755)
     """
 
-    def __init__(self, epsilon=0.1, cost="squared", num_steps=100, **kwargs):
+    def __init__(self, blur=0.3, cost="squared", num_steps=100, **kwargs):
         super().__init__(**kwargs)
-        self._config_epsilon = checks.positive_number("epsilon", epsilon)
+        self._config_blur = checks.positive_number("blur", blur)
         self.cost = checks.choice("cost", cost, tuple(_COSTS))
         self.num_steps = checks.positive_integer("num_steps", num_steps)
-        self.epsilon = bandwidth_weight(self, "epsilon", self._config_epsilon)
+        self.blur = bandwidth_weight(self, "blur", self._config_blur)
 
     @property
     def bandwidth(self):
-        return self.epsilon
+        return self.blur
 
     @property
     def initial_bandwidth(self):
-        return np.asarray(self._config_epsilon, "float32")
+        return np.asarray(self._config_blur, "float32")
 
     def value(self, x, positives):
         shares = positives.dense_weights()
@@ -109,14 +114,15 @@ class SinkhornDivergence(Energy):
     def get_config(self):
         return {
             **super().get_config(),
-            "epsilon": self._config_epsilon,
+            "blur": self._config_blur,
             "cost": self.cost,
             "num_steps": self.num_steps,
         }
 
     def _plan(self, x, cloud, symmetric=False):
-        pairs = Pairs(x, cloud, _COSTS[self.cost])
-        epsilon = ops.convert_to_tensor(self.epsilon)
+        cost, power = _COSTS[self.cost]
+        pairs = Pairs(x, cloud, cost)
+        epsilon = ops.convert_to_tensor(self.blur) ** power
         return sinkhorn(pairs, epsilon, self.num_steps, symmetric)
 
     def _own_plan(self, cloud):

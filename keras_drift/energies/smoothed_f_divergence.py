@@ -9,6 +9,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.annealable import bandwidth_weight
 from keras_drift.energies.energy import Energy
+from keras_drift.ops import LogKernel
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import f_divergence
@@ -138,11 +139,13 @@ class SmoothedFDivergence(Energy):
 
     def _log_density(self, places, cloud):
         """Up to a constant, which cancels in a ratio."""
-        rate = -1 / ops.square(self.bandwidth)
+        rate = 1 / ops.square(self.bandwidth)
         cost = functools.partial(half_squared_distances, centered=True)
         pairs = Pairs(places, cloud, cost)
         weights = cloud.dense_weights()
         logs = log_sum_over_points(
-            pairs, lambda cost: rate * cost, ops.zeros_like(weights)
+            pairs,
+            LogKernel("gibbs", "value", (), rate, lambda cost: cost * -rate),
+            ops.zeros_like(weights),
         )
         return logs - ops.log(ops.sum(weights, axis=-1, keepdims=True))

@@ -5,9 +5,10 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.presets import PresetMixin
 
 
-class Generator(keras.Model):
+class Generator(PresetMixin, keras.Model):
     """Network that turns noise, and a condition, into a sample in one pass.
 
     Its input is a dict: `"noise"`, Gaussian, `(batch, *noise_shape)`; with

@@ -1,4 +1,4 @@
-"""Radial kernels: how much a point at some distance counts."""
+"""Radial kernels, evaluated in log space, with spectra and companions."""
 
 from keras_drift import checks
 from keras_drift.kernels.gaussian import Gaussian
@@ -31,7 +31,7 @@ _KERNELS = {
 
 
 def get(identifier):
-    """Returns the kernel that a name, a config or a kernel stands for.
+    """Resolves a name or a config to a kernel.
 
     Args:
         identifier: a `Kernel`, its config, or one of `"gaussian"`,

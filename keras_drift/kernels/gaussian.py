@@ -8,16 +8,16 @@ from keras_drift.kernels.gaussian_profile import GaussianProfile
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Gaussian(GaussianProfile):
-    """Similarity that falls like a bell curve: `exp(-r**2 / 2)`.
+    """Gaussian kernel: `exp(-r**2 / 2)`, for `r = distance / bandwidth`.
 
-    The kernel of the theory: its drift is exactly the difference of the scores
-    of the smoothed densities. Beyond a few bandwidths it sees nothing, and it
-    removes details finer than its bandwidth very slowly, so start wide and
+    Its mean-shift drift is exactly `bandwidth**2` times the difference of the
+    scores of the smoothed densities. It is negligible beyond a few bandwidths,
+    and errors finer than its bandwidth decay very slowly, so start wide and
     anneal (`callbacks.BandwidthAnnealing`).
 
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs:
-            the standard deviation of the bell. Defaults to `1.0`.
+            the standard deviation. Defaults to `1.0`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -40,6 +40,8 @@ class Gaussian(GaussianProfile):
 
     - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
     """
+
+    family = "gaussian"
 
     def spectrum(self, frequency, dim):
         squared = np.square(np.asarray(frequency, "float64"))

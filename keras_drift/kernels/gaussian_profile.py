@@ -1,4 +1,4 @@
-"""What the Gaussian kernel is on the plane and on the sphere."""
+"""The Gaussian profile, shared by the kernels of space and sphere."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ from keras_drift.kernels.kernel import Kernel
 
 
 class GaussianProfile(Kernel):
-    """`exp(-r**2 / 2)`: its slope, its pull and its companion are simple."""
+    """`exp(-r**2 / 2)`, which is its own slope and companion."""
 
     def log_value(self, radius):
         return -0.5 * radius * radius

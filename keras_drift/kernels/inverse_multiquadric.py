@@ -12,11 +12,11 @@ from keras_drift.kernels.kernel import Kernel
 
 @keras.saving.register_keras_serializable("keras_drift")
 class InverseMultiquadric(Kernel):
-    """Similarity that falls like a power of distance: `(1 + r**2)**-exponent`.
+    """Inverse multiquadric kernel: `(1 + r**2)**-exponent`.
 
-    The longest reach of all kernels here: even a sample a hundred bandwidths
-    away is pulled home. Choose it where generated samples start far from the
-    data and no single bandwidth fits.
+    Here `r = distance / bandwidth`. It has the heaviest tail of all kernels:
+    even a sample a hundred bandwidths away is attracted. Choose it where
+    generated samples start far from the data and no single bandwidth fits.
 
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs.
@@ -44,6 +44,8 @@ class InverseMultiquadric(Kernel):
     >>> round(float(np.exp(kernel(x, y)[0, 0])), 4)  # 1 / sqrt(1 + 3)
     0.5
     """
+
+    family = "inverse_multiquadric"
 
     def __init__(self, bandwidth=1.0, exponent=1.5, **kwargs):
         super().__init__(bandwidth, **kwargs)
@@ -76,6 +78,9 @@ class InverseMultiquadric(Kernel):
         self._require_companion()
         factor = 2 * (self.exponent - 1)
         return _power_spectrum(self.exponent - 1, frequency, dim) / factor
+
+    def formula_parameters(self):
+        return {"exponent": float(self.exponent)}
 
     def get_config(self):
         return {**super().get_config(), "exponent": self.exponent}

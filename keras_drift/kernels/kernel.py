@@ -8,28 +8,39 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.annealable import bandwidth_weight
+from keras_drift.ops import LogKernel
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import unit_vectors
+
+_QUANTITIES = (
+    "value",
+    "slope",
+    "gradient_weight",
+    "companion",
+    "companion_weight",
+)
 
 
 class Kernel(keras.layers.Layer):
     """Radial similarity of two points, with one or several bandwidths.
 
     A kernel is a function `k(r)` of the distance `r` between two points, equal
-    to 1 where they coincide. It is computed as a logarithm, so that points many
-    bandwidths apart stay comparable where `k` itself would be zero in float32.
+    to 1 where they coincide. It is computed in log space, so that points many
+    bandwidths apart stay comparable where `k` itself underflows in float32.
 
     Subclasses write `log_value`, `log_slope` for drifts that follow gradients
-    of the kernel, and for the theory `log_companion`, `spectrum` and
+    of the kernel, and for spectral analysis `log_companion`, `spectrum` and
     `companion_spectrum`, all for a bandwidth of one; this class owns the
-    bandwidth, the distances, the dtype and the config.
+    bandwidth, the distances, the dtype and the config. Built-in kernels also
+    name their `family` and `formula_parameters`, which `ops.LogKernel` hands to
+    programs compiled for known formulas.
 
     A `spherical` kernel compares directions: points are scaled to unit length
-    first, and the distance of two is that of the straight line between them.
+    first, and their distance is that of the chord.
 
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs:
-            the length over which the similarity falls. Several bandwidths are
+            the length over which the similarity decays. Several bandwidths are
             evaluated side by side, on a new first axis. It is kept as a
             non-trainable weight, so that a schedule may change it between steps
             of compiled code, and a saved model remembers it. Defaults to `1.0`.
@@ -47,6 +58,9 @@ class Kernel(keras.layers.Layer):
     # Whether points are scaled to unit length before they are compared.
     spherical = False
 
+    # The formula in `ops.LogKernel`; each class must name its own.
+    family = None
+
     def __init__(self, bandwidth=1.0, **kwargs):
         # Half precision cannot tell neighbors apart.
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -60,12 +74,12 @@ class Kernel(keras.layers.Layer):
 
     @property
     def initial_bandwidth(self):
-        """The bandwidths it was made with: a NumPy array of rank 0 or 1."""
+        """The initial bandwidths: a NumPy array of rank 0 or 1."""
         return np.asarray(self._config_bandwidth, "float32")
 
     @property
     def num_bandwidths(self):
-        """How many bandwidths are evaluated side by side."""
+        """The number of bandwidths."""
         return int(self.initial_bandwidth.size)
 
     def call(self, x, y):
@@ -98,14 +112,18 @@ class Kernel(keras.layers.Layer):
                 as `log_companion`. Defaults to `None`: `log_value`.
 
         Returns:
-            For each bandwidth a callable from distances to log-similarities.
+            For each bandwidth an `ops.LogKernel`: a callable from distances to
+            log-similarities, with a description of its formula.
         """
+        function = self.log_value if function is None else function
+        described = self._describe(function)
         # Divided once, not for every pair.
+        rates = [1.0 / width for width in self.widths(length_scale)]
         return [
-            functools.partial(self._log_value_at, 1.0 / width)
-            if function is None
-            else functools.partial(self._at, function, 1.0 / width)
-            for width in self.widths(length_scale)
+            LogKernel(
+                *described, rate, functools.partial(self._at, function, rate)
+            )
+            for rate in rates
         ]
 
     def widths(self, length_scale=1.0):
@@ -113,8 +131,20 @@ class Kernel(keras.layers.Layer):
         widths = ops.reshape(self.bandwidth, (-1,)) * length_scale
         return [widths[k] for k in range(self.num_bandwidths)]
 
-    def _log_value_at(self, rate, distance):
-        return self._at(self.log_value, rate, distance)
+    def formula_parameters(self):
+        """Static floats of the formula besides the bandwidth, by name."""
+        return {}
+
+    def _describe(self, function):
+        """`(family, quantity, parameters)` of one of this kernel's methods."""
+        name = getattr(function, "__name__", "")
+        quantity = name.removeprefix("log_")
+        # A subclass that says no family of its own may have another formula.
+        family = vars(type(self)).get("family")
+        if quantity not in _QUANTITIES or function != getattr(self, name):
+            family = None
+        parameters = self.formula_parameters() if family else {}
+        return family, quantity, tuple(sorted(parameters.items()))
 
     def _at(self, function, rate, distance):
         return function(distance * rate)
@@ -122,17 +152,17 @@ class Kernel(keras.layers.Layer):
     def log_value(self, radius):
         """`log k` at a distance of `radius` bandwidths."""
         raise NotImplementedError(
-            f"`{type(self).__name__}` must say its `log_value(radius)`: the "
+            f"`{type(self).__name__}` must write `log_value(radius)`: the "
             "logarithm of the kernel at `radius` bandwidths."
         )
 
     def log_slope(self, radius):
         """`log(-k'(r) / r)` at a distance of `radius` bandwidths.
 
-        The slope turns the way to a point into the gradient of the kernel:
+        It is the factor between displacement and gradient:
         `grad_x k(|x - y| / bandwidth) = slope * (y - x) / bandwidth**2`. Where
-        the kernel has a sharp tip, it is minus infinity at distance 0:
-        coincident points exert no force.
+        the kernel has a cusp, it is minus infinity at distance 0: coincident
+        points exert no force.
         """
         raise NotImplementedError(
             f"`{type(self).__name__}` has no closed form for its slope: "
@@ -140,13 +170,14 @@ class Kernel(keras.layers.Layer):
         )
 
     def log_gradient_weight(self, radius):
-        """`log(-k'(r) / (r k(r)))`, the slope relative to the kernel."""
+        """`log(-k'(r) / (r k(r)))`: the weight of a displacement in a score."""
         return self.log_slope(radius) - self.log_value(radius)
 
     def log_companion_weight(self, radius):
-        """The same for the companion, as a share of that at coincidence.
+        """`log(psi(0) k(r) / psi(r))`, for the companion `psi`.
 
-        `log(psi(0) k(r) / psi(r))`: 0 at coincidence and below elsewhere.
+        The gradient weight of the companion kernel, relative to that of
+        coincident points: 0 there and negative elsewhere.
         """
         at_zero = self.log_companion(ops.zeros_like(radius))
         return self.log_value(radius) + at_zero - self.log_companion(radius)
@@ -155,8 +186,8 @@ class Kernel(keras.layers.Layer):
         """Log of the companion kernel, at a distance of `radius` bandwidths.
 
         The companion is `psi(r) = integral from r to infinity of s k(s) ds`,
-        whose gradient is the kernel's pull: `-grad psi(z) = z k(z)`. In units
-        of length it is `bandwidth**2 * exp(log_companion(r / bandwidth))`.
+        the potential of the mean shift: `-grad psi(z) = z k(z)`. In units of
+        length it is `bandwidth**2 * exp(log_companion(r / bandwidth))`.
         Also known as the sharp kernel
         ([Franz et al., 2026](https://arxiv.org/abs/2604.06333)).
         """
@@ -199,5 +230,5 @@ class Kernel(keras.layers.Layer):
         return (*self.bandwidth.shape, *pairs)
 
     def get_config(self):
-        """The arguments it was made with; a schedule does not change them."""
+        """The constructor's arguments; schedules do not change them."""
         return {**super().get_config(), "bandwidth": self._config_bandwidth}

@@ -7,11 +7,12 @@ from keras_drift.kernels.matern import Matern
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Laplacian(Matern):
-    """Similarity that decays exponentially with distance: `exp(-r)`.
+    """Laplacian kernel: `exp(-r)`, for `r = distance / bandwidth`.
 
-    Its tail is heavier than the Gaussian's, so a sample far from all data still
-    feels a pull, and its sharp tip keeps hold of fine detail. The kernel to
-    start with.
+    Its tail is heavier than the Gaussian's, so a sample far from all data is
+    still attracted, and its spectrum decays slowly because of its cusp at zero,
+    so it resolves fine detail. The kernel to start with. It is the `Matern`
+    kernel of `nu=0.5`.
 
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs:
@@ -41,13 +42,20 @@ class Laplacian(Matern):
     - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
     """
 
+    family = "laplacian"
+
     def __init__(self, bandwidth=1.0, **kwargs):
         super().__init__(bandwidth, nu=0.5, **kwargs)
 
-    def _log_value_at(self, rate, distance):
-        return distance * -rate  # one pass over the pairs, not two
+    def formula_parameters(self):
+        return {}
+
+    def _at(self, function, rate, distance):
+        if getattr(function, "__func__", None) is Matern.log_value:
+            return distance * -rate  # one pass over the pairs, not two
+        return super()._at(function, rate, distance)
 
     def get_config(self):
         config = super().get_config()
-        del config["nu"]  # what makes this Matern a Laplacian
+        del config["nu"]  # fixed
         return config

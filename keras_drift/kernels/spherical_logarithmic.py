@@ -5,27 +5,27 @@ from keras import ops
 
 from keras_drift.kernels.kernel import Kernel
 
-# Of the kernel at the antipode, whose logarithm stays finite.
+# The kernel at the antipode, where its logarithm stays finite.
 _LOWEST = 1e-30
 
 
 @keras.saving.register_keras_serializable("keras_drift")
 class SphericalLogarithmic(Kernel):
-    """Similarity of directions that falls like a logarithm of the angle.
+    """Logarithmic kernel on the unit sphere, which decays over all scales.
 
     `log((2 + e) / (1 - cos(angle) + e))` with `e = bandwidth**2 / 2`, divided
-    by its value at angle zero. It has no reach: it falls evenly over all
-    scales between the bandwidth and the antipode, where it is zero, so even a
-    sample on the far side of the sphere is pulled. Choose it over
-    `VonMisesFisher` where samples start far from the data.
+    by its value at angle zero. It decays evenly over all scales between the
+    bandwidth and the antipode, where it is zero, so even a sample on the far
+    side of the sphere is attracted. Choose it over `VonMisesFisher` where
+    samples start far from the data.
 
     With `KernelDrift(normalization="score")` the drift follows the gradient of
-    its log-density along the sphere. It has no companion in closed form.
+    its log-density along the sphere. Its companion has no closed form here.
 
     Args:
         bandwidth: float > 0, or a sequence of them: the distance, for narrow
-            ones the angle in radians, below which it falls no further. Defaults
-            to `0.1`.
+            ones the angle in radians, below which it is flat. Defaults to
+            `0.1`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -49,6 +49,7 @@ class SphericalLogarithmic(Kernel):
     - [Cao et al., 2026](https://arxiv.org/abs/2603.10592)
     """
 
+    family = "spherical_logarithmic"
     spherical = True
 
     def __init__(self, bandwidth=0.1, **kwargs):
@@ -60,7 +61,7 @@ class SphericalLogarithmic(Kernel):
         )
 
     def _at(self, function, rate, distance):
-        # Unlike other kernels it is not the same at every bandwidth.
+        # Its shape depends on the bandwidth, unlike that of other kernels.
         return function(distance * rate, 2.0 * rate)
 
     def log_value(self, radius, antipode):
@@ -75,7 +76,12 @@ class SphericalLogarithmic(Kernel):
         return ops.log(scale) - ops.log1p(ops.square(radius))
 
     def log_companion(self, radius, antipode=None):
-        return super().log_companion(radius)
+        del radius, antipode
+        raise ValueError(
+            "The companion of a `SphericalLogarithmic` kernel has no closed "
+            "form. Take a `VonMisesFisher`, or, in a `KernelDrift`, "
+            "normalization='score'."
+        )
 
     def _value(self, radius, antipode):
         squared = ops.square(radius)

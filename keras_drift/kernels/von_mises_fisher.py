@@ -7,17 +7,17 @@ from keras_drift.kernels.gaussian_profile import GaussianProfile
 
 @keras.saving.register_keras_serializable("keras_drift")
 class VonMisesFisher(GaussianProfile):
-    """Similarity of directions: `exp((cos(angle) - 1) / bandwidth**2)`.
+    """Von Mises-Fisher kernel: `exp((cos(angle) - 1) / bandwidth**2)`.
 
-    The Gaussian kernel on the unit sphere. Choose it for features whose length
-    means nothing, such as those of contrastive encoders: points are scaled to
-    unit length, and a drift moves samples along the sphere.
+    The Gaussian kernel on the unit sphere. Choose it for features whose norm
+    carries no information, such as those of contrastive encoders: points are
+    scaled to unit length, and a drift moves samples along the sphere.
 
     Args:
         bandwidth: float > 0, or a sequence of them: for narrow ones the angle,
             in radians, of the standard deviation. The concentration `kappa` of
-            the literature is `1 / bandwidth**2`. The sphere is 2 wide, so try
-            `0.1` to `1`. Defaults to `0.5`.
+            the literature is `1 / bandwidth**2`. Useful values are `0.1` to
+            `1`, as the sphere has diameter 2. Defaults to `0.5`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -41,6 +41,7 @@ class VonMisesFisher(GaussianProfile):
     - [Cao et al., 2026](https://arxiv.org/abs/2603.10592)
     """
 
+    family = "von_mises_fisher"
     spherical = True
 
     def __init__(self, bandwidth=0.5, **kwargs):

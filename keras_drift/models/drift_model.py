@@ -1,26 +1,44 @@
 """The model that users train."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
-from keras_drift import drifts
 from keras_drift import encoders
-from keras_drift.generators import Generator
-from keras_drift.models import batch as batches
-from keras_drift.models import data_sources
-from keras_drift.models import presets
-from keras_drift.models import targets
-from keras_drift.models.own_weights import OwnWeights
-from keras_drift.models.power_law_guidance import check_scales
-from keras_drift.models.power_law_guidance import checked_sampler
+from keras_drift.models import arguments
+from keras_drift.models import model_presets
 from keras_drift.models.sampler import Sampler
+from keras_drift.presets import PresetMixin
+from keras_drift.training import DriftObjective
+from keras_drift.training import TrainingBatch
+from keras_drift.training import batches
+from keras_drift.training import randomness
+from keras_drift.training.drift_trainer import DriftTrainer
+from keras_drift.training.power_law_guidance import check_scales
+from keras_drift.training.run_state import RunState
+
+# What the config of a model holds: objects, and plain values.
+_OBJECTS = (
+    "generator",
+    "drift",
+    "encoder",
+    "step_size",
+    "bandwidth_schedule",
+    "guidance_sampler",
+)
+_PARTS = ("generator", "drift", "encoder")
+_VALUES = (
+    "loss_weights",
+    "num_generated",
+    "frozen_steps",
+    "stop_gradient",
+    "seed",
+)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class DriftModel(keras.Model):
+class DriftModel(DriftTrainer, PresetMixin, keras.Model):
     """One-step generative model, trained by a drift field.
 
     In every training step the generator draws samples, the drift says where
@@ -33,14 +51,22 @@ class DriftModel(keras.Model):
 
     Args:
         generator: a `Generator`, such as `generators.MLP` or `generators.DiT`.
-        drift: a `Drift`, its name or its config. Defaults to `"kernel_drift"`.
+        drift: a `Drift`, its name or its config; or a dict from patterns of
+            feature names, such as `"layer4*"`, to drifts. Defaults to
+            `"kernel_drift"`.
         encoder: an `Encoder` or any Keras model from samples to features; the
             drift is computed on each feature and the losses are added. Defaults
             to `None`: samples are compared as they are.
+        loss_weights: dict from patterns of feature names to the weights of
+            their losses. Defaults to `None`: ones.
         step_size: float > 0, how far along its velocity a sample is asked to
             move; or a schedule, a function of the optimizer step, such as
             `schedules.LinearFriction`. Evaluation measures with its value at
             step 0, so that losses compare. Defaults to `1.0`.
+        bandwidth_schedule: a schedule for the largest bandwidth of the drift,
+            followed in all training and saved with the model. Defaults to
+            `None`: the bandwidths stay, unless a `BandwidthAnnealing` changes
+            them in one `fit`.
         num_generated: int >= 1, samples drawn for each group. Defaults to
             `None`: as many as the group has positives.
         frozen_steps: int >= 1, how many optimizer steps follow one frozen
@@ -81,14 +107,16 @@ class DriftModel(keras.Model):
     - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
     """
 
-    presets = presets.BUILT_IN
+    preset_parts = property(lambda self: (self.generator, self.encoder))
 
     def __init__(
         self,
         generator,
         drift="kernel_drift",
         encoder=None,
+        loss_weights=None,
         step_size=1.0,
+        bandwidth_schedule=None,
         num_generated=None,
         frozen_steps=1,
         stop_gradient=True,
@@ -100,47 +128,45 @@ class DriftModel(keras.Model):
         # Guidance scales and noise reach the generator unrounded; it casts
         # what it wants cast.
         self.autocast = False
-        if not isinstance(generator, Generator):
-            raise TypeError(
-                "`generator` is a `keras_drift.generators.Generator`, such as "
-                f"`MLP` or `DiT`. Received: generator={generator!r}"
-            )
-        self.generator = generator
-        self.drift = drifts.get(drift)
+        self.generator = arguments.checked_generator(generator)
+        self.drift = arguments.resolved_drift(drift)
         self.encoder = encoders.get(encoder)
-        if not callable(step_size):
-            checks.positive_number("step_size", step_size)
+        self.loss_weights = loss_weights
         self.step_size = step_size
-        if num_generated is not None:
-            checks.positive_integer("num_generated", num_generated)
+        self.bandwidth_schedule = bandwidth_schedule
         self.num_generated = num_generated
-        self.frozen_steps = checks.positive_integer(
-            "frozen_steps", frozen_steps
-        )
+        self.frozen_steps = frozen_steps
         self.stop_gradient = bool(stop_gradient)
-        self.guidance_sampler = checked_sampler(guidance_sampler, generator)
-        if self.frozen_steps > 1 and not self.stop_gradient:
-            raise ValueError(
-                "Several steps on one field need that field frozen: "
-                "stop_gradient=True. Received: "
-                f"frozen_steps={frozen_steps}, stop_gradient={stop_gradient}"
-            )
-        if not (self.stop_gradient or self.drift.differentiable):
-            raise ValueError(
-                "The gradient of a velocity that is a gradient itself, that of "
-                "a `VariationalDrift`, is not to be had: choose another drift, "
-                "or stop_gradient=True. Received: "
-                f"drift={type(self.drift).__name__}, stop_gradient=False"
-            )
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.drift_norm = keras.metrics.Mean(name="drift_norm")
-        self.bandwidth_schedule = None
-        self._traced_schedule = None
+        self.guidance_sampler = guidance_sampler
+        self.seed = None if seed is None else int(seed)
+        arguments.check(self)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
+        self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
+        self.drift_norm._direction = "down"
+        self.run = RunState()
         self._sampler = None
-        self.callbacks_in_use = ()
         self.encoder.build((None, *generator.sample_shape))
         self.built = True
+        arguments.check_features(self)
+
+    @property
+    def objective(self):
+        """The `training.DriftObjective` of this model."""
+        return DriftObjective(
+            self.encoder,
+            self.drift,
+            self.loss_weights,
+            self.stop_gradient,
+            self.num_generated,
+        )
+
+    def __setattr__(self, name, value):
+        if name in _PARTS and getattr(self, name, None) is not None:
+            # Keras would go on to track, train and save the old one.
+            self._tracker.unlock()
+            self._tracker.untrack(getattr(self, name))
+            self.compiled = self.compiled and name != "generator"
+        super().__setattr__(name, value)
 
     # === The step ===
 
@@ -156,8 +182,8 @@ class DriftModel(keras.Model):
         *state, data = args
         batch, state = backend.run(self, state, self.prepare_batch, data, True)
         for _ in range(self.frozen_steps):
-            logs, state = backend.step(super().train_step, state, batch)
-        if self.bandwidth_schedule is not None:
+            logs, state = backend.step(super().train_step, state, (batch,))
+        if self.run.schedule_of(self) is not None:
             width, state = backend.run(self, state, self._largest_bandwidth)
             logs = {**logs, "bandwidth": width}
         return backend.step_result(logs, state)
@@ -166,45 +192,33 @@ class DriftModel(keras.Model):
         """One evaluation step: fresh noise, then Keras' own step."""
         *state, data = args
         batch, state = backend.run(self, state, self.prepare_batch, data, False)
-        logs, state = backend.step(super().test_step, state, batch)
+        logs, state = backend.step(super().test_step, state, (batch,))
         return backend.step_result(logs, state)
 
     def prepare_batch(self, data, training=True):
-        """Puts noise, guidance scales and negatives beside a batch of data.
+        """Draws noise and guidance scales for a batch of data.
 
         Args:
             data: what the data source yielded, see `fit`.
-            training: bool; only training follows the bandwidth schedule.
+            training: bool; only training follows the schedules.
 
         Returns:
-            `(x, y, sample_weight)`: the inputs of the generator with whatever
-            the loss needs beside them, the positives, and their weights.
+            A `training.TrainingBatch`.
         """
-        if training and self.bandwidth_schedule is not None:
-            width = self.bandwidth_schedule(self.optimizer.iterations)
-            self.drift.anneal(width)
-        batch = batches.parse(
-            data, self.generator, self.guidance_sampler is not None
-        )
-        y = batch.positives
-        groups = ops.shape(y)[0]
-        count = self.num_generated or ops.shape(y)[1]
-        x = self._draw_inputs(batch, groups, count)
-        if self.drift.self_interaction == "independent":
-            others = self._draw_inputs(batch, groups, count, x)
-            x["negatives"] = self(others, training=training)
-        if batch.unconditional is not None:
-            x["unconditional"] = batch.unconditional
-        if callable(self.step_size):
-            step = self.optimizer.iterations if training else 0
-            x["step_size"] = self.step_size(step)
-        if training and self.frozen_steps > 1:
-            features = self.encoder(self(x, training=True))
-            x["goals"] = targets.find(self, features, x, y, batch.weights)
-        return x, y, batch.weights
+        step = self.optimizer.iterations if training else 0
+        schedule = self.run.schedule_of(self)
+        if training and schedule is not None:
+            self.drift.anneal(schedule(step))
+        return batches.prepare(self, data, step, training)
+
+    def draw_inputs(self, data, groups, count, scales):
+        """Draws the inputs of the generator; see `training.batches`."""
+        return batches.draw_inputs(self, data, groups, count, scales)
 
     def call(self, inputs, training=None):
-        if not isinstance(inputs, dict):
+        if isinstance(inputs, TrainingBatch):
+            inputs = inputs.inputs
+        elif not isinstance(inputs, dict):
             inputs = {"noise": inputs}
         missing = [k for k in self.generator.input_keys if k not in inputs]
         if missing:
@@ -219,269 +233,109 @@ class DriftModel(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The regression of the samples onto their moved, frozen selves."""
-        features = self.encoder(y_pred)
-        found = x.get("goals")
-        if found is None:
-            found = targets.find(self, features, x, y, sample_weight)
-        loss = 0.0
-        for name, feature in features.items():
-            error = ops.cast(feature, "float32") - found[name]["place"]
-            loss += ops.mean(ops.square(error / found[name]["unit"]))
-        norms = [ops.mean(target["norm"]) for target in found.values()]
-        self.drift_norm.update_state(ops.mean(ops.stack(norms)))
+        """The regression of generated samples onto their targets.
+
+        Args:
+            x: `training.TrainingBatch`.
+            y: unused, as is `sample_weight`: the batch holds both.
+            y_pred: the samples generated from `x.inputs`.
+            sample_weight: unused.
+            training: bool.
+        """
+        del y, sample_weight  # in the batch
+        objective = self.objective
+        features = objective.features(y_pred)
+        targets = x.targets
+        if targets is None:
+            negatives = None
+            if x.negative_inputs is not None:
+                negatives = self(x.negative_inputs, training=training)
+            targets = objective.targets(features, x, negatives)
+        norms = [ops.mean(target.norm) for target in targets.values()]
+        self.drift_norm.update_state(
+            ops.mean(ops.stack(norms)), ops.shape(y_pred)[0]
+        )
+        loss = objective.loss(features, targets)
         for extra in self.losses:  # regularizers of the user's layers
             loss += ops.sum(ops.cast(extra, "float32"))
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the compiled metrics with all positives and all samples."""
-        real = ops.reshape(y, (-1, *self.generator.sample_shape))
-        return super().compute_metrics(x, real, y_pred)
-
-    def _draw_inputs(self, batch, groups, count, like=None):
-        """Inputs of the generator for `count` samples of every group."""
-        x = self.generator.sample_noise(groups * count, self.seed_generator)
-        if batch.labels is None:
-            return x
-        x["labels"] = ops.repeat(ops.cast(batch.labels, "int32"), count)
-        if like is not None:
-            x["guidance"] = like["guidance"]
-        elif self.guidance_sampler is None:
-            x["guidance"] = ops.ones((groups * count,))
-        else:
-            scales = self.guidance_sampler.sample(
-                (groups,), self.seed_generator
-            )
-            x["guidance"] = ops.repeat(scales, count)
-        return x
+        if isinstance(x, TrainingBatch):
+            y = batches.counted_positives(x)
+        return super().compute_metrics(x, y, y_pred)
 
     def _largest_bandwidth(self):
         return ops.max(self.drift.bandwidth)
-
-    # === Training and evaluation ===
-
-    def compile(self, optimizer="adam", **kwargs):
-        """Configures training; takes what `keras.Model.compile` takes.
-
-        Args:
-            optimizer: what Keras takes as one. Defaults to `"adam"`.
-            **kwargs: `metrics` compare the positives of a batch with the
-                generated samples, see `keras_drift.metrics`. There is no
-                `loss`: a drifting model has its own.
-        """
-        if kwargs.get("loss") is not None:
-            raise ValueError(
-                "The loss of a drifting model is the regression onto its "
-                "drifted samples; choose a `drift` when making the model "
-                f"instead. Received: loss={kwargs['loss']!r}"
-            )
-        super().compile(optimizer=optimizer, **kwargs)
-        # Metrics make their variables when they first see data. Now is better
-        # than inside compiled code.
-        zeros = np.zeros((4, *self.generator.sample_shape), "float32")
-        self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
-        self.reset_metrics()
-
-    def compile_from_config(self, config):
-        """Compiles a loaded model as the saved one was."""
-        # Keras does this itself only for models without a `compile` of their
-        # own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        class_weight=None,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """Trains the model; takes what `keras.Model.fit` takes.
-
-        Args:
-            x: samples `(num_samples, *sample_shape)`, or any data source that
-                Keras takes. A batch of a data source is positives, or
-                `(positives, labels)`; positives are `(n, *sample_shape)`, or in
-                groups `(groups, n, *sample_shape)` with labels `(groups,)`.
-            y: labels `(num_samples,)`, for a generator with classes. Samples
-                and labels are put into a `GroupedDataset`.
-            batch_size: int, positives in a batch. Defaults to `None`: 256,
-                because a field of few samples is a poor one. Batches are always
-                full: where they do not divide the samples, each draws its own.
-                With classes, a batch holds a class for every 32 positives.
-            epochs: int, passes over the data. Defaults to `1`.
-            verbose: as in Keras.
-            callbacks: list of `keras.callbacks.Callback`.
-            validation_split: float in `[0, 1)`, the share of the arrays, from
-                their end, that is kept for validation.
-            validation_data: as `x`, or `(x, y)`.
-            shuffle: bool, whether arrays without classes are shuffled in every
-                epoch. Defaults to `True`.
-            class_weight: not supported.
-            sample_weight: weights of the samples, without classes.
-            **kwargs: passed to `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-        """
-        if class_weight is not None:
-            raise ValueError(
-                "`class_weight` is not supported: show a class more often "
-                "instead, in batches of your own. "
-                f"Received: class_weight={class_weight!r}"
-            )
-        if validation_split and validation_data is None:
-            (x, y), validation_data = data_sources.split(x, y, validation_split)
-        source = self._as_source(x, y, batch_size, sample_weight)
-        source = data_sources.full_batches(
-            source, self.generator.sample_shape, self._data_seed()
-        )
-        if validation_data is not None:
-            held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
-            held_out = self._as_source(*held_out[:2], batch_size, held_out[2])
-            validation_data = held_out.pack()
-        # Installed again by the callback, if it is there this time.
-        self.bandwidth_schedule = None
-        callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
-        self.callbacks_in_use = tuple(callbacks)
-        return super().fit(
-            source.x,
-            source.y,
-            source.batch_size,
-            epochs,
-            verbose,
-            [OwnWeights(), *callbacks],
-            validation_data=validation_data,
-            # Keras warns if it is asked to shuffle anything but arrays.
-            shuffle=shuffle and data_sources.is_array(source.x),
-            sample_weight=source.sample_weight,
-            **kwargs,
-        )
-
-    def evaluate(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        *args,
-        sample_weight=None,
-        **kwargs,
-    ):
-        """Loss, drift norm and metrics on held-out data, without training.
-
-        Takes what `fit` takes as data, and what `keras.Model.evaluate` takes.
-        """
-        if "_use_cached_eval_dataset" not in kwargs:
-            source = self._as_source(x, y, batch_size, sample_weight)
-            x, y, batch_size, sample_weight = source
-        return super().evaluate(
-            x, y, batch_size, *args, sample_weight=sample_weight, **kwargs
-        )
-
-    def make_train_function(self, force=False):
-        """Makes the compiled step, again if the schedule has changed."""
-        changed = self.bandwidth_schedule is not self._traced_schedule
-        self._traced_schedule = self.bandwidth_schedule
-        return super().make_train_function(force=force or changed)
-
-    def _as_source(self, x, y, batch_size, sample_weight):
-        guided = self.guidance_sampler is not None
-        source = data_sources.as_source(
-            x,
-            y,
-            batch_size,
-            sample_weight,
-            self.generator,
-            guided,
-            self._data_seed(),
-        )
-        first, source = data_sources.peek(source)
-        if first is not None:
-            batch = batches.parse(first, self.generator, guided)
-            batches.check_values(batch, self.generator)
-        return source
-
-    def _data_seed(self):
-        """Other draws in every `fit`; the same ones for the same seed."""
-        if self.seed is None:
-            return int(np.random.randint(2**31))
-        steps = 0 if self.optimizer is None else int(self.optimizer.iterations)
-        return self.seed + steps
 
     # === Sampling ===
 
     def generate(
         self, n=None, labels=None, guidance=1.0, seed=None, batch_size=256
     ):
-        """Draws samples: one compiled forward pass for each batch.
+        """Generates samples: one compiled forward pass for each batch.
 
         Args:
             n: int >= 1, how many. Defaults to `None`: one for each label.
             labels: the class of each sample: ints `(n,)`, or one int for all.
-                Defaults to `None`: the classes in turn.
+                Defaults to `None`: the classes in order, again and again.
             guidance: float >= 1, the strength of the condition, or one for each
                 sample; among the scales the model was trained for. Defaults to
                 `1.0`.
             seed: int. The same seed gives the same noise on every backend, and
                 the first samples do not depend on `n`. Defaults to `None`:
                 picked at random.
-            batch_size: int >= 1, how many are drawn in one forward pass.
-                Defaults to `256`.
+            batch_size: int >= 1, the most samples in one forward pass. Defaults
+                to `256`.
 
         Returns:
             NumPy array `(n, *sample_shape)`, float32.
         """
-        if n is None and (labels is None or np.ndim(labels) == 0):
-            if labels is None:
-                raise ValueError(
-                    "`generate` needs to know how many samples to draw: give "
-                    "`n`, or `labels`, one for each. Received: n=None, "
-                    "labels=None"
-                )
-            n = 1
-        n = checks.positive_integer("n", len(labels) if n is None else n)
+        n = arguments.number_of_samples(n, labels)
         checks.positive_integer("batch_size", batch_size)
-        if np.ndim(labels) == 1 and len(labels) != n:
-            raise ValueError(
-                "`labels` names the class of each sample, so there must be `n` "
-                f"of them. Received: n={n}, {len(labels)} labels"
-            )
         check_scales(guidance, self.guidance_sampler)
         inputs = self.generator.sample_inputs(n, labels, guidance, seed)
         backend.sync(self)
-        if self._sampler is None:
+        if self._sampler is None or not self._sampler.serves(self.generator):
             self._sampler = Sampler(self.generator)
         return self._sampler(inputs, batch_size)
 
     # === Saving ===
 
-    def save_to_preset(self, directory, metadata=None):
+    def export(self, filepath, **kwargs):
+        """Exports the generator, `generate` without its batches.
+
+        Takes what `keras.Model.export` takes. The artifact maps the inputs of
+        the generator to samples.
+        """
+        return self.generator.export(filepath, **kwargs)
+
+    def save_to_preset(self, directory, metadata=None, encoder=None):
         """Writes the model as a preset: a folder that any backend can load.
 
         Args:
-            directory: path of the folder. One that is there is replaced, once
-                the new one is complete.
+            directory: path of the folder. An older preset is replaced, once the
+                new one is complete.
             metadata: optional dict of what others should know: `"description"`,
                 `"training_data"`, `"metrics"`, `"license"`.
+            encoder: the preset of the encoder, to store this reference in place
+                of its weights, which only training needs. Defaults to `None`:
+                the encoder is a part of the preset.
         """
-        presets.save(self, directory, metadata or {})
+        model_presets.save(self, directory, metadata, encoder)
 
     @classmethod
-    def from_preset(cls, preset):
+    def from_preset(cls, preset, load_weights=True, load_encoder=True):
         """Loads a trained model.
 
         Args:
             preset: the name of a built-in preset, one of `DriftModel.presets`,
                 or the path of a folder that `save_to_preset` wrote.
+            load_weights: bool, whether to load the weights. Defaults to `True`.
+            load_encoder: bool, whether to load an encoder that the preset only
+                refers to. Without it the model can `generate`, but not train.
+                Defaults to `True`.
 
         Returns:
             A `DriftModel`, ready to `generate`; `compile` it to train on.
@@ -493,47 +347,34 @@ class DriftModel(keras.Model):
         >>> model.generate(labels=[3, 1, 4], seed=0).shape
         (3, 8, 8, 1)
         """
-        return presets.load(cls, preset)
+        model = super().from_preset(preset, load_weights)
+        return model_presets.with_encoder(model, preset, load_encoder)
 
     def save_own_variables(self, store):
         """Writes the state of the random generator."""
-        store["seed_generator_state"] = ops.convert_to_numpy(
-            self.seed_generator.state.value
-        )
+        state = backend.host_value(self.seed_generator.state)
+        store["seed_generator_state"] = state
 
     def load_own_variables(self, store):
         """Reads the state of the random generator."""
-        state = np.asarray(store["seed_generator_state"])
-        dtype = keras.backend.standardize_dtype(self.seed_generator.state.dtype)
-        self.seed_generator.state.assign(state.astype(dtype))
+        state = store["seed_generator_state"]
+        randomness.assign(self.seed_generator.state, state)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
-            "generator": serialize(self.generator),
-            "drift": serialize(self.drift),
-            "encoder": serialize(self.encoder),
-            "step_size": serialize(self.step_size),
-            "num_generated": self.num_generated,
-            "frozen_steps": self.frozen_steps,
-            "stop_gradient": self.stop_gradient,
-            "guidance_sampler": serialize(self.guidance_sampler),
-            "seed": self.seed,
+            **{name: serialize(getattr(self, name)) for name in _OBJECTS},
+            **{name: getattr(self, name) for name in _VALUES},
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Makes the model that `get_config` describes."""
-        config = dict(config)
-        for key in (
-            "generator",
-            "drift",
-            "encoder",
-            "step_size",
-            "guidance_sampler",
-        ):
-            config[key] = keras.saving.deserialize_keras_object(
-                config[key], custom_objects
-            )
-        return cls(**config)
+        config = model_presets.resolved(config)
+        deserialize = keras.saving.deserialize_keras_object
+        objects = {
+            name: deserialize(config.get(name), custom_objects)
+            for name in _OBJECTS
+        }
+        return cls(**{**config, **objects})

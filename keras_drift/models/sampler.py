@@ -7,14 +7,27 @@ from keras_drift import backend
 
 
 class Sampler:
-    """Draws samples from a generator: one forward pass for each batch.
+    """Samples a generator: one forward pass for each batch.
 
     Args:
-        generator: the `Generator`, compiled when it is first used.
+        generator: the `Generator`. It is compiled when it is first used, and
+            again when its layers have got other variables (LoRA, quantization).
     """
 
     def __init__(self, generator):
-        self._network = backend.compiled(generator)
+        self._generator = generator
+        self._network = self._variables = None
+
+    def serves(self, generator):
+        """Whether this is the sampler of `generator`."""
+        return generator is self._generator
+
+    def _current_network(self):
+        variables = list(self._generator.variables)
+        if self._variables is None or not _same(variables, self._variables):
+            self._network = backend.compiled(self._generator)
+            self._variables = variables
+        return self._network
 
     def __call__(self, inputs, batch_size):
         """The samples of all inputs.
@@ -26,19 +39,26 @@ class Sampler:
         Returns:
             NumPy array `(n, *sample_shape)`.
         """
+        network = self._current_network()
         n = len(next(iter(inputs.values())))
         # Full batches of few sizes, so that another `n` compiles nothing anew.
         size = min(batch_size, 1 << (n - 1).bit_length())
         inputs = {key: _filled_up(value, size) for key, value in inputs.items()}
-        drawn = []
+        found = []
         for i in range(0, n, size):
             batch = {key: value[i : i + size] for key, value in inputs.items()}
-            drawn.append(self._network(batch))
+            found.append(network(batch))
             # The next batch is asked for before this one is waited for.
-            if len(drawn) > 1:
-                drawn[-2] = ops.convert_to_numpy(drawn[-2])
-        drawn[-1] = ops.convert_to_numpy(drawn[-1])
-        return np.concatenate(drawn)[:n] if len(drawn) > 1 else drawn[0][:n]
+            if len(found) > 1:
+                found[-2] = ops.convert_to_numpy(found[-2])
+        found[-1] = ops.convert_to_numpy(found[-1])
+        return np.concatenate(found)[:n] if len(found) > 1 else found[0][:n]
+
+
+def _same(variables, others):
+    return len(variables) == len(others) and all(
+        one is other for one, other in zip(variables, others, strict=True)
+    )
 
 
 def _filled_up(values, size):

@@ -1,4 +1,4 @@
-"""Pairwise operations on sets of samples: the hot loop of the library."""
+"""Blockwise reductions over all sample-point pairs in O(n + m) memory."""
 
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
@@ -13,17 +13,21 @@ from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.fields import unnormalized_field
 from keras_drift.ops.gaussian_nodes import gaussian_nodes
+from keras_drift.ops.log_kernel import LogKernel
 from keras_drift.ops.means import barycenters
 from keras_drift.ops.means import mean_displacements
 from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.moments import covariance_factor
+from keras_drift.ops.official import official_distance_sums
 from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.point_cloud import PointCloud
 from keras_drift.ops.point_cloud import join
+from keras_drift.ops.point_cloud import mask_absent
+from keras_drift.ops.reductions import cost_sums
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 from keras_drift.ops.reductions import log_sum_over_points
@@ -41,10 +45,12 @@ from keras_drift.ops.sliced import sliced_transport
 
 __all__ = [
     "Block",
+    "LogKernel",
     "Pairs",
     "PointCloud",
     "SinkhornPlan",
     "barycenters",
+    "cost_sums",
     "covariance_factor",
     "curl_free_field",
     "dual_field",
@@ -60,11 +66,13 @@ __all__ = [
     "log_sum_over_points",
     "log_sum_over_samples",
     "log_sums",
+    "mask_absent",
     "mean_cost",
     "mean_displacements",
     "mean_over_points",
     "mean_shifts",
     "mean_similarity",
+    "official_distance_sums",
     "official_dual_field",
     "official_mean_distance",
     "pairwise_distances",

@@ -1,4 +1,4 @@
-"""Distances between all pairs of two sets of points."""
+"""Distances between all pairs of two point clouds."""
 
 from keras import ops
 
@@ -65,17 +65,21 @@ def half_squared_distances(x, y, centered=False):
 
 
 def unit_vectors(points):
-    """The points scaled to unit length, float32; the origin stays.
+    """Points normalized to unit length, float32.
 
     Args:
-        points: float tensor `(..., d)`.
+        points: float tensor `(..., d)`. The origin, which has no direction,
+            stays where it is, with gradient 0.
     """
     points = ops.cast(points, "float32")
-    return points * ops.rsqrt(ops.maximum(_squared_lengths(points), _SMALLEST))
+    squares = _squared_lengths(points)
+    safe = squares > _SMALLEST
+    scale = ops.rsqrt(ops.where(safe, squares, 1.0))
+    return points * ops.where(safe, scale, 0.0)
 
 
 def lengths(points):
-    """How far the points are from the origin: float32, `(..., 1)`."""
+    """Euclidean norms of the points: float32, `(..., 1)`."""
     points = ops.cast(points, "float32")
     return ops.sqrt(ops.maximum(_squared_lengths(points), _SMALLEST))
 
@@ -87,8 +91,8 @@ def _squared_lengths(points):
 def log_distance(distance):
     """`log(distance)`, plus infinity where points coincide.
 
-    So that `exp(-log_distance)`, which makes a unit vector of a difference, is
-    0 there.
+    Then `exp(-log_distance)`, the factor from a difference to a unit vector,
+    is 0 there.
 
     Args:
         distance: float tensor, distances in any unit.
@@ -113,7 +117,7 @@ def _squares_minus_products(x, y):
 
 
 def _moved(x, y, centered):
-    """Both clouds in float32, around the origin where it saves digits."""
+    """Both clouds in float32, centered where that saves digits."""
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
     if centered:
         return x, y

@@ -1,4 +1,4 @@
-"""Points that stand for a Gaussian in an average."""
+"""Quadrature nodes of the standard Gaussian."""
 
 import functools
 import math
@@ -11,12 +11,12 @@ _LARGEST_GRID_DIM = 2
 
 @functools.lru_cache(maxsize=16)
 def gaussian_nodes(count, dim, seed=0):
-    """Nodes and weights with which to average over a standard Gaussian.
+    """Quadrature nodes and weights of the standard Gaussian.
 
-    In one and two dimensions they are those of Gauss and Hermite: `k` along an
-    axis are exact for polynomials up to degree `2 k - 1`. Beyond, they are
-    normal draws in pairs of opposite sign, scaled to the right mean square, so
-    that odd functions and the square of the radius are averaged exactly.
+    In one and two dimensions Gauss-Hermite nodes, of which `k` along an axis
+    are exact for polynomials up to degree `2 k - 1`. Beyond, antithetic normal
+    draws, rescaled to unit mean square, so that odd functions and the squared
+    radius are averaged exactly.
 
     Args:
         count: int >= 1, the number of nodes. In two dimensions it is rounded
@@ -26,7 +26,7 @@ def gaussian_nodes(count, dim, seed=0):
 
     Returns:
         A tuple `(nodes, weights)` of float64 NumPy arrays, `(k, dim)` and
-        `(k,)`. The weights add up to 1. Do not write into them: they are kept.
+        `(k,)`. The weights add up to 1. They are cached, so read-only.
 
     Example:
 
@@ -36,8 +36,13 @@ def gaussian_nodes(count, dim, seed=0):
     3.0
     """
     if dim <= _LARGEST_GRID_DIM:
-        return _grid(max(1, int(math.isqrt(count) if dim == 2 else count)), dim)
-    return _opposite_draws(count, dim, seed)
+        size = max(1, int(math.isqrt(count) if dim == 2 else count))
+        arrays = _grid(size, dim)
+    else:
+        arrays = _antithetic_draws(count, dim, seed)
+    for array in arrays:
+        array.setflags(write=False)
+    return arrays
 
 
 def _grid(size, dim):
@@ -47,9 +52,9 @@ def _grid(size, dim):
     return np.stack([a.ravel() for a in axes], -1), products / products.sum()
 
 
-def _opposite_draws(count, dim, seed):
+def _antithetic_draws(count, dim, seed):
     draws = np.random.default_rng(seed).normal(size=(count // 2, dim))
-    # Of an odd number, the one without a partner is the center.
+    # Of an odd number, the unpaired one is the center.
     nodes = np.concatenate([draws, -draws, np.zeros((count % 2, dim))])
     mean_square = np.square(nodes).mean()
     if mean_square > 0:

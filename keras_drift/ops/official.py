@@ -1,9 +1,9 @@
 """The dual field as the release of Deng et al. computes it, for parity.
 
-It differs from `dual_field` where mathematics would not: affinities are
-floored, weights stand outside of the softmaxes, a self-pair is merely far away
-and counts in the mean distance, and distances are floored. All pairs are in
-memory at once.
+It differs from `dual_field` in its implementation choices: affinities are
+floored, weights are applied outside of the softmaxes, a self-pair is masked by
+a large distance and counts in the mean distance, and distances are floored. All
+pairs are in memory at once.
 """
 
 from keras import ops
@@ -16,38 +16,52 @@ _SQUARED_DISTANCE_FLOOR = 1e-8
 _MEAN_DISTANCE_FLOOR = 1e-3
 _SELF_DISTANCE = 100.0
 _AFFINITY_FLOOR = 1e-6
+# A distance at which the similarity is zero.
+_FAR_AWAY = 1e12
 
 
 def official_mean_distance(x, positives, negatives):
     """`mean(w * distance) / mean(w)`, the self-distances among them."""
+    total, mass = official_distance_sums(x, positives, negatives)
+    return total / mass
+
+
+def official_distance_sums(x, positives, negatives):
+    """`mean(w * distance)` and `mean(w)`, whose ratio is the mean distance."""
     points = join(negatives, positives)
     weights = points.dense_weights()
-    distances = _distances(x, points.points)
-    return ops.mean(weights[:, None, :] * distances) / ops.mean(weights)
+    distances = _distances(x, points)
+    return ops.mean(weights[:, None, :] * distances), ops.mean(weights)
 
 
-def official_dual_field(log_kernels, x, positives, negatives):
-    """The field, of relative distances.
+def official_dual_field(
+    log_kernels, x, positives, negatives, mean_distance=None
+):
+    """Velocities of the official dual field, at relative distances.
 
     Args:
         log_kernels: sequence of callables, see `keras_drift.ops.reductions`.
         x: float tensor `(groups, n, d)`, the samples.
         positives: `PointCloud`.
         negatives: `PointCloud`.
+        mean_distance: float scalar. Defaults to `None`:
+            `official_mean_distance` of these samples and points.
 
     Returns:
-        For each score the velocities, `(groups, n, d)`.
+        For each kernel the velocities, `(groups, n, d)`.
     """
     points = join(negatives, positives)
-    mean = official_mean_distance(x, positives, negatives)
-    distances = _distances(x, points.points) / ops.maximum(
-        mean, _MEAN_DISTANCE_FLOOR
+    if mean_distance is None:
+        mean_distance = official_mean_distance(x, positives, negatives)
+    distances = _distances(x, points) / ops.maximum(
+        mean_distance, _MEAN_DISTANCE_FLOOR
     )
     if points.contains_samples:
         same = ops.eye(
             ops.shape(x)[1], ops.shape(points.points)[1], dtype="float32"
         )
         distances = distances + _SELF_DISTANCE * same
+    points = points.masked()
     return [
         _official_velocity(log_kernel(distances), points, negatives)
         for log_kernel in log_kernels
@@ -70,6 +84,21 @@ def _official_velocity(logits, points, negatives):
 
 
 def _distances(x, points):
-    """Distances as the release floors them: never below 1e-4."""
-    squared = squared_distances(x, points)
-    return ops.sqrt(ops.maximum(squared, _SQUARED_DISTANCE_FLOOR))
+    """Distances as the release floors them: never below 1e-4.
+
+    In the release a point of weight zero takes part in the softmaxes, so it is
+    not masked here; one that is not finite counts as far away.
+    """
+    finite = None
+    masked = points.masked().points
+    center = ops.mean(masked, axis=-2, keepdims=True)
+    cloud = points.points
+    if points.weights is not None:
+        finite = ops.all(ops.isfinite(cloud), axis=-1)
+        cloud = ops.where(finite[..., None], cloud, masked)
+        finite = ops.logical_or(finite, points.weights > 0)[:, None, :]
+    squared = squared_distances(x - center, cloud - center, centered=True)
+    distances = ops.sqrt(ops.maximum(squared, _SQUARED_DISTANCE_FLOOR))
+    if finite is None:
+        return distances
+    return ops.where(finite, distances, _FAR_AWAY)

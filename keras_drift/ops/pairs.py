@@ -76,11 +76,16 @@ class Pairs:
         block_size: int, or two: how many samples and how many points make a
             block. Defaults to `None`: chosen from the shapes. Where a compiled
             program does not know them, all pairs are one block.
+
+    Attributes:
+        points: float tensor `(groups, m, d)`, those of the cloud, masked where
+            their weight is zero (`ops.mask_absent`).
     """
 
     def __init__(self, x, cloud, cost=pairwise_distances, block_size=None):
         self.x = x
         self.cloud = cloud
+        self.points = cloud.masked().points
         self.cost = cost
         self.block_size = block_size
         shape = (x.shape[0], x.shape[1], self.points.shape[1])
@@ -100,11 +105,6 @@ class Pairs:
             self._absent_pairs = self._absent(
                 0, ops.shape(x)[1], 0, ops.shape(self.points)[1]
             )
-
-    @property
-    def points(self):
-        """The points of the cloud, `(groups, m, d)`."""
-        return self.cloud.points
 
     @property
     def is_whole(self):

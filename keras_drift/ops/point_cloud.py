@@ -1,4 +1,4 @@
-"""A weighted set of points that samples interact with."""
+"""Weighted point clouds."""
 
 from typing import Any
 from typing import NamedTuple
@@ -11,8 +11,9 @@ class PointCloud(NamedTuple):
 
     Attributes:
         points: float tensor `(groups, m, d)`.
-        weights: float tensor `(groups, m)`, or `None` for ones. An integer
-            weight counts a point that often, zero as absent.
+        weights: float tensor `(groups, m)`, >= 0, or `None` for ones. An
+            integer weight `c` equals `c` copies of the point; a point of weight
+            zero is absent, whatever its coordinates, NaN included.
         contains_samples: bool, whether the first points are the samples
             themselves. A sample does not interact with itself then.
     """
@@ -22,10 +23,45 @@ class PointCloud(NamedTuple):
     contains_samples: bool = False
 
     def dense_weights(self):
-        """The weights `(groups, m)`, where there are none as ones."""
+        """The weights `(groups, m)`; ones if there are none."""
         if self.weights is None:
             return ops.ones_like(self.points[..., 0])
         return self.weights
+
+    def masked(self):
+        """The same cloud with finite coordinates at points of weight zero.
+
+        See `mask_absent`. Without weights it is this object.
+        """
+        if self.weights is None:
+            return self
+        return self._replace(points=mask_absent(self.points, self.weights))
+
+
+def mask_absent(points, weights):
+    """Replaces points of weight zero by the mean of those present.
+
+    Padding may hold anything: huge numbers, infinities, NaN. A weight of zero
+    multiplies it but does not remove it, since `0 * inf` is NaN. The mean of
+    the present points is a harmless stand-in: it is finite, and a cloud that is
+    centered is centered on the present points only.
+
+    Args:
+        points: float tensor `(..., m, d)`.
+        weights: float tensor `(..., m)`, >= 0, or `None` for ones.
+
+    Returns:
+        A tensor `(..., m, d)`: points of positive weight are unchanged. Points
+        of a set without any weight are zero. Replaced points have gradient
+        zero. Without weights, `points` itself.
+    """
+    if weights is None:
+        return points
+    present = (weights > 0)[..., None]
+    kept = ops.where(present, points, 0.0)
+    count = ops.sum(ops.cast(present, kept.dtype), axis=-2, keepdims=True)
+    mean = ops.sum(kept, axis=-2, keepdims=True) / ops.maximum(count, 1.0)
+    return ops.where(present, points, ops.stop_gradient(mean))
 
 
 def safe_log(weights):
@@ -36,7 +72,7 @@ def safe_log(weights):
 
 
 def join(first, second):
-    """One cloud of two, the points of `first` ahead.
+    """Concatenates two clouds, the points of `first` ahead.
 
     Args:
         first: `PointCloud`.

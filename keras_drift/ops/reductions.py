@@ -24,10 +24,24 @@ def mean_cost(*pairs):
     """Weighted mean of the costs: a scalar over all groups and all `pairs`."""
     total = mass = 0.0
     for each in pairs:
-        (totals,), _ = each.fold(_add_costs, _zero, nothing)
+        totals, masses = cost_sums(each)
         total += ops.sum(totals)
-        mass += each.total_weight()
+        mass += ops.sum(masses)
     return total / ops.maximum(mass, 1e-30)
+
+
+def cost_sums(pairs):
+    """Weighted sums of the costs, and of the weights, for each sample.
+
+    Args:
+        pairs: `Pairs`.
+
+    Returns:
+        Two float32 tensors `(groups, n)`; `mean_cost` is the ratio of their
+        sums.
+    """
+    (totals,), _ = pairs.fold(_add_costs, _zero, nothing)
+    return totals[..., 0], pairs.weight_sums()
 
 
 def mean_similarity(pairs, log_kernels):

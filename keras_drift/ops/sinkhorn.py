@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.ops.log_kernel import LogKernel
 from keras_drift.ops.means import barycenters
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.reductions import log_sum_over_points
@@ -32,11 +33,16 @@ class SinkhornPlan(NamedTuple):
     point_potential: Any
 
     @property
+    def log_kernel(self):
+        """`-cost / epsilon`, an `ops.LogKernel`."""
+        return _log_kernel(self.epsilon)
+
+    @property
     def sample_potential(self):
         """`f`, float tensor `(groups, n)`: one pass over the pairs."""
         logs = log_sum_over_points(
             self.pairs,
-            _log_kernel(self.epsilon),
+            self.log_kernel,
             self.point_potential / self.epsilon,
         )
         return self.epsilon * (_log_total(self.pairs) - logs)
@@ -49,7 +55,7 @@ class SinkhornPlan(NamedTuple):
         """
         ((means, log_mass),) = barycenters(
             self.pairs,
-            [_log_kernel(self.epsilon)],
+            [self.log_kernel],
             [self.point_potential / self.epsilon],
         )
         nothing = log_mass[..., None] == float("-inf")
@@ -124,6 +130,8 @@ def sinkhorn(
     if tolerance is not None:
         checks.positive_number("tolerance", tolerance)
     weights = pairs.cloud.dense_weights()
+    if symmetric and pairs.cloud.weights is not None:
+        pairs = pairs.of(pairs.points)  # as samples, too, the absent are masked
     if start is None:
         start = ops.zeros_like(weights)
     if num_steps == 0:
@@ -169,8 +177,8 @@ def sinkhorn(
 
 
 def _log_kernel(epsilon):
-    rate = -1.0 / epsilon
-    return lambda cost: cost * rate
+    rate = 1.0 / epsilon
+    return LogKernel("gibbs", "value", (), rate, lambda cost: cost * -rate)
 
 
 def _log_total(pairs):

@@ -1,22 +1,29 @@
-"""Optimal transport along lines, where it is found by sorting."""
+"""Optimal transport along lines: one-dimensional, solved by sorting."""
 
 import functools
 import math
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
 from keras_drift import backend
+from keras_drift.ops.point_cloud import mask_absent
+
+# Of mass, at most: small enough for sums of int32.
+_LEVELS = 2**30
 
 
 @functools.lru_cache(maxsize=16)
 def slice_directions(num_projections, dim, seed):
-    """Unit vectors `(num_projections, dim)`, orthogonal in blocks of `dim`.
+    """Random unit vectors `(num_projections, dim)`, in orthogonal blocks.
 
-    For `dim = 1` there is but one. A NumPy array, the same on every backend.
+    For `dim = 1` there is only one. A NumPy array, the same on every backend,
+    read-only because it is cached.
     """
     if dim == 1:
-        return np.ones((1, 1), "float32")
+        return _read_only(np.ones((1, 1), "float32"))
     rng = np.random.default_rng(seed)
     num_blocks = math.ceil(num_projections / dim)
     width = min(num_projections, dim)
@@ -25,36 +32,47 @@ def slice_directions(num_projections, dim, seed):
         np.linalg.qr(rng.normal(size=(dim, width)))[0].T
         for _ in range(num_blocks)
     ]
-    return np.concatenate(blocks)[:num_projections].astype("float32")
+    return _read_only(
+        np.concatenate(blocks)[:num_projections].astype("float32")
+    )
 
 
 @functools.lru_cache(maxsize=16)
 def joint_quantiles(n, m):
-    """Which sorted samples exchange mass, and how much.
+    """The monotone coupling of `n` and `m` sorted samples of equal mass.
 
     Sample `i` of `n` holds the levels from `i / n` to `(i + 1) / n`. Between
-    two neighbors in the union of both grids, one `x` goes to one `y`.
+    two neighbors in the union of both grids, one `x` is matched to one `y`.
 
     Returns:
-        The index of the `x`, of the `y`, and the mass, of which there is 1 in
-        all: NumPy arrays of at most `n + m - 1` values.
+        The index of the `x`, of the `y`, and their mass, which sums to 1:
+        read-only NumPy arrays of at most `n + m - 1` values.
     """
-    # In units of 1 / (n m), where all levels are whole numbers.
+    # In units of 1 / (n m), in which all levels are integers.
     levels = np.union1d(np.arange(n + 1) * m, np.arange(m + 1) * n)
     mass = np.diff(levels) / (n * m)
     start = levels[:-1]
-    return (
-        (start // m).astype("int32"),
-        (start // n).astype("int32"),
-        mass.astype("float32"),
+    return tuple(
+        _read_only(array)
+        for array in (
+            (start // m).astype("int32"),
+            (start // n).astype("int32"),
+            mass.astype("float32"),
+        )
     )
 
 
-def sliced_transport(x, cloud, num_projections=128, seed=0):
-    """Mean squared transport length over random directions, group by group.
+def _read_only(array):
+    """The array, which a cache returns to many callers."""
+    array.setflags(write=False)
+    return array
 
-    Both sets are projected on each direction, where the best transport is found
-    by sorting: it matches equal levels of the two quantile functions.
+
+def sliced_transport(x, cloud, num_projections=128, seed=0):
+    """Squared sliced 2-Wasserstein distance of each group.
+
+    Both sets are projected on random directions, where the optimal transport is
+    found by sorting: it matches equal levels of the two quantile functions.
 
     Args:
         x: float tensor `(groups, n, d)`, samples of equal mass.
@@ -66,7 +84,8 @@ def sliced_transport(x, cloud, num_projections=128, seed=0):
         seed: int, of the directions. Defaults to `0`.
 
     Returns:
-        `(groups,)`: the square of the sliced 2-Wasserstein distance.
+        `(groups,)`: the mean over the directions of the squared 2-Wasserstein
+        distance. 0 for a group of points without any weight.
 
     Example:
 
@@ -76,7 +95,8 @@ def sliced_transport(x, cloud, num_projections=128, seed=0):
     16.0
     """
     directions = slice_directions(num_projections, x.shape[-1], seed)
-    # About a common center, so that an offset of both sets costs no digits.
+    cloud = cloud.masked()
+    # About a common center: an offset of both sets would cost digits.
     center = ops.stop_gradient(ops.mean(cloud.points, axis=-2, keepdims=True))
     x, y = (
         backend.matmul(
@@ -101,51 +121,40 @@ def sliced_transport(x, cloud, num_projections=128, seed=0):
 
 
 def _weighted_transport(x, y, weights):
-    """The same for points of unequal mass; the levels of `y` are data."""
+    """The same for points of unequal mass; their levels are data."""
     order = ops.argsort(y, axis=-1)
     y = ops.take_along_axis(y, order, axis=-1)
     weights = ops.broadcast_to(weights[:, None, :], ops.shape(y))
-    y_levels = ops.cumsum(ops.take_along_axis(weights, order, axis=-1), axis=-1)
-    # The last level is 1 to the last digit: where it falls short, the last
-    # point would take what is left, even if it has no weight.
-    y_levels = y_levels / y_levels[..., -1:]
-    n, m = ops.shape(x)[-1], ops.shape(y)[-1]
-    x_levels = ops.cast(ops.arange(1, n + 1), "float32") / ops.cast(
-        n, "float32"
+    n = ops.shape(x)[-1]
+    weights = ops.take_along_axis(weights, order, axis=-1)
+    coupling = _couple(weights, n)
+    costs = ops.sum(
+        coupling.rest
+        * ops.square(x - ops.take_along_axis(y, coupling.point, axis=-1)),
+        axis=-1,
     )
-    x_levels = ops.broadcast_to(x_levels, ops.shape(x))
-    # At the union of both grids.
-    levels = ops.concatenate([x_levels, y_levels], axis=-1)
-    merged = ops.argsort(levels, axis=-1)
-    levels = ops.take_along_axis(levels, merged, axis=-1)
-    mass = levels - ops.pad(levels, [[0, 0], [0, 0], [1, 0]])[..., :-1]
-    # The levels of a set that lie below a cell say which of it are passed.
-    is_y = ops.cast(merged >= n, "int32")
-    passed = ops.cumsum(is_y, axis=-1) - is_y
-    y_index = ops.minimum(passed, m - 1)
-    x_index = ops.minimum(ops.arange(n + m) - passed, n - 1)
-    squares = ops.square(
-        ops.take_along_axis(x, x_index, axis=-1)
-        - ops.take_along_axis(y, y_index, axis=-1)
-    )
-    return ops.mean(ops.sum(squares * mass, axis=-1), axis=-1)
+    for cell, mass in coupling.parts:
+        gaps = ops.take_along_axis(x, cell, axis=-1) - y
+        costs = costs + ops.sum(mass * ops.square(gaps), axis=-1)
+    costs = ops.mean(costs, axis=-1) / ops.cast(n, "float32")
+    return ops.where(ops.sum(weights[:, 0], axis=-1) > 0, costs, 0.0)
 
 
 def quantile_means(values, n, weights=None):
-    """Where each of `n` sorted samples goes on average.
+    """Barycentric images of `n` sorted samples under transport on a line.
 
-    The best transport on a line gives the first sample the lowest `1 / n` of
-    the mass of the points, the second one the next, and so on.
+    The optimal transport matches the first sample with the lowest `1 / n` of
+    the mass of the points, the second one with the next, and so on.
 
     Args:
         values: float tensor `(..., m)`, points on a line.
         n: int or int scalar tensor, the number of samples.
         weights: float tensor `(..., m)`, >= 0, or `None` for ones. The masses
-            of the points are in proportion to it; their sum must not be 0.
+            of the points are proportional to it; they get no gradient.
 
     Returns:
         float32 tensor `(..., n)`: the means of the points that each sample
-        receives, in ascending order.
+        is matched with, in ascending order. Zeros if all weights are zero.
 
     Example:
 
@@ -164,6 +173,8 @@ def quantile_means(values, n, weights=None):
         return ops.sum(ops.take(values, index, axis=-1) * share, axis=-1)
     if weights is None:
         weights = ops.ones_like(values)
+    else:
+        values = mask_absent(values[..., None], weights)[..., 0]
     order = ops.argsort(values, axis=-1)
     values = ops.take_along_axis(values, order, axis=-1)
     weights = ops.take_along_axis(weights, order, axis=-1)
@@ -172,45 +183,121 @@ def quantile_means(values, n, weights=None):
 
 @functools.lru_cache(maxsize=16)
 def _cells(n, m):
-    """For each sample the points it gets, `(n, most)`, and their shares."""
+    """For each sample the points it is matched with, `(n, most)`; shares."""
     x_index, y_index, mass = joint_quantiles(n, m)
-    turn = np.arange(len(x_index)) - np.searchsorted(x_index, x_index)
-    index = np.zeros((n, turn.max() + 1), "int32")
+    slot = np.arange(len(x_index)) - np.searchsorted(x_index, x_index)
+    index = np.zeros((n, slot.max() + 1), "int32")
     share = np.zeros(index.shape, "float32")
-    index[x_index, turn] = y_index
-    share[x_index, turn] = n * mass
-    return index, share
+    index[x_index, slot] = y_index
+    share[x_index, slot] = n * mass
+    return _read_only(index), _read_only(share)
 
 
 def _weighted_means(values, weights, n):
     """The same for sorted points whose masses are known only when run."""
-    m = ops.shape(values)[-1]
-    received = ops.cumsum(weights, axis=-1)
-    total = received[..., -1:]
-    total = ops.where(total > 0, total, 1.0)
-    received = received / total
-    # Around their mean, so that sums of many cost few digits.
-    center = ops.sum(weights * values, axis=-1, keepdims=True) / total
-    given = ops.cast(ops.arange(1, n + 1), "float32") / ops.cast(n, "float32")
-    # The levels at which a point is full or a sample is empty. Between two of
-    # them, one sample goes to one point.
-    levels = ops.concatenate(
-        [received, ops.zeros_like(received[..., :1]) + given], axis=-1
+    coupling = _couple(weights, n)
+    means = coupling.rest * ops.take_along_axis(values, coupling.point, axis=-1)
+    cells, masses = zip(*coupling.parts, strict=True)
+    moved = [mass * values for mass in masses]
+    return means + _sum_by_cell(
+        ops.concatenate(moved, axis=-1), ops.concatenate(cells, axis=-1), n
     )
-    order = ops.argsort(levels, axis=-1)
-    levels = ops.take_along_axis(levels, order, axis=-1)
-    mass = _increments(levels)
-    full = ops.cast(order < m, "int32")
-    point = ops.minimum(ops.cumsum(full, axis=-1) - full, m - 1)
-    moved = mass * ops.take_along_axis(values - center, point, axis=-1)
-    sums = ops.cumsum(moved, axis=-1)
-    empty = ops.argsort(order, axis=-1)[..., m:]
-    sums = _increments(ops.take_along_axis(sums, empty, axis=-1))
-    return center + sums * ops.cast(n, "float32")
 
 
-def _increments(sums):
-    """The inverse of `cumsum`."""
-    return ops.concatenate(
-        [sums[..., :1], sums[..., 1:] - sums[..., :-1]], axis=-1
+class _Coupling(NamedTuple):
+    """The monotone coupling of `n` equal cells with sorted, weighted points.
+
+    Masses are in units of a cell. A point gives mass to the cell in which its
+    interval of levels starts, to the one in which it ends, and to all between.
+
+    Attributes:
+        parts: two pairs `(cell, mass)`, of the start and the end of each point:
+            int32 and float32 tensors `(..., m)`.
+        rest: float32 tensor `(..., n)`: the mass of each cell that is not among
+            the parts, as a single point spans the cell.
+        point: int32 tensor `(..., n)`: the point that it comes from.
+    """
+
+    parts: tuple
+    rest: Any
+    point: Any
+
+
+def _couple(weights, n):
+    """The `_Coupling` of points of given weights `(..., m)` to `n` cells.
+
+    Levels are integers, `size` to a cell: sums of floats would round each level
+    to a share of all mass, which is an error of cells where there are many.
+    """
+    m = ops.shape(weights)[-1]
+    size = _LEVELS // n
+    ends = _integer_levels(weights, n * size)
+    starts = ops.concatenate(
+        [ops.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1
     )
+    first, last = starts // size, ends // size
+    in_first = ops.minimum(ends, (first + 1) * size) - starts
+    in_last = ops.where(last > first, ends - last * size, 0)
+    parts = tuple(
+        (
+            ops.minimum(cell, n - 1),
+            ops.cast(mass, "float32") / ops.cast(size, "float32"),
+        )
+        for cell, mass in ((first, in_first), (last, in_last))
+    )
+    cells = ops.concatenate([cell for cell, _ in parts], axis=-1)
+    # In one pass the mass that cells receive, and how many points end there.
+    sums = _sum_by_cell(
+        ops.stack(
+            [
+                ops.concatenate([in_first, in_last], axis=-1),
+                ops.cast(ops.arange(2 * m) >= m, "int32")
+                + ops.zeros_like(cells),
+            ],
+            axis=-1,
+        ),
+        cells,
+        n,
+    )
+    rest = ops.cast(size - sums[..., 0], "float32") / ops.cast(size, "float32")
+    ended = ops.cumsum(sums[..., 1], axis=-1) - sums[..., 1]
+    return _Coupling(parts, rest, ops.minimum(ended, m - 1))
+
+
+def _integer_levels(weights, total):
+    """Cumulative sums of weights `(..., m)` as int32 that end at `total`.
+
+    No rounding accumulates: each weight is split into an integer part and a
+    fraction in fixed point, and sums of integers are exact.
+    """
+    mass = ops.sum(weights, axis=-1, keepdims=True)
+    mass = ops.where(mass > 0, mass, 1.0)
+    scaled = weights / mass * ops.cast(total, "float32")
+    whole = ops.floor(scaled)
+    unit = _LEVELS // ops.shape(weights)[-1]
+    fraction = ops.floor((scaled - whole) * ops.cast(unit, "float32"))
+    levels = ops.cumsum(ops.cast(whole, "int32"), axis=-1)
+    levels = levels + ops.cumsum(ops.cast(fraction, "int32"), axis=-1) // unit
+    # The float32 sum of the weights misses the last level by a small share,
+    # which is spread over all levels.
+    end = levels[..., -1:]
+    share = ops.cast(levels, "float32") / ops.cast(
+        ops.maximum(end, 1), "float32"
+    )
+    excess = ops.cast(end - total, "float32")
+    return levels - ops.cast(ops.round(excess * share), "int32")
+
+
+def _sum_by_cell(values, cells, n):
+    """Sums of `values` `(..., k)` or `(..., k, c)` by cell: `(..., n, ...)`."""
+    shape = ops.shape(cells)
+    rows = 1
+    for size in shape[:-1]:
+        rows = rows * size
+    offsets = ops.reshape(n * ops.arange(rows, dtype="int32"), (-1, 1))
+    ids = ops.reshape(cells, (-1, shape[-1])) + offsets
+    rest = tuple(ops.shape(values)[len(shape) :])
+    sums = ops.segment_sum(
+        ops.reshape(values, (-1, *rest)), ops.reshape(ids, (-1,)), rows * n
+    )
+    return ops.reshape(sums, (*shape[:-1], n, *rest))

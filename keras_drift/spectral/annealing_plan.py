@@ -9,6 +9,7 @@ from keras_drift import checks
 from keras_drift import kernels
 from keras_drift.schedules import ExponentialAnnealing
 from keras_drift.spectral.convergence_time import needed_damping
+from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 from keras_drift.spectral.frequency_range import frequency_range
 
@@ -112,7 +113,7 @@ def plan_annealing(
         dim = data.shape[1] if dim is None else dim
     dim = checks.positive_integer("dim", 1 if dim is None else dim)
     k_min, k_max, origin = _range(data, k_min, k_max, seed)
-    kernel = kernels.get(kernel)
+    kernel = kernel_of_space(kernel)
     wide, narrow, caught = _balance(kernel, dim, k_max / k_min)
     initial, final = wide / k_min, narrow / k_max
     rate = step_size * caught / needed

@@ -6,8 +6,8 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift import kernels
 from keras_drift.spectral.dispersion import checked_frequencies
+from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 
 _STEPS_AT_ONCE = 4096
@@ -71,7 +71,7 @@ def convergence_time(
 
     - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
     """
-    kernel = kernels.get(kernel)
+    kernel = kernel_of_space(kernel)
     frequencies = checked_frequencies(frequencies)
     checks.positive_number("step_size", step_size)
     checks.positive_integer("max_steps", max_steps)

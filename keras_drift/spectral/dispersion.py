@@ -61,9 +61,22 @@ def dispersion(kernel, frequencies, dim, field="mean_shift"):
     - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
     - [Franz et al., 2026](https://arxiv.org/abs/2604.06333)
     """
-    kernel = kernels.get(kernel)
+    kernel = kernel_of_space(kernel)
     bandwidth = ops.convert_to_numpy(kernel.bandwidth).astype("float64")
     return rates_at(kernel, bandwidth, frequencies, dim, field)
+
+
+def kernel_of_space(kernel):
+    """Resolves a kernel, which must be one of distances in space."""
+    kernel = kernels.get(kernel)
+    if kernel.spherical:
+        raise ValueError(
+            "Decay rates are those of plane waves in Euclidean space; a "
+            "spherical kernel, which compares directions, has none. Use a "
+            "`Gaussian` in place of a `VonMisesFisher` for bandwidths far "
+            f"below 1. Received: kernel={type(kernel).__name__}"
+        )
+    return kernel
 
 
 def rates_at(kernel, bandwidth, frequencies, dim, field):

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.spectral.dispersion import checked_frequencies
+from keras_drift.spectral.dispersion import kernel_of_space
 
 # Of the kernel's mass, what lies beyond the edge of the grid.
 _BEYOND = 1e-5
@@ -99,14 +100,18 @@ def measure_decay(drift, frequencies, dim, amplitude=0.1, resolution=3):
 def _check_drift(drift):
     kernel = getattr(drift, "kernel", None)
     relative = getattr(drift, "relative", False)
-    dual = getattr(drift, "normalization", None) == "dual"
-    if kernel is None or relative or dual or drift.unit_rms:
+    normalization = getattr(drift, "normalization", None)
+    coupled = getattr(normalization, "couples_samples", False)
+    if kernel is not None:
+        kernel_of_space(kernel)
+    if kernel is None or relative or coupled or drift.unit_rms:
         raise ValueError(
             "Rates belong to a drift with a kernel, in absolute units, that "
             "moves each sample for itself and does not scale its field: such "
             "as KernelDrift(normalization='row', relative=False, "
             f"unit_rms=False). Received: {type(drift).__name__} with "
-            f"kernel={kernel}, dual={dual}, relative={relative}, "
+            f"kernel={kernel}, normalization={normalization}, "
+            f"relative={relative}, "
             f"unit_rms={getattr(drift, 'unit_rms', None)}"
         )
 

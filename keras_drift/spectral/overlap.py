@@ -1,4 +1,4 @@
-"""The share of the samples that is where the data are."""
+"""Fraction of samples inside the support of the data."""
 
 from keras import ops
 
@@ -7,30 +7,34 @@ from keras_drift.metrics import samples
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import log_sum_exp
+from keras_drift.ops import unit_vectors
 
 
 def overlap(x, positives, kernel):
-    """How well samples cover the place of the data, so that no mass escapes.
+    """Mean smoothed data density at the samples, relative to that at the data.
 
-    A sample many bandwidths away from all data feels next to no drift: a model
-    that has lost half of its samples there can have a drift of almost zero.
-    This number tells: the density of the data, smoothed by the companion of
-    the kernel, on average over the samples and relative to its average over
-    the data. It is 1 where both distributions agree, and `c` where a share of
-    `1 - c` has escaped. Watch it beside the drift norm. Samples that crowd
-    where the data are densest have more than 1, so 1 alone proves nothing.
+    A sample many bandwidths away from all data has almost no drift, so a model
+    that has lost half of its samples there can have a small drift norm. This
+    number reveals it: the density of the data, smoothed by the companion of the
+    kernel, averaged over the samples and divided by its average over the data.
+    It is 1 where both distributions agree, and `1 - c` where a fraction `c` of
+    the samples is far from all data. Watch it beside the drift norm. It is
+    above 1 for samples concentrated where the data are densest, so a value of 1
+    alone proves nothing.
 
     Args:
         x: float array or tensor `(n, ...)`, samples of the model.
         positives: float array or tensor `(m, ...)`, the data, at least two.
         kernel: the `Kernel` of the drift, its name or its config. Several
-            bandwidths are averaged.
+            bandwidths are averaged. With a `spherical` kernel all points are
+            normalized to unit length. It must have a companion.
 
     Returns:
         float32 scalar >= 0.
 
     Raises:
-        ValueError: if shapes do not fit, or if there is only one datum.
+        ValueError: if shapes do not fit, if there is only one datum, or if the
+            kernel has no companion.
 
     Example:
 
@@ -44,16 +48,21 @@ def overlap(x, positives, kernel):
 
     - [Lee and Chun, 2026](https://arxiv.org/abs/2604.24196)
     """
+    kernel = kernels.get(kernel)
     x, positives = samples.flatten_pair(x, positives)
     if positives.shape[0] == 1:
         raise ValueError(
-            "The density at a datum is that of the others, so there must be at "
-            f"least two. Received: positives.shape={tuple(positives.shape)}"
+            "The density at a data point is that of the others, so there must "
+            "be at least two. "
+            f"Received: positives.shape={tuple(positives.shape)}"
         )
-    kernel = kernels.get(kernel)
-    # Around the origin float32 is most exact.
-    origin = ops.mean(positives, axis=0)
-    x, positives = (x - origin)[None], (positives - origin)[None]
+    if kernel.spherical:
+        x, positives = unit_vectors(x), unit_vectors(positives)
+    else:
+        # Near zero float32 is most accurate.
+        origin = ops.mean(positives, axis=0)
+        x, positives = x - origin, positives - origin
+    x, positives = x[None], positives[None]
     log_kernels = kernel.log_kernels(1.0, kernel.log_companion)
     at_samples = Pairs(x, PointCloud(positives))
     at_data = Pairs(positives, PointCloud(positives, contains_samples=True))
@@ -64,6 +73,6 @@ def overlap(x, positives, kernel):
 
 
 def _log_mean(pairs, log_kernels):
-    """Of `exp(score)` over all pairs and scores, but for a factor."""
+    """Log-mean of the kernels over all pairs, up to a constant."""
     over_points = [logs for logs, _ in log_sum_exp(pairs, log_kernels)]
     return ops.logsumexp(ops.stack(over_points)) - ops.log(pairs.total_weight())

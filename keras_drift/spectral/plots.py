@@ -9,8 +9,8 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import drifts
-from keras_drift import kernels
 from keras_drift.spectral.dispersion import dispersion
+from keras_drift.spectral.dispersion import kernel_of_space
 
 
 def plot_dispersion(
@@ -33,7 +33,7 @@ def plot_dispersion(
     Returns:
         The axes.
     """
-    kernel = kernels.get(kernel)
+    kernel = kernel_of_space(kernel)
     widths = ops.convert_to_numpy(kernel.bandwidth).reshape(-1)
     if frequencies is None:
         lowest, highest = 0.01 / widths.max(), 100 / widths.min()

@@ -102,5 +102,5 @@ def test_names_a_wrong_schedule_or_model():
         annealing.set_model(model)
 
 
-class Without(drifts.Drift):
+class Without(drifts.VelocityDrift):
     """A drift that has no bandwidth."""

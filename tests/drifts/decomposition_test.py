@@ -10,7 +10,7 @@ from keras_drift.drifts import decomposition
 PROFILES = {
     "gaussian": (kernels.Gaussian, lambda r: -(r**2) / 2),
     "laplacian": (kernels.Laplacian, lambda r: -r),
-    "matern": (kernels.Matern, lambda r: np.log1p(r) - r),
+    "matern": (kernels.Matern, lambda r: np.log1p(3**0.5 * r) - 3**0.5 * r),
     "inverse_multiquadric": (
         kernels.InverseMultiquadric,
         lambda r: -1.5 * np.log1p(r**2),

@@ -6,12 +6,14 @@ from keras import ops
 import contracts
 from keras_drift.drifts import Drift
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import PairwiseDrift
+from keras_drift.drifts import VelocityDrift
 from keras_drift.kernels import Gaussian
 from keras_drift.kernels import Laplacian
 
 
 @keras.saving.register_keras_serializable("keras_drift_tests")
-class ToTheMean(Drift):
+class ToTheMean(VelocityDrift):
     """The simplest drift: two fields, one and three steps to the mean."""
 
     def velocities(self, x, positives, negatives, length_scale):
@@ -124,8 +126,14 @@ def test_a_drift_without_bandwidth_cannot_be_annealed():
 
 
 def test_a_drift_without_velocities_says_what_to_write():
-    with pytest.raises(NotImplementedError, match=r"`Drift`.*`velocities\(x"):
-        Drift().field(X, DATA)
+    for cls, method in (
+        (Drift, "compute_field"),
+        (VelocityDrift, "velocities"),
+        (PairwiseDrift, "velocities"),
+    ):
+        message = rf"`{cls.__name__}` must write `{method}\("
+        with pytest.raises(NotImplementedError, match=message):
+            cls().field(X, DATA)
 
 
 def test_self_interaction_is_one_of_three():
@@ -134,7 +142,7 @@ def test_self_interaction_is_one_of_three():
         match=r"`self_interaction` must be one of 'excluded', 'included', "
         r"'independent'. Did you mean 'included'\?.*='include'",
     ):
-        Drift(self_interaction="include")
+        VelocityDrift(self_interaction="include")
 
 
 @pytest.mark.parametrize(
@@ -224,6 +232,20 @@ def test_weights_need_their_points():
 def test_weights_of_groups_are_one_row_each():
     with pytest.raises(ValueError, match=r"shape \(1, 3\). Received.*\(3,\)"):
         ToTheMean().field(X[None], DATA[None], positive_weights=np.ones(3))
+
+
+class Column(PairwiseDrift):
+    """A drift that forgets the axis of the samples."""
+
+    def velocities(self, x, positives, negatives, length_scale):
+        return [ops.mean(positives.points, axis=1, keepdims=True)]
+
+
+def test_names_the_shapes_of_velocities_that_do_not_fit():
+    with pytest.raises(
+        ValueError, match=r"Here \(.*\) = \(1, 2, 2\).*\[\(1, 1, 2\)\] from"
+    ):
+        Column().field(X, DATA)
 
 
 # === Guidance of velocities ===

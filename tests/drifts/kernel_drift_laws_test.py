@@ -8,6 +8,7 @@ import pytest
 import contracts
 from keras_drift import kernels
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import normalizations
 
 assert_close = functools.partial(contracts.assert_close, tolerance=2e-5)
 
@@ -22,6 +23,8 @@ def drift(normalization, kernel=None, **kwargs):
     """A drift in absolute units, without scaling to unit size."""
     kernel = kernels.Laplacian(BANDWIDTHS) if kernel is None else kernel
     kwargs = {"relative": False, "unit_rms": False, **kwargs}
+    if kwargs.pop("bias_correction", False):
+        normalization = type(normalizations.get(normalization))(True)
     return KernelDrift(kernel, normalization, **kwargs)
 
 

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from keras import ops
 import contracts
 from keras_drift import kernels
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import normalizations
 from kernel_drift_by_hand import BANDWIDTHS
 from kernel_drift_by_hand import KERNELS
 from kernel_drift_by_hand import SIZES
@@ -48,13 +51,12 @@ def test_contract(name, normalization):
             "self_interaction": "independent",
         },
         {"normalization": "dual", "self_interaction": "included"},
-        {"normalization": "dual", "official_parity": True},
-        {"normalization": "dual", "bias_correction": True},
+        {"normalization": "official_dual"},
+        {"normalization": normalizations.Dual(bias_correction=True)},
         {"normalization": "sharp", "relative": False},
         {
-            "normalization": "score",
+            "normalization": normalizations.Score(bias_correction=True),
             "relative": False,
-            "bias_correction": True,
             "guidance_mode": "velocity",
         },
     ],
@@ -67,7 +69,7 @@ def test_contract_of_other_options(options):
         positives=(2, 7, 3),
         negatives=(2, 6, 3),
         groups_independent=options.get("relative") is False,
-        compiles="official_parity" in options,
+        compiles=options["normalization"] == "official_dual",
     )
 
 
@@ -292,13 +294,19 @@ def test_gradients_through_the_field_stay_finite(normalization):
     assert np.all(np.isfinite(contracts.gradient(total, x)))
 
 
-def test_normalization_is_one_of_four():
+def test_normalization_is_a_name_or_an_object():
     with pytest.raises(
         ValueError,
-        match=r"`normalization` must be one of 'row', 'dual', 'sharp', "
-        r"'score'. Did you mean 'dual'\?.*normalization='duel'",
+        match=r"Unknown normalization 'duel'. Did you mean 'dual'\? Known "
+        r"names: dual, official_dual, row, score, sharp",
     ):
         KernelDrift(normalization="duel")
+    with pytest.raises(TypeError, match=r"`normalization` is a .*=0.5"):
+        KernelDrift(normalization=0.5)
+    with pytest.raises(TypeError, match="bias_correction"):
+        normalizations.OfficialDual(bias_correction=True)
+    with pytest.raises(TypeError, match="outer_smoothing"):
+        normalizations.Dual(outer_smoothing=4)
 
 
 def test_kernel_is_checked():
@@ -316,22 +324,22 @@ def test_self_interaction_is_checked():
 @pytest.mark.parametrize(
     "options",
     [
-        {},
-        {"normalization": "dual", "relative": False},
-        {"normalization": "dual", "unit_rms": False},
-        {"normalization": "dual", "self_interaction": "included"},
-        {"normalization": "dual", "bias_correction": True},
-        {"normalization": "dual", "guidance_mode": "velocity"},
+        {"relative": False},
+        {"unit_rms": False},
+        {"self_interaction": "included"},
+        {"guidance_mode": "velocity"},
+        {"block_size": 8},
     ],
 )
-def test_released_parity_is_the_whole_recipe(options):
-    name = list(options)[-1] if options else "normalization"
-    received = f"{name}={options.get(name, 'row')!r}"
+def test_official_normalization_is_the_whole_recipe(options):
+    ((name, value),) = options.items()
+    value = (8, 8) if name == "block_size" else value
+    received = re.escape(f"{name}={value!r}")
     with pytest.raises(
         ValueError,
-        match=rf"`official_parity=True` stands for.*Received: .*{received}",
+        match=rf"`OfficialDual` stands for.*Received: .*{received}",
     ):
-        KernelDrift(official_parity=True, **options)
+        KernelDrift(normalization="official_dual", **options)
 
 
 @pytest.mark.parametrize("block_size", [None, 1])

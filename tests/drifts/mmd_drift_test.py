@@ -10,7 +10,7 @@ KERNELS = {
     "matern": (
         kernels.Matern,
         {"nu": 2.5},
-        lambda r: (1 + r + r**2 / 3) * np.exp(-r),
+        lambda r: (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r),
     ),
     "laplacian": (kernels.Laplacian, {}, lambda r: np.exp(-r)),
     "inverse_multiquadric": (
@@ -98,8 +98,8 @@ def test_exclusion_makes_the_repulsion_that_of_the_others(clouds):
     ("kernel", "gain"),
     [
         (kernels.Gaussian(1e4), 1),
-        (kernels.Matern(1e6, nu=1.5), 1),
-        (kernels.Matern(1e4, nu=3.5), 1 / 5),
+        (kernels.Matern(1e6, nu=1.5), 3),
+        (kernels.Matern(1e4, nu=3.5), 7 / 5),
         (kernels.InverseMultiquadric(1e4, exponent=1.5), 3),
     ],
 )
@@ -136,17 +136,19 @@ def test_gaussians_are_known_in_closed_form():
 
 
 def test_a_pair_around_one_positive_settles_at_log_two():
-    # Papers, 11: forces `exp(-r / t) (y - x)`, the slope of a Matern kernel.
+    # Papers, 11: forces `exp(-r / t) (y - x)`, a third of the slope of a Matern
+    # kernel.
     width = 0.7
     half = width * np.log(2)
-    drift = contracts.in_one_program(MMDDrift(kernels.Matern(width, nu=1.5)))
+    kernel = kernels.Matern(3**0.5 * width, nu=1.5)
+    drift = contracts.in_one_program(MMDDrift(kernel))
     for factor in (0.5, 1.0, 2.0):
         a = factor * half
         found = contracts.numpy(drift(np.array([[a], [-a]]), np.zeros((1, 1))))
         near = np.exp(-a / width)
         np.testing.assert_allclose(
             found[:, 0],
-            a * near * (2 * near - 1) * np.array([1, -1]),
+            3 * a * near * (2 * near - 1) * np.array([1, -1]),
             atol=1e-6,
         )
 

@@ -51,8 +51,7 @@ def load(name):
 def drift_of(case):
     return KernelDrift(
         Laplacian(case["R_list"].tolist()),
-        normalization="dual",
-        official_parity=True,
+        normalization="official_dual",
     )
 
 

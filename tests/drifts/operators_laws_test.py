@@ -32,7 +32,7 @@ OPERATORS = {
         {"kl_pq": 0.25, "chi2": 0.75}, gaussian(scale), **kw
     ),
     "sinkhorn": lambda scale, **kw: drifts.SinkhornDrift(
-        (scale * WIDTHS) ** 2,
+        scale * WIDTHS,
         num_steps=3,
         **{"self_interaction": "excluded", **kw},
     ),

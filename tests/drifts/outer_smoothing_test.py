@@ -11,6 +11,7 @@ from keras_drift import generators
 from keras_drift import kernels
 from keras_drift.drifts import FDivergenceDrift
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import normalizations
 
 X = np.array([-0.7, 1.5, -0.8, -1.2])
 Y = np.array([0.4, 1.5, 2.4, 0.9, -0.6])
@@ -48,13 +49,16 @@ def exact_flow(f, step=1e-5):
     return WIDTH**2 * np.array(found)
 
 
+def make(cls, outer_smoothing, kernel="gaussian", **options):
+    if cls is FDivergenceDrift:
+        return cls(kernel=kernel, outer_smoothing=outer_smoothing, **options)
+    row = normalizations.Row(outer_smoothing=outer_smoothing)
+    return cls(kernel, row, **options)
+
+
 def velocity(cls, num_copies, **options):
-    drift = cls(
-        kernel=kernels.Gaussian(WIDTH),
-        self_interaction="included",
-        outer_smoothing=num_copies,
-        **options,
-    )
+    options = {"self_interaction": "included", **options}
+    drift = make(cls, num_copies, kernels.Gaussian(WIDTH), **options)
     found = contracts.in_one_program(drift)(X[:, None], Y[:, None])
     return contracts.numpy(found)[:, 0]
 
@@ -95,13 +99,14 @@ def test_is_the_mean_over_jittered_samples(relative):
     weights = {"positive_weights": rng.uniform(0.5, 2, (2, 7))}
     options = {"relative": relative, "self_interaction": "independent"}
 
-    def field(bandwidth, **more):
-        drift = KernelDrift(kernels.Gaussian(bandwidth), **options, **more)
-        return contracts.in_one_program(drift.field)
-
-    found = field(widths, outer_smoothing=copies, block_size=(3, 4))(
-        x, y, z, **weights
+    drift = make(
+        KernelDrift,
+        copies,
+        kernels.Gaussian(widths),
+        block_size=(3, 4),
+        **options,
     )
+    found = contracts.in_one_program(drift.field)(x, y, z, **weights)
     length = 1.0
     if relative:
         length = float(contracts.numpy(found.length_scale)) * np.sqrt(3)
@@ -124,8 +129,10 @@ def test_is_the_mean_over_jittered_samples(relative):
     [(KernelDrift, "independent"), (FDivergenceDrift, "included")],
 )
 def test_trains_a_model(cls, own):
-    drift = cls(kernel="gaussian", self_interaction=own, outer_smoothing=4)
-    assert contracts.copy_of(drift).outer_smoothing == 4
+    drift = make(cls, 4, self_interaction=own)
+    copy = contracts.copy_of(drift)
+    copy = copy.normalization if cls is KernelDrift else copy
+    assert copy.outer_smoothing == 4
     model = DriftModel(generators.MLP(2, hidden_dims=(8,)), drift, seed=0)
     model.compile(keras.optimizers.Adam(1e-2))
     data = datasets.two_moons(64, seed=0)
@@ -149,14 +156,4 @@ def test_bad_arguments(cls, options, message):
         "outer_smoothing": 4,
     }
     with pytest.raises(ValueError, match=message):
-        cls(**{**defaults, **options})
-
-
-def test_the_dual_field_is_no_gradient_to_smooth():
-    with pytest.raises(ValueError, match=r"normalization='row'.*='dual'"):
-        KernelDrift(
-            "gaussian",
-            "dual",
-            self_interaction="included",
-            outer_smoothing=4,
-        )
+        make(cls, **{**defaults, **options})

@@ -25,7 +25,11 @@ EPSILON = 1.5
 
 def velocity(*clouds, weights=None, **kwargs):
     """All in one program: many steps are slow one by one."""
-    drift = SinkhornDrift(**{"epsilon": EPSILON, "num_steps": 30, **kwargs})
+    if "blur" not in kwargs:
+        epsilon = np.asarray(kwargs.pop("epsilon", EPSILON))
+        power = 1 if kwargs.get("cost") == "distance" else 0.5
+        kwargs["blur"] = epsilon**power
+    drift = SinkhornDrift(**{"num_steps": 30, **kwargs})
     function = contracts.in_one_program(drift)
     return contracts.numpy(function(*clouds, **(weights or {})))
 
@@ -62,7 +66,7 @@ def test_contract():
     contracts.check_drift(
         SinkhornDrift,
         init_kwargs={
-            "epsilon": [0.5],
+            "blur": [0.5],
             "cost": "distance",
             "num_steps": 1,
             "tolerance": 1e-3,
@@ -259,22 +263,41 @@ def test_scales_with_lengths(clouds, cost, power):
     options = {"cost": cost, "num_steps": 5}
     found = velocity(*larger, epsilon=EPSILON * 10**power, **options)
     assert_close(found, 10 * velocity(*clouds, **options))
-    # In units of the mean cost there is nothing to scale.
-    options |= {"relative": True, "epsilon": 0.3}
+    # In units of the data there is nothing to scale.
+    options |= {"relative": True, "blur": 0.5}
     assert_close(
         velocity(*larger, **options), 10 * velocity(*clouds, **options)
     )
 
 
 @pytest.mark.parametrize("cost", ["squared", "distance"])
-def test_relative_to_the_mean_cost(clouds, cost):
+def test_a_relative_blur_is_in_units_of_a_mean_distance(clouds, cost):
     x, y, z = clouds
     points = np.concatenate([y, z], axis=1)
-    pairs = zip(x, points, strict=True)
-    mean = np.mean([costs(*pair, cost) for pair in pairs])
+    distances = [
+        scipy_distance.cdist(*pair) for pair in zip(x, points, strict=True)
+    ]
+    power = 2 if cost == "squared" else 1
+    length = np.mean(np.power(distances, power)) ** (1 / power)
     options = {"cost": cost, "num_steps": 5}
-    found = velocity(x, y, z, epsilon=0.3, relative=True, **options)
-    assert_close(found, velocity(x, y, z, epsilon=0.3 * mean, **options))
+    found = velocity(x, y, z, blur=0.5, relative=True, **options)
+    assert_close(found, velocity(x, y, z, blur=0.5 * length, **options))
+
+
+def test_the_default_blur_is_an_epsilon_of_a_twentieth(clouds):
+    blur = SinkhornDrift().get_config()["blur"]
+    assert blur**2 == pytest.approx(0.05, rel=0.05)
+    drift = SinkhornDrift(num_steps=5)
+    found = contracts.in_one_program(drift)(*clouds)
+    expected = velocity(*clouds, epsilon=blur**2, num_steps=5)
+    assert_close(contracts.numpy(found), expected)
+
+
+@pytest.mark.parametrize("cost", ["squared", "distance"])
+def test_a_schedule_sets_a_length(cost):
+    drift = SinkhornDrift([0.5, 2.0], cost=cost)
+    drift.anneal(1.0)
+    np.testing.assert_allclose(contracts.numpy(drift.bandwidth), [0.25, 1.0])
 
 
 def test_several_epsilons_are_averaged(clouds):
@@ -300,8 +323,8 @@ def test_lone_and_absent_points_stay_finite(clouds):
 def test_extremes_stay_finite(clouds):
     x, y, _ = clouds
     for mode in ("excluded", "included"):
-        for epsilon in (1e-6, 1e6):
-            drift = SinkhornDrift(epsilon, num_steps=3, self_interaction=mode)
+        for blur in (1e-3, 1e3):
+            drift = SinkhornDrift(blur, num_steps=3, self_interaction=mode)
             drift = contracts.in_one_program(drift)
             for case in ((x, y + 1e6), (1e6 * x, 1e6 * y), (0 * x, 0 * y)):
                 found = contracts.numpy(drift(*case))
@@ -312,7 +335,7 @@ def test_extremes_stay_finite(clouds):
 def test_gradients_through_the_field_stay_finite(clouds, tolerance):
     x, y, _ = (cloud.astype("float32") for cloud in clouds)
     drift = SinkhornDrift(
-        0.5, num_steps=3, tolerance=tolerance, self_interaction="excluded"
+        0.7, num_steps=3, tolerance=tolerance, self_interaction="excluded"
     )
     weights = np.array([[1, 0, 1, 1, 2, 1, 1.0]] * 2)
 
@@ -372,13 +395,17 @@ def test_negatives_must_be_given_by_default(clouds):
     ("options", "message"),
     [
         (
-            {"epsilon": 0.0},
-            r"`epsilon` is a cost and must be pos.*epsilon=0\.0",
+            {"blur": 0.0},
+            r"`blur` is a length and must be pos.*blur=0\.0",
         ),
-        ({"epsilon": []}, r"at least one.*epsilon=\[\]"),
+        ({"blur": []}, r"at least one.*blur=\[\]"),
         ({"cost": "square"}, r"Did you mean 'squared'\?.*cost='square'"),
         ({"num_steps": -1}, "num_steps=-1"),
         ({"tolerance": 0.0}, r"tolerance=0\.0"),
+        (
+            {"num_steps": 0, "tolerance": 0.1},
+            r"there must be some: num_steps >= 1.*tolerance=0\.1",
+        ),
         ({"self_interaction": "none"}, "self_interaction='none'"),
     ],
 )

@@ -7,6 +7,7 @@ from scipy import special
 import contracts
 from keras_drift import kernels
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import normalizations
 
 VMF = kernels.VonMisesFisher
 LOG = kernels.SphericalLogarithmic
@@ -130,7 +131,7 @@ def test_a_wide_kernel_takes_one_step_along_the_sphere(clouds):
 @each_score
 def test_contract(cls):
     # Not `contracts.check_drift`: where the origin is does matter here.
-    drift = make(cls, "score", bias_correction=True)
+    drift = make(cls, normalizations.Score(bias_correction=True))
     copy = contracts.copy_of(drift)
     assert copy.get_config() == drift.get_config()
     rng = np.random.default_rng(0)

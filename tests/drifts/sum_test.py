@@ -135,5 +135,5 @@ def test_guidance_is_that_of_the_drifts_inside(wrap):
     assert contracts.copy_of(drift).guidance_mode == "velocity"
     with pytest.raises(ValueError, match="one `guidance_mode`"):
         Sum([inside, "kernel_drift"])
-    with pytest.raises(TypeError, match="unit_rms"):
+    with pytest.raises(ValueError, match="unit_rms"):
         Sum([inside], unit_rms=True)

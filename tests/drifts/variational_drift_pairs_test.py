@@ -25,7 +25,7 @@ ENERGY_OF = {
     "mmd": energies.MMD(kernels.Gaussian(WIDTH)),
     "mmd of a matern": energies.MMD(kernels.Matern(WIDTH, nu=2.5)),
     "energy distance": energies.MMD("negative_distance"),
-    "sinkhorn": energies.SinkhornDivergence(1.5, "squared", num_steps=40),
+    "sinkhorn": energies.SinkhornDivergence(1.5**0.5, "squared", num_steps=40),
     "sliced wasserstein": energies.SlicedWasserstein(8, seed=3),
     **{
         f"f {name}": energies.SmoothedFDivergence(name, WIDTH, NODES)
@@ -38,8 +38,8 @@ CLOSED = {
     "kernel": (
         drifts.KernelDrift(
             kernels.Gaussian(WIDTH),
+            drifts.normalizations.Row(outer_smoothing=NODES),
             self_interaction="included",
-            outer_smoothing=NODES,
         ),
         1.0,
     ),
@@ -58,7 +58,9 @@ CLOSED = {
         1.0,
     ),
     "sinkhorn": (
-        drifts.SinkhornDrift(1.5, num_steps=40, self_interaction="included"),
+        drifts.SinkhornDrift(
+            1.5**0.5, num_steps=40, self_interaction="included"
+        ),
         1.0,
     ),
     "sliced wasserstein": (

@@ -86,7 +86,7 @@ def test_a_gradient_of_a_constant_is_zero():
     "energy",
     [
         energies.SmoothedKL(0.5, num_nodes=4),
-        energies.SinkhornDivergence(0.5, num_steps=5),
+        energies.SinkhornDivergence(0.7, num_steps=5),
         energies.MMD("negative_distance"),
         energies.SlicedWasserstein(8),
         energies.FrechetDistance(),

@@ -11,10 +11,12 @@ MEMBERS = [
     (energies.MMD, {"kernel": kernels.Gaussian(0.7)}),
     (energies.MMD, {"kernel": kernels.Laplacian([0.4, 2.0])}),
     (energies.MMD, {"kernel": "negative_distance"}),
-    (energies.SinkhornDivergence, {"epsilon": 2.0, "num_steps": 8}),
+    (energies.MMD, {"kernel": kernels.VonMisesFisher([0.4, 1.0])}),
+    (energies.MMD, {"kernel": kernels.SphericalLogarithmic(0.3)}),
+    (energies.SinkhornDivergence, {"blur": 1.4, "num_steps": 8}),
     (
         energies.SinkhornDivergence,
-        {"epsilon": 1.0, "cost": "distance", "num_steps": 8},
+        {"blur": 1.0, "cost": "distance", "num_steps": 8},
     ),
     (energies.SlicedWasserstein, {"num_projections": 6}),
     (energies.SmoothedKL, {"bandwidth": 0.7, "num_nodes": 4}),
@@ -33,4 +35,7 @@ def test_contract(cls, init_kwargs):
     # Compiled once for each class.
     compiles = dict(reversed(MEMBERS))
     compiles = compiles[cls] is init_kwargs
-    contracts.check_energy(cls, init_kwargs, compiles=compiles)
+    on_sphere = getattr(init_kwargs.get("kernel"), "spherical", False)
+    contracts.check_energy(
+        cls, init_kwargs, compiles=compiles, on_sphere=on_sphere
+    )

@@ -25,19 +25,45 @@ def negative_distance(r):
     return -r
 
 
+def on_sphere(profile):
+    """The kernel of directions, from distances of unit vectors."""
+    profile.on_sphere = True
+    return profile
+
+
 MEMBERS = [
     (kernels.Gaussian([0.5, 2.0]), gaussian),
     (kernels.Laplacian(0.7), laplacian),
     ("negative_distance", negative_distance),
+    (
+        kernels.VonMisesFisher([0.4, 1.0]),
+        on_sphere(
+            lambda r: np.mean(
+                [np.exp(-(r**2) / (2 * s**2)) for s in (0.4, 1.0)], axis=0
+            )
+        ),
+    ),
+    (
+        kernels.SphericalLogarithmic(0.3),
+        on_sphere(
+            lambda r: (
+                np.log((2 + 0.045) / (r**2 / 2 + 0.045))
+                / np.log((2 + 0.045) / 0.045)
+            )
+        ),
+    ),
 ]
 each_member = pytest.mark.parametrize(("kernel", "k"), MEMBERS)
 
 
 def energy_by_hand(k, x):
+    data = DATA
+    if hasattr(k, "on_sphere"):
+        x, data = (v / np.linalg.norm(v, axis=1)[:, None] for v in (x, data))
     return (
         k(cdist(x, x)).mean() / 2
-        + SHARES @ k(cdist(DATA, DATA)) @ SHARES / 2
-        - (k(cdist(x, DATA)) @ SHARES).mean()
+        + SHARES @ k(cdist(data, data)) @ SHARES / 2
+        - (k(cdist(x, data)) @ SHARES).mean()
     )
 
 
@@ -79,3 +105,13 @@ def test_velocity_of_the_negative_distance_is_made_of_unit_vectors():
 
 def test_the_negative_distance_has_no_bandwidth():
     assert energies.MMD("negative_distance").bandwidth is None
+
+
+def test_a_sample_at_the_origin_has_no_direction_and_stays():
+    drift = drifts.VariationalDrift(energies.MMD("von_mises_fisher"))
+    x = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    velocity = contracts.numpy(contracts.in_one_program(drift)(x, DATA))
+    np.testing.assert_array_equal(velocity[0], 0)
+    assert np.all(np.isfinite(velocity))
+    # Along the sphere, of whatever radius.
+    assert abs(velocity[1, 0]) < 1e-6 < np.abs(velocity[1, 1:]).max()

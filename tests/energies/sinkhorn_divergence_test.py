@@ -19,6 +19,8 @@ COSTS = {
     "squared": lambda x, y: cdist(x, y) ** 2 / 2,
     "distance": cdist,
 }
+# A length to these powers is a cost, as in geomloss.
+POWERS = {"squared": 2, "distance": 1}
 each_cost = pytest.mark.parametrize("cost", COSTS)
 
 
@@ -50,7 +52,8 @@ def energy_by_hand(name, x):
 @functools.cache
 def both(cost):
     """The energy and its velocity: one program for each cost."""
-    energy = energies.SinkhornDivergence(EPSILON, cost, num_steps=25)
+    blur = EPSILON ** (1 / POWERS[cost])
+    energy = energies.SinkhornDivergence(blur, cost, num_steps=25)
     drift = drifts.VariationalDrift(energy)
 
     @contracts.in_one_program
@@ -119,7 +122,7 @@ def test_agrees_with_geomloss(cost):
     geomloss = pytest.importorskip("geomloss")
     import torch
 
-    p = {"squared": 2, "distance": 1}[cost]
+    p = POWERS[cost]
     loss = geomloss.SamplesLoss(
         "sinkhorn",
         p=p,
@@ -132,6 +135,26 @@ def test_agrees_with_geomloss(cost):
     np.testing.assert_allclose(both(cost)[0], expected, rtol=2e-3)
 
 
+@each_cost
+def test_the_same_blur_is_the_same_loss_in_geomloss(cost):
+    geomloss = pytest.importorskip("geomloss")
+    import torch
+
+    blur = 0.4
+    loss = geomloss.SamplesLoss(
+        "sinkhorn",
+        p=POWERS[cost],
+        blur=blur,
+        scaling=0.995,
+        backend="tensorized",
+    )
+    expected = float(loss(*map(torch.tensor, (UNIFORM, X, SHARES, DATA))))
+    energy = energies.SinkhornDivergence(1.0, cost, num_steps=60)
+    energy.anneal(blur)  # schedules set a length
+    found = contracts.in_one_program(energy)(X, DATA, WEIGHTS)
+    np.testing.assert_allclose(contracts.numpy(found), expected, rtol=2e-3)
+
+
 def test_gaussians_are_known_in_closed_form():
     # Papers, 4.1. Quantiles in place of random samples: no noise.
     from scipy import stats
@@ -139,7 +162,7 @@ def test_gaussians_are_known_in_closed_form():
     quantiles = stats.norm.ppf((np.arange(300) + 0.5) / 300)
     mean, spread, epsilon = 1.0, 0.6, 0.5
     x, data = quantiles[:, None], mean + spread * quantiles[:, None]
-    energy = energies.SinkhornDivergence(epsilon, num_steps=30)
+    energy = energies.SinkhornDivergence(epsilon**0.5, num_steps=30)
     velocity = contracts.in_one_program(drifts.VariationalDrift(energy))(
         x, data
     )
@@ -156,8 +179,8 @@ def test_gaussians_are_known_in_closed_form():
     )
 
 
-def test_large_epsilon_takes_one_step_to_the_mean():
-    energy = energies.SinkhornDivergence(1e4, num_steps=3)
+def test_a_large_blur_takes_one_step_to_the_mean():
+    energy = energies.SinkhornDivergence(100.0, num_steps=3)
     drift = contracts.in_one_program(drifts.VariationalDrift(energy))
     step = DATA.mean(axis=0) - X.mean(axis=0)
     velocity = contracts.numpy(drift(X, DATA))
@@ -167,7 +190,7 @@ def test_large_epsilon_takes_one_step_to_the_mean():
 def test_refuses_wrong_arguments():
     with pytest.raises(ValueError, match=r"`cost`.*'squared', 'distance'"):
         energies.SinkhornDivergence(cost="cosine")
-    with pytest.raises(ValueError, match=r"`epsilon`.*=0"):
+    with pytest.raises(ValueError, match=r"`blur`.*blur=0"):
         energies.SinkhornDivergence(0)
     with pytest.raises(ValueError, match=r"`num_steps`.*=0"):
         energies.SinkhornDivergence(num_steps=0)

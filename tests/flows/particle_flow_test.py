@@ -19,7 +19,7 @@ DATA = (0.5 * rng.normal(size=(16, 2)) + [1.5, 0.0]).astype("float32")
     [
         (energies.SmoothedKL(0.7, num_nodes=49), 0.2),
         (energies.SmoothedFDivergence("jensen_shannon", 0.7, 49), 0.5),
-        (energies.SinkhornDivergence(0.5, num_steps=20), 0.3),
+        (energies.SinkhornDivergence(0.5**0.5, num_steps=20), 0.3),
         (energies.MMD(kernels.Gaussian(1.0)), 0.3),
         (energies.MMD("negative_distance"), 0.1),
         (energies.SlicedWasserstein(16), 0.5),

@@ -29,17 +29,27 @@ ALL = {
     },
 }
 
-# Closed forms, as the literature prints them, at `r` bandwidths.
+# The polynomials of the Matern kernels, as the literature prints them, at
+# `s = sqrt(2 nu) r` for `r` bandwidths.
+POLYNOMIALS = {
+    0.5: lambda s: 1.0,
+    1.5: lambda s: 1 + s,
+    2.5: lambda s: 1 + s + s**2 / 3,
+    3.5: lambda s: 1 + s + 2 * s**2 / 5 + s**3 / 15,
+    4.5: lambda s: 1 + s + 3 * s**2 / 7 + 2 * s**3 / 21 + s**4 / 105,
+}
+
+
+def matern(nu, scale=None):
+    scale = np.sqrt(2 * nu) if scale is None else scale
+    return lambda r: POLYNOMIALS[nu](scale * r) * np.exp(-scale * r)
+
+
+# Closed forms, at `r` bandwidths.
 VALUES = {
     "gaussian": lambda r: np.exp(-(r**2) / 2),
     "laplacian": lambda r: np.exp(-r),
-    "matern 0.5": lambda r: np.exp(-r),
-    "matern 1.5": lambda r: (1 + r) * np.exp(-r),
-    "matern 2.5": lambda r: (1 + r + r**2 / 3) * np.exp(-r),
-    "matern 3.5": lambda r: (1 + r + 2 * r**2 / 5 + r**3 / 15) * np.exp(-r),
-    "matern 4.5": lambda r: (
-        (1 + r + 3 * r**2 / 7 + 2 * r**3 / 21 + r**4 / 105) * np.exp(-r)
-    ),
+    **{f"matern {nu}": matern(nu) for nu in POLYNOMIALS},
     "inverse multiquadric 1.5": lambda r: (1 + r**2) ** -1.5,
     "inverse multiquadric 2.5": lambda r: (1 + r**2) ** -2.5,
 }
@@ -173,12 +183,12 @@ def test_spectrum_is_the_fourier_transform(name, dim):
 
 
 COMPANIONS = {
-    # By hand: 2 nu times the next Matern, the others by their antiderivative.
+    # By hand: the next Matern at the same `s`, and the antiderivatives.
     "gaussian": VALUES["gaussian"],
-    "laplacian": VALUES["matern 1.5"],
-    "matern 0.5": VALUES["matern 1.5"],
-    "matern 1.5": lambda r: 3 * VALUES["matern 2.5"](r),
-    "matern 2.5": lambda r: 5 * VALUES["matern 3.5"](r),
+    "laplacian": matern(1.5, scale=1.0),
+    "matern 0.5": matern(1.5, scale=1.0),
+    "matern 1.5": matern(2.5, scale=np.sqrt(3)),
+    "matern 2.5": matern(3.5, scale=np.sqrt(5)),
     "inverse multiquadric 2.5": lambda r: (1 + r**2) ** -1.5 / 3,
 }
 
@@ -241,22 +251,107 @@ def test_spectrum_at_zero_is_infinite_where_the_integral_diverges():
     assert np.isfinite(kernel.spectrum(0.1, 1))
 
 
-@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 3.5, 4.5])
+@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 3.5, 4.5, 20.5])
 def test_matern_companion_obeys_its_elliptic_equation(nu):
-    # `(1 - Laplacian) psi = (2 nu + dim) k`, in frequency and in space.
+    # `(2 nu - Laplacian) psi = (2 nu + dim) k`, in frequency and in space.
     kernel, frequency = Matern(nu=nu), np.linspace(0, 5, 7)
     for dim in (1, 3, 8):
         np.testing.assert_allclose(
-            (1 + frequency**2) * kernel.companion_spectrum(frequency, dim),
+            (2 * nu + frequency**2) * kernel.companion_spectrum(frequency, dim),
             (2 * nu + dim) * kernel.spectrum(frequency, dim),
             rtol=1e-12,
         )
+    if nu not in POLYNOMIALS:
+        return
     # As `Laplacian psi = -(dim k + r k')`, the dimension drops out.
     name, r, step = f"matern {nu}", np.array([0.3, 1.0, 2.0, 4.0]), 0.01
     slope = (value(name, r + step) - value(name, r - step)) / (2 * step)
     np.testing.assert_allclose(
-        companion(name, r) + r * slope, 2 * nu * value(name, r), atol=2e-3
+        2 * nu * companion(name, r) + r * slope,
+        2 * nu * value(name, r),
+        atol=2e-3,
     )
+
+
+# scikit-learn has closed forms up to 2.5, and Bessel functions beyond.
+@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 4.5, 10.5, 20.5])
+def test_matern_is_that_of_scikit_learn(nu):
+    reference = pytest.importorskip("sklearn.gaussian_process.kernels")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 6, 3))
+    found = np.exp(contracts.numpy(Matern(0.7, nu=nu)(x, y)))
+    expected = reference.Matern(0.7, nu=nu)(x, y)
+    np.testing.assert_allclose(found, expected, rtol=3e-5)
+
+
+def bessel_matern(nu, s):
+    """Log of the polynomial times `exp(-s)`, in float64."""
+    constant = (1 - nu) * np.log(2) - special.gammaln(nu)
+    return constant + nu * np.log(s) + np.log(special.kve(nu, s)) - s
+
+
+@pytest.mark.parametrize("nu", [5.5, 13.5, 20.5])
+def test_no_digits_are_lost_at_a_large_nu(nu):
+    r = np.geomspace(1e-2, 300, 40)
+    s = np.sqrt(2 * nu) * r
+    kernel, radius = Matern(nu=nu), ops.convert_to_tensor(r, "float32")
+    log_k, log_psi = bessel_matern(nu, s), bessel_matern(nu + 1, s)
+    log_below = bessel_matern(nu - 1, s)
+    gradient_weight = log_below - log_k + np.log(nu / (nu - 1))
+    # Rounding is a share of the distance in both summands.
+    for found, expected, atol in (
+        (kernel.log_value(radius), log_k, 1e-6 * (1 + s)),
+        (kernel.log_companion(radius), log_psi, 1e-6 * (1 + s)),
+        (kernel.log_slope(radius), log_k + gradient_weight, 1e-6 * (1 + s)),
+        (kernel.log_gradient_weight(radius), gradient_weight, 5e-6),
+        (kernel.log_companion_weight(radius), log_k - log_psi, 5e-6),
+    ):
+        errors = np.abs(contracts.numpy(found) - expected)
+        assert np.all(errors < atol + 1e-6 * np.abs(expected))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_spectrum_at_a_large_nu_is_the_fourier_transform(dim):
+    def kernel(r):
+        return np.exp(bessel_matern(20.5, np.sqrt(41) * np.maximum(r, 1e-9)))
+
+    expected = [fourier(kernel, f, dim) for f in FREQUENCIES]
+    found = Matern(nu=20.5).spectrum(np.array(FREQUENCIES), dim)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_large_nu_is_the_gaussian_of_the_same_bandwidth():
+    r = ops.convert_to_tensor(np.linspace(0.05, 3, 20), "float32")
+    xi = np.linspace(0, 3, 20)
+
+    def quantities(kernel):
+        return [
+            np.exp(contracts.numpy(kernel.log_value(r))),
+            np.exp(contracts.numpy(kernel.log_slope(r))),
+            np.exp(contracts.numpy(kernel.log_companion(r))),
+            *[kernel.spectrum(xi, dim) for dim in (1, 3)],
+            *[kernel.companion_spectrum(xi, dim) for dim in (1, 3)],
+        ]
+
+    low, high, limit = (
+        quantities(kernel)
+        for kernel in (Matern(nu=10.5), Matern(nu=20.5), Gaussian())
+    )
+    for at_10, at_20, gaussian in zip(low, high, limit, strict=True):
+        size = np.abs(gaussian).max()
+        before, after = at_10 - gaussian, at_20 - gaussian
+        # The error falls as one over nu.
+        assert np.abs(after).max() < 2 / 20.5 * size
+        assert np.abs(after).max() < 0.6 * np.abs(before).max()
+        extrapolated = (20.5 * after - 10.5 * before) / 10
+        assert np.abs(extrapolated).max() < 0.15 * np.abs(after).max()
+    # The weight of a score tends to 1: at zero it is `nu / (nu - 1)`.
+    weights = [
+        contracts.numpy(Matern(nu=nu).log_gradient_weight(0.0 * r))
+        for nu in (1.5, 20.5)
+    ]
+    np.testing.assert_allclose(np.exp(weights[0]), 3, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(weights[1]), 20.5 / 19.5, rtol=1e-6)
 
 
 def test_laplacian_is_the_roughest_matern():
@@ -387,7 +482,7 @@ def test_bandwidth_may_be_any_kind_of_number(bandwidth):
 
 
 @pytest.mark.parametrize(
-    "nu", [0, 1, 0.7, 5.5, -0.5, True, "1.5", None, float("nan"), [0.5, 1.5]]
+    "nu", [0, 1, 0.7, 21.5, -0.5, True, "1.5", None, float("nan"), [0.5, 1.5]]
 )
 def test_nu_must_be_a_half_integer(nu):
     with pytest.raises(ValueError, match=r"`nu` must be a half-integer.*nu="):

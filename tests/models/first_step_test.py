@@ -24,7 +24,7 @@ GROUPS, COUNT = 3, 6
 class FixedNoise(DriftModel):
     """Draws the same inputs whatever the backend's random numbers are."""
 
-    def _draw_inputs(self, batch, groups, count, like=None):
+    def draw_inputs(self, data, groups, count, scales):
         inputs = self.generator.sample_inputs(GROUPS * COUNT, seed=5)
         labels = np.arange(GROUPS, dtype="int32").repeat(COUNT)
         inputs["labels"] = labels

@@ -10,6 +10,7 @@ from keras_drift import datasets
 from keras_drift import drifts
 from small_models import class_mlp
 from small_models import fitted
+from small_models import loss_of
 from small_models import prepared
 from small_models import small_mlp
 
@@ -25,12 +26,18 @@ def test_lists_do_as_well_as_arrays(points, classes):
     model.fit(grouped, [0, 1, 2], batch_size=3, verbose=0)
 
 
-def test_every_fit_sees_other_draws(classes):
+def test_every_fit_sees_other_batches(classes):
+    seen = []
+
+    class Watching(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            data = self.model.run.data
+            seen.append(data[0][0])
+
     model = DriftModel(class_mlp(), seed=0)
     model.compile(keras.optimizers.SGD(0.0))
-    seen = [model._as_source(*classes, None, None).x[0][0]]
-    model.fit(*classes, verbose=0)
-    seen.append(model._as_source(*classes, None, None).x[0][0])
+    for _ in range(2):
+        model.fit(*classes, verbose=0, callbacks=[Watching()])
     assert np.abs(seen[0] - seen[1]).max() > 0
 
 
@@ -39,9 +46,9 @@ def test_batches_are_always_full(points):
 
     class Watching(DriftModel):
         def prepare_batch(self, data, training=True):
-            x, y, weights = super().prepare_batch(data, training)
-            sizes.append(tuple(y.shape[1:]))
-            return x, y, weights
+            batch = super().prepare_batch(data, training)
+            sizes.append(tuple(batch.positives.shape[1:]))
+            return batch
 
     model = Watching(small_mlp(), seed=0)
     fitted(model, points, batch_size=24)
@@ -78,12 +85,12 @@ def test_guidance_is_not_rounded_in_mixed_precision():
 def test_losses_of_the_layers_are_added(points):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
-    x, y, weights = prepared(model, points)
-    plain = float(numpy(model.compute_loss(x, y, model(x), weights)))
+    batch = prepared(model, points)
+    plain = loss_of(model, batch)
     layer = model.generator.layers[1]
     layer.kernel_regularizer = keras.regularizers.L2(1.0)
     layer.kernel.regularizer = layer.kernel_regularizer
-    more = float(numpy(model.compute_loss(x, y, model(x), weights)))
+    more = loss_of(model, batch)
     penalty = float(np.sum(numpy(layer.kernel) ** 2))
     assert more - plain == pytest.approx(penalty, rel=1e-3)
 
@@ -106,7 +113,7 @@ def test_names_what_first_tries_get_wrong(points, classes):
         model.generate(labels=[])
 
 
-class FlatDrift(drifts.Drift):
+class FlatDrift(drifts.VelocityDrift):
     """A drift that forgets to list its bandwidths."""
 
     def velocities(self, x, positives, negatives, length_scale):

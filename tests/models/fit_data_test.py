@@ -1,8 +1,13 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_drift import DriftModel
+from keras_drift import callbacks
 from keras_drift import datasets
+from keras_drift import generators
+from keras_drift import metrics
+from keras_drift.training import data_sources
 from small_models import class_mlp
 from small_models import fitted
 from small_models import small_mlp
@@ -60,3 +65,97 @@ def test_batches_in_groups_need_no_wrapping(classes):
     model = DriftModel(class_mlp(), seed=0)
     history = fitted(model, grouped, np.arange(3), batch_size=3)
     assert np.isfinite(history.history["loss"][0])
+
+
+def test_a_source_is_not_iterated_to_look_at_it(points):
+    started = []
+
+    class Counting:
+        """Re-iterable, as loaders with workers and shuffle buffers are."""
+
+        def __iter__(self):
+            started.append(True)
+            yield from ((points[:32],), (points[32:],))
+
+    source = data_sources.as_source(Counting(), None, None, small_mlp())
+    assert source.ranks is None
+    assert not started
+    tf = pytest.importorskip("tensorflow")
+
+    def count(batch):
+        started.append(True)
+        return batch
+
+    dataset = tf.data.Dataset.from_tensor_slices(points).batch(32)
+    dataset = dataset.map(lambda x: tf.py_function(count, [x], tf.float32))
+    dataset = dataset.map(lambda x: tf.ensure_shape(x, (None, 2)))
+    source = data_sources.as_source(dataset, None, None, small_mlp())
+    assert source.ranks == (2,)
+    assert not started
+    with pytest.raises(ValueError, match=r"shape \(1, None, 2\)"):
+        data_sources.as_source(
+            dataset, None, None, generators.MLP(3, hidden_dims=(4,))
+        )
+
+
+def test_weights_go_with_a_split(points):
+    model = DriftModel(small_mlp(), seed=0)
+    weights = np.ones(64, "float32")
+    history = fitted(
+        model, points, sample_weight=weights, validation_split=0.25
+    ).history
+    assert np.isfinite(history["val_loss"][0])
+    with pytest.raises(ValueError, match="sample_weight of length 63"):
+        model.fit(
+            points, sample_weight=weights[:63], validation_split=0.25, verbose=0
+        )
+
+
+# JAX has no float64 unless it is asked for, and says so.
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
+def test_default_float_type_of_keras_may_be_another(points):
+    keras.config.set_floatx("float64")
+    try:
+        model = DriftModel(small_mlp(), seed=0)
+        weights = np.ones(64)
+        history = fitted(
+            model,
+            points.astype("float64"),
+            sample_weight=weights,
+            validation_data=points,
+            compile_options={"metrics": [metrics.SlicedWasserstein()]},
+        ).history
+    finally:
+        keras.config.set_floatx("float32")
+    assert np.all(np.isfinite(list(history.values())))
+
+
+def test_log_file_has_the_columns_of_a_monitor(points, tmp_path):
+    model = DriftModel(small_mlp(), seed=0)
+    fitted(
+        model,
+        points,
+        epochs=2,
+        callbacks=[
+            callbacks.DriftMonitor(points, every=2),
+            keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        ],
+    )
+    header, first, second = (tmp_path / "log.csv").read_text().splitlines()
+    column = header.split(",").index("monitor_distance")
+    assert first.split(",")[column] == "nan"
+    assert float(second.split(",")[column]) > 0
+
+
+@pytest.mark.parametrize("monitor", ["val_sliced_wasserstein", "val_loss"])
+def test_stopping_early_knows_which_way_is_better(points, monitor):
+    model = DriftModel(small_mlp(), seed=0)
+    stop = keras.callbacks.EarlyStopping(monitor)
+    fitted(
+        model,
+        points,
+        validation_data=points,
+        compile_options={"metrics": [metrics.SlicedWasserstein()]},
+        callbacks=[stop],
+    )
+    assert stop.monitor_op is keras.ops.less

@@ -1,7 +1,8 @@
+import json
+
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from contracts import numpy
 from keras_drift import DriftModel
@@ -9,6 +10,7 @@ from keras_drift import drifts
 from keras_drift import generators
 from keras_drift import kernels
 from small_models import gaussian_model
+from small_models import loss_of
 from small_models import prepared
 from small_models import small_mlp
 
@@ -17,11 +19,9 @@ from small_models import small_mlp
 def test_loss_is_the_squared_step(points, stop_gradient):
     model = gaussian_model(step_size=0.3, stop_gradient=stop_gradient)
     model.compile("adam")
-    x, y, weights = prepared(model, points)
-    samples = model(x)
-    velocity = numpy(model.drift(samples, points))
-    loss = numpy(model.compute_loss(x, y, samples, weights))
-    assert float(loss) == pytest.approx(
+    batch = prepared(model, points)
+    velocity = numpy(model.drift(model(batch), points))
+    assert loss_of(model, batch) == pytest.approx(
         np.mean((0.3 * velocity) ** 2), rel=1e-5
     )
 
@@ -31,8 +31,8 @@ def test_gradient_is_minus_twice_the_step_over_the_number_of_samples(points):
     # samples of theirs.
     model = gaussian_model(step_size=0.3)
     model.compile(keras.optimizers.SGD(1.0))
-    x, _, _ = prepared(model, points)
-    velocity = numpy(model.drift(model(x), points))
+    batch = prepared(model, points)
+    velocity = numpy(model.drift(model(batch), points))
     expected = -2 * 0.3 * velocity.sum(axis=0) / velocity.size
     bias = model.trainable_variables[-1]
     before = numpy(bias)
@@ -66,13 +66,12 @@ def test_loss_adds_the_features_of_an_encoder(points):
     losses = []
     for model in (plain, both):
         model.compile("adam")
-        x, y, weights = prepared(model, points)
-        losses.append(float(numpy(model.compute_loss(x, y, model(x), weights))))
+        losses.append(loss_of(model, prepared(model, points)))
     # Relative distances do not see the scale of a feature.
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-4)
 
 
-def test_every_place_of_a_feature_is_a_problem_of_its_own():
+def test_every_token_of_a_feature_is_compared_with_the_same_token():
     rng = np.random.default_rng(0)
     data = rng.normal(size=(10, 4, 4, 1)).astype("float32")
     rows = keras.Sequential([keras.Input((4, 4, 1))])
@@ -84,14 +83,13 @@ def test_every_place_of_a_feature_is_a_problem_of_its_own():
     drift = drifts.KernelDrift(kernels.Gaussian(0.7))
     model = DriftModel(generator, drift, rows, seed=0)
     model.compile("adam")
-    x, y, weights = prepared(model, data)
-    samples = numpy(model(x)).reshape(10, 4, 4)
+    batch = prepared(model, data)
+    samples = numpy(model(batch)).reshape(10, 4, 4)
     squares = [
         np.square(numpy(drift(samples[:, row], data[:, row, :, 0])))
         for row in range(4)
     ]
-    loss = numpy(model.compute_loss(x, y, model(x), weights))
-    assert float(loss) == pytest.approx(np.mean(squares), rel=1e-4)
+    assert loss_of(model, batch) == pytest.approx(np.mean(squares), rel=1e-4)
 
 
 def test_sample_weights_count_samples(points):
@@ -100,13 +98,74 @@ def test_sample_weights_count_samples(points):
     losses = []
     model = gaussian_model(num_generated=16)
     model.compile("adam")
-    state = numpy(model.seed_generator.state)
     for data in (
         (points[:20], None, counts.astype("float32")),
         (points[:20].repeat(counts, axis=0),),
     ):
-        model.seed_generator.state.assign(state)
-        data = [None if d is None else ops.convert_to_tensor(d) for d in data]
-        x, y, weights = model.prepare_batch(tuple(data), False)
-        losses.append(float(numpy(model.compute_loss(x, y, model(x), weights))))
+        losses.append(loss_of(model, prepared(model, data)))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_without_stop_gradient_independent_negatives_have_a_gradient(points):
+    # All samples are one bias; without noise, the negatives are the same one.
+    # The mean of the positives attracts, and the drift of coincident sets is
+    # zero, so the whole gradient vanishes; half of it would not.
+    drift = drifts.KernelDrift(
+        kernels.Gaussian(50.0), self_interaction="independent"
+    )
+    model = DriftModel(small_mlp(), drift, stop_gradient=False, seed=0)
+    model.generator.set_weights(
+        [np.zeros(w.shape) for w in model.generator.get_weights()]
+    )
+    model.compile(keras.optimizers.SGD(1.0))
+    batch = prepared(model, points)
+    assert batch.negatives is None
+    bias = model.trainable_variables[-1]
+    before = numpy(bias)
+    model.train_on_batch(points)
+    # V = mean(positives) - bias, whose square falls as the bias follows.
+    expected = before + 2 * (points.mean(axis=0) - before) / 2
+    np.testing.assert_allclose(numpy(bias), expected, atol=1e-3)
+
+
+def test_features_have_drifts_and_weights_of_their_own(points):
+    inputs = keras.Input((2,))
+    backbone = keras.Model(
+        inputs, {"coarse_a": inputs * 1.0, "fine": inputs * 2.0}
+    )
+    wide, narrow = (drifts.KernelDrift(kernels.Gaussian(w)) for w in (2.0, 0.3))
+    generator = small_mlp()
+    model = DriftModel(
+        generator,
+        {"coarse*": wide, "*": narrow},
+        backbone,
+        loss_weights={"fine": 0.25},
+        seed=0,
+    )
+    model.compile("adam")
+    batch = prepared(model, points)
+    samples = numpy(model(batch))
+    expected = np.mean(np.square(numpy(wide(samples, points)))) + (
+        0.25 * np.mean(np.square(numpy(narrow(2 * samples, 2 * points))))
+    )
+    assert loss_of(model, batch) == pytest.approx(expected, rel=1e-4)
+    copy = DriftModel.from_config(json.loads(json.dumps(model.get_config())))
+    assert copy.get_config() == model.get_config()
+    model.drift.anneal(1.0)
+    assert numpy(narrow.bandwidth) == pytest.approx(0.15)
+    with pytest.raises(ValueError, match=r"feature 'fine'.*last pattern"):
+        DriftModel(generator, {"coarse*": wide}, backbone)
+    with pytest.raises(ValueError, match=r"`drift`.*'coarse_b'.*'coarse_a'"):
+        DriftModel(generator, {"coarse_b": wide, "*": narrow}, backbone)
+    with pytest.raises(ValueError, match=r"`loss_weights`.*'fin'"):
+        DriftModel(generator, wide, backbone, loss_weights={"fin": 2.0})
+    with pytest.raises(ValueError, match="one `self_interaction`"):
+        DriftModel(
+            generator,
+            {
+                "fine": "kernel_drift",
+                "*": drifts.KernelDrift(self_interaction="independent"),
+            },
+        )
+    with pytest.raises(TypeError, match="`loss_weights` is a dict"):
+        DriftModel(generator, loss_weights=[1.0])

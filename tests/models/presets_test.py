@@ -7,9 +7,10 @@ import pytest
 
 from keras_drift import DriftModel
 from keras_drift import drifts
+from keras_drift import encoders
 from keras_drift import generators
 from keras_drift import kernels
-from keras_drift.models import presets
+from keras_drift.presets import files as presets
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def model():
     )
 
 
-def test_preset_draws_what_the_model_drew(model, tmp_path):
+def test_preset_generates_what_the_model_did(model, tmp_path):
     model.drift.anneal(0.25)
     model.save_to_preset(tmp_path / "mine", {"description": "points"})
     copy = DriftModel.from_preset(tmp_path / "mine")
@@ -114,3 +115,88 @@ def test_names_a_preset_that_is_not_there():
         DriftModel.from_preset("digit_dit")
     with pytest.raises(ValueError, match="Did you mean 'digits_dit'"):
         DriftModel.from_preset("digits_di")
+
+
+def test_a_link_to_a_preset_stays_a_link(model, tmp_path):
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "mine"
+    link.symlink_to(tmp_path / "disk", target_is_directory=True)
+    for _ in range(2):
+        model.save_to_preset(link)
+    assert link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["disk", "mine"]
+    copy = DriftModel.from_preset(link)
+    np.testing.assert_array_equal(
+        model.generate(3, seed=0), copy.generate(3, seed=0)
+    )
+
+
+def test_metadata_may_hold_numbers_of_numpy(model, tmp_path):
+    metadata = {"fid": np.float32(1.5), "norms": np.arange(3), "at": tmp_path}
+    model.save_to_preset(tmp_path / "mine", metadata)
+    read = json.loads((tmp_path / "mine/metadata.json").read_text())
+    assert read["fid"] == 1.5
+    assert read["norms"] == [0, 1, 2]
+    with pytest.raises(TypeError, match=r"`metadata` holds what JSON can"):
+        model.save_to_preset(tmp_path / "mine", {"model": model})
+
+
+def test_parts_of_a_model_have_presets_too(model, tmp_path):
+    model.generator.save_to_preset(tmp_path / "generator")
+    for cls in (generators.Generator, generators.MLP):
+        copy = cls.from_preset(tmp_path / "generator")
+        assert type(copy) is generators.MLP
+        for one, two in zip(
+            model.generator.get_weights(), copy.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, two)
+    # A part of the preset of a whole model.
+    model.save_to_preset(tmp_path / "whole")
+    part = generators.MLP.from_preset(tmp_path / "whole")
+    np.testing.assert_array_equal(
+        part.get_weights()[0], model.generator.get_weights()[0]
+    )
+    bare = generators.MLP.from_preset(tmp_path / "whole", load_weights=False)
+    assert np.any(bare.get_weights()[0] != part.get_weights()[0])
+    with pytest.raises(ValueError, match="holds a `DriftModel`, not a `DiT`"):
+        generators.DiT.from_preset(tmp_path / "whole")
+
+
+def test_each_class_lists_its_own_presets():
+    assert "digits_dit" in DriftModel.presets
+    assert "digits_dit" not in generators.Generator.presets
+    # A copy: nobody can change the registry.
+    DriftModel.presets["digits_dit"]["description"] = "mine"
+    assert DriftModel.presets["digits_dit"]["description"] != "mine"
+
+
+def test_encoder_may_be_left_out_by_reference(tmp_path):
+    backbone = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    encoder = encoders.Pretrained(backbone)
+    encoder.build((None, 2))
+    encoder.save_to_preset(tmp_path / "encoder")
+    model = DriftModel(generators.MLP(2, hidden_dims=(8,)), encoder=encoder)
+    for reference, name in ((None, "whole"), (tmp_path / "encoder", "light")):
+        model.save_to_preset(tmp_path / name, encoder=reference)
+    sizes = [
+        (tmp_path / name / "model.weights.h5").stat().st_size
+        for name in ("whole", "light")
+    ]
+    assert sizes[1] < sizes[0]
+    data = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+    losses = []
+    for name in ("whole", "light"):
+        copy = DriftModel.from_preset(tmp_path / name)
+        copy.seed = 0
+        copy.compile(keras.optimizers.SGD(0.0))
+        losses.append(copy.evaluate(data, verbose=0)[0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    bare = DriftModel.from_preset(tmp_path / "light", load_encoder=False)
+    np.testing.assert_array_equal(
+        bare.generate(3, seed=0), model.generate(3, seed=0)
+    )
+    bare.compile("adam")
+    with pytest.raises(ValueError, match="load_encoder=True"):
+        bare.fit(data, verbose=0)
+    with pytest.raises(ValueError, match="path of a folder"):
+        model.save_to_preset(tmp_path / "other", encoder="mae_latent_641")

@@ -1,7 +1,9 @@
 import json
+import zipfile
 
 import keras
 import numpy as np
+import pytest
 
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
@@ -11,6 +13,7 @@ from keras_drift import drifts
 from keras_drift import encoders
 from keras_drift import schedules
 from small_models import class_mlp
+from small_models import small_mlp
 
 
 def test_saved_model_draws_the_same_and_trains_on_the_same(classes, tmp_path):
@@ -71,3 +74,38 @@ def test_config_holds_all_that_was_passed():
     again = json.loads(json.dumps(copy.get_config()))
     assert config == again
     assert copy.guidance_sampler.high == 3.0
+
+
+def test_compiled_model_of_any_backend_trains_on_after_loading(
+    points, tmp_path
+):
+    # Keras files an optimizer of PyTorch under the name of its PyTorch class.
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.01))
+    model.fit(points, verbose=0)
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "torch" not in config
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(copy.optimizer) is type(model.optimizer)
+    assert float(copy.optimizer.learning_rate) == pytest.approx(2e-3)
+    assert np.isfinite(copy.fit(points, verbose=0).history["loss"][0])
+
+
+TORCH_OPTIMIZER = {
+    "optimizer": {
+        "module": "keras.src.backend.torch.optimizers.torch_adam",
+        "class_name": "Adam",
+        "config": {"learning_rate": 0.003},
+        "registered_name": "Adam",
+    },
+    "jit_compile": False,
+}
+
+
+def test_config_that_names_a_class_of_pytorch_is_understood(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile_from_config(TORCH_OPTIMIZER)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.003)
+    assert np.isfinite(model.fit(points, verbose=0).history["loss"][0])

@@ -71,15 +71,14 @@ def test_negatives_are_an_independent_batch_if_the_drift_wants_one(points):
     model = DriftModel(small_mlp(), drift, seed=0)
     history = fitted(model, points).history
     assert np.isfinite(history["loss"][0])
-    x, _, _ = prepared(model, points)
-    assert x["negatives"].shape == (64, 2)
-    assert np.abs(numpy(x["negatives"]) - numpy(model(x))).min() > 0
+    batch = prepared(model, points)
+    assert batch.negatives.shape == (64, 2)
+    assert np.abs(numpy(batch.negatives) - numpy(model(batch))).min() > 0
 
 
 def test_number_of_generated_samples_can_differ_from_the_data(points):
     model = DriftModel(small_mlp(), num_generated=5, seed=0)
-    x, _, _ = prepared(model, points)
-    assert x["noise"].shape == (5, 8)
+    assert prepared(model, points).inputs["noise"].shape == (5, 8)
     assert np.isfinite(fitted(model, points).history["loss"][0])
 
 

@@ -5,6 +5,7 @@ from keras import ops
 from scipy.spatial import distance as scipy_distance
 
 import contracts
+from keras_drift import backend
 from keras_drift import ops as drift_ops
 
 pairwise_distances = contracts.in_one_program(drift_ops.pairwise_distances)
@@ -128,3 +129,16 @@ def test_log_distance_is_infinite_where_points_coincide():
     found = contracts.numpy(drift_ops.log_distance(distance))
     expected = [np.inf, np.inf, *np.log([1e-6, 2.0, 1e30])]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_origin_has_no_direction_and_no_gradient():
+    points = np.array([[3.0, 4.0], [0.0, 0.0], [1e-25, 0.0]], "float32")
+    unit = contracts.numpy(drift_ops.unit_vectors(ops.array(points)))
+    np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [0, 0]], rtol=1e-6)
+    slope = contracts.in_one_program(
+        lambda x: backend.gradient(
+            lambda x: ops.sum(drift_ops.unit_vectors(x)[:, 0]), x
+        )
+    )(ops.array(points))
+    expected = [[0.64 / 5, -0.48 / 5], [0, 0], [0, 0]]
+    np.testing.assert_allclose(contracts.numpy(slope), expected, atol=1e-7)

@@ -34,7 +34,7 @@ def test_draws_are_exact_for_odd_functions_and_the_radius(count):
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
-def test_one_node_is_the_centre(dim):
+def test_one_node_is_the_center(dim):
     np.testing.assert_allclose(gaussian_nodes(1, dim)[0], 0, atol=1e-12)
 
 
@@ -48,3 +48,10 @@ def test_draws_converge():
     nodes, weights = gaussian_nodes(20000, 3)
     found = weights @ np.cos(nodes.sum(axis=1))
     np.testing.assert_allclose(found, np.exp(-1.5), atol=0.02)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_cached_arrays_cannot_be_written_to(dim):
+    for array in gaussian_nodes(4, dim):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0

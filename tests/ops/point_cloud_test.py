@@ -3,8 +3,10 @@ import pytest
 from keras import ops
 
 import contracts
+from keras_drift import backend
 from keras_drift.ops import PointCloud
 from keras_drift.ops import join
+from keras_drift.ops import mask_absent
 from keras_drift.ops.point_cloud import safe_log
 
 NOTHING = float("-inf")
@@ -68,3 +70,34 @@ def test_join_fills_missing_weights_with_ones(weighted):
     np.testing.assert_array_equal(
         contracts.numpy(join(first, second).weights), expected[weighted]
     )
+
+
+@pytest.mark.parametrize("padding", [1e12, np.inf, -np.inf, np.nan])
+def test_points_of_weight_zero_become_the_mean_of_those_present(padding):
+    cloud = np.array([[[1, 2], [padding] * 2, [5, 8]], [[padding] * 2] * 3])
+    weights = np.array([[0.5, 0, 3], [0, 0, 0]], "float32")
+    cloud, weights = ops.array(cloud, "float32"), ops.array(weights)
+    found = contracts.numpy(mask_absent(cloud, weights))
+    expected = [[[1, 2], [3, 5], [5, 8]], [[0, 0]] * 3]
+    np.testing.assert_array_equal(found, expected)
+    masked = PointCloud(cloud, weights, True).masked()
+    np.testing.assert_array_equal(contracts.numpy(masked.points), expected)
+    assert masked.weights is weights
+    assert masked.contains_samples
+
+
+def test_replaced_points_have_no_gradient():
+    cloud = np.array([[1.0, 2.0], [np.nan, np.inf], [5.0, 8.0]], "float32")
+    weights = ops.array([1.0, 0.0, 2.0])
+
+    def function(points):
+        return ops.sum(ops.square(mask_absent(points, weights)))
+
+    slope = contracts.numpy(backend.gradient(function, ops.array(cloud)))
+    np.testing.assert_array_equal(slope, [[2, 4], [0, 0], [10, 16]])
+
+
+def test_nothing_is_computed_without_weights():
+    cloud = PointCloud(points(1, 3, 2))
+    assert cloud.masked() is cloud
+    assert mask_absent(cloud.points, None) is cloud.points

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_drift import drifts
 from keras_drift import kernels
 from keras_drift import spectral
 
@@ -21,7 +22,7 @@ each_dim = pytest.mark.parametrize("dim", [1, 2])
 
 
 def _matern_5_2(r):
-    return (1 + r + r * r / 3) * np.exp(-r)
+    return (1 + 5**0.5 * r + 5 * r * r / 3) * np.exp(-(5**0.5) * r)
 
 
 def integrals(profile, dim, functions):
@@ -87,12 +88,29 @@ def test_closed_forms(dim):
 
 @pytest.mark.parametrize("nu", [0.5, 1.5, 3.5])
 def test_the_sharp_field_is_the_score_of_the_companion(nu):
-    # The companion of Matern nu is `2 nu` times Matern nu + 1, and the unit of
-    # a full step is `2 nu bandwidth^2`.
+    # The companion of Matern nu is Matern nu + 1 at the same `sqrt(2 nu) / b`.
     found = spectral.dispersion(kernels.Matern(WIDTH, nu=nu), XI, 2, "sharp")
-    companion = kernels.Matern(WIDTH, nu=nu + 1)
-    expected = 2 * nu * spectral.dispersion(companion, XI, 2, "score")
+    wider = ((nu + 1) / nu) ** 0.5
+    companion = kernels.Matern(wider * WIDTH, nu=nu + 1)
+    expected = spectral.dispersion(companion, XI, 2, "score") / wider**2
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("field", ["mean_shift", "score", "sharp"])
+@pytest.mark.parametrize("dim", [1, 3])
+def test_a_large_nu_has_the_rates_of_the_gaussian(field, dim):
+    xi = np.linspace(0.1, 5, 20)
+    gaussian = spectral.dispersion(kernels.Gaussian(WIDTH), xi, dim, field)
+    errors = [
+        spectral.dispersion(kernels.Matern(WIDTH, nu=nu), xi, dim, field)
+        - gaussian
+        for nu in (10.5, 20.5)
+    ]
+    # The error falls as one over nu.
+    assert np.abs(errors[1]).max() < 0.6 * np.abs(errors[0]).max()
+    assert np.abs(errors[1]).max() < 0.12 * gaussian.max()
+    extrapolated = (20.5 * errors[1] - 10.5 * errors[0]) / 10
+    assert np.abs(extrapolated).max() < 0.2 * np.abs(errors[1]).max()
 
 
 def test_a_gaussian_peaks_at_root_two():
@@ -131,3 +149,17 @@ def test_refuses_what_it_cannot_use():
     with pytest.raises(ValueError, match="mass is infinite"):
         # A tail that falls no faster than space grows.
         spectral.dispersion(kernels.InverseMultiquadric(exponent=1.5), [1.0], 3)
+
+
+@pytest.mark.parametrize("name", ["von_mises_fisher", "spherical_logarithmic"])
+def test_a_kernel_of_directions_has_no_rates(name):
+    kernel = kernels.get(name)
+    for function in (
+        lambda: spectral.dispersion(name, [1.0], 3),
+        lambda: spectral.convergence_time(kernel, [1.0], 3),
+        lambda: spectral.plan_annealing(k_min=1.0, k_max=9.0, kernel=name),
+        lambda: spectral.plot_dispersion(kernel),
+        lambda: spectral.measure_decay(drifts.KernelDrift(kernel), [1.0], 2),
+    ):
+        with pytest.raises(ValueError, match=r"plane waves.*Received: kernel="):
+            function()

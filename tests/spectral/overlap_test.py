@@ -59,3 +59,20 @@ def test_several_bandwidths_are_averaged():
 def test_needs_two_data():
     with pytest.raises(ValueError, match="at least two"):
         spectral.overlap(np.zeros((3, 2)), np.zeros((1, 2)), "gaussian")
+
+
+def test_a_spherical_kernel_compares_directions():
+    rng = np.random.default_rng(0)
+    x, data = rng.normal(size=(7, 3)) + 0.5, rng.normal(size=(9, 3))
+    found = overlap(x, 5 * data, kernels.VonMisesFisher(0.6))
+    x, data = (v / np.linalg.norm(v, axis=1)[:, None] for v in (x, data))
+    expected = by_hand(x, data, lambda r: np.exp(-(r**2) / 2), 0.6)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_refuses_a_kernel_without_companion():
+    x = np.eye(3)
+    with pytest.raises(ValueError, match="companion of a `SphericalLog"):
+        spectral.overlap(x, x, "spherical_logarithmic")
+    with pytest.raises(ValueError, match="`exponent` above 1"):
+        spectral.overlap(x, x, kernels.InverseMultiquadric(exponent=0.5))

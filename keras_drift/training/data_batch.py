@@ -1,4 +1,4 @@
-"""What `fit` may be given as one batch, and its checks."""
+"""Parses and validates one batch of data."""
 
 from typing import Any
 from typing import NamedTuple
@@ -8,15 +8,15 @@ import numpy as np
 from keras import ops
 
 
-class Batch(NamedTuple):
+class DataBatch(NamedTuple):
     """One batch of data, in groups.
 
     Attributes:
-        positives: tensor `(groups, positives, *sample_shape)`.
+        positives: float32 tensor `(groups, positives, *sample_shape)`.
         labels: int tensor `(groups,)`, or `None` without classes.
-        unconditional: tensor `(groups, unconditional, *sample_shape)`, samples
-            of all classes for guidance, or `None`.
-        weights: tensor `(groups, positives)`, or `None` for ones.
+        unconditional: float32 tensor `(groups, unconditional, *sample_shape)`,
+            samples of all classes for guidance, or `None`.
+        weights: float32 tensor `(groups, positives)`, or `None` for ones.
     """
 
     positives: Any
@@ -24,79 +24,122 @@ class Batch(NamedTuple):
     unconditional: Any = None
     weights: Any = None
 
+    @classmethod
+    def parse(cls, data, generator, needs_unconditional=False):
+        """Reads what a data source yields.
 
-def parse(data, generator, needs_unconditional):
-    """Reads what a data source yields as a `Batch`.
+        Only ranks, shapes and types are checked, so it runs inside compiled
+        code too, and on symbolic tensors.
 
-    Only ranks and shapes are looked at, so it runs inside compiled code too.
+        Args:
+            data: positives, or `(positives, labels)`, or `(positives, labels,
+                sample_weight)`. Positives may be a dict with `"positives"`,
+                `"unconditional"` and `"weights"`.
+            generator: the `Generator` that the samples are for.
+            needs_unconditional: bool, whether guidance is trained. Defaults to
+                `False`.
 
-    Args:
-        data: positives, or `(positives, labels)`, or `(positives, labels,
-            sample_weight)`. Positives may be a dict with `"positives"` and
-            `"unconditional"`.
-        generator: the `Generator` that the samples are for.
-        needs_unconditional: bool, whether guidance is trained.
+        Returns:
+            A `DataBatch`.
+        """
+        x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        _check_labels_are_there(labels, generator)
+        unconditional = None
+        if isinstance(x, dict):
+            _check_keys(x)
+            unconditional = x.get("unconditional")
+            weights = x.get("weights", weights)
+            x = x["positives"]
+        rank = len(generator.sample_shape) + 1
+        if len(x.shape) == rank and generator.num_classes is None:
+            x, weights = _one_group(x), _one_group(weights)
+            if unconditional is not None and len(unconditional.shape) == rank:
+                unconditional = _one_group(unconditional)
+        batch = cls(x, labels, unconditional, weights)
+        _check_types(batch)
+        _check_positives(batch, generator)
+        _check_condition(batch, generator, needs_unconditional)
+        return cls(
+            _as_float32(x),
+            labels,
+            _as_float32(unconditional),
+            _as_float32(weights),
+        )
 
-    Returns:
-        A `Batch`.
-    """
-    x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-    _check_labels_are_there(labels, generator)
-    unconditional = None
-    if isinstance(x, dict):
-        if set(x) - {"positives", "unconditional"} or "positives" not in x:
-            raise ValueError(
-                "A batch given as a dict holds 'positives' and, for guidance, "
-                f"'unconditional'. Received: keys {sorted(x)}"
-            )
-        x, unconditional = x["positives"], x.get("unconditional")
-    rank = len(generator.sample_shape) + 1
-    if len(x.shape) == rank and generator.num_classes is None:
-        x = x[None]
-        weights = None if weights is None else weights[None]
-        if unconditional is not None and len(unconditional.shape) == rank:
-            unconditional = unconditional[None]
-    batch = Batch(x, labels, unconditional, weights)
-    _check_types(batch)
-    _check_positives(batch, generator)
-    _check_condition(batch, generator, needs_unconditional)
-    return Batch(
-        *(None if v is None else ops.convert_to_tensor(v) for v in batch)
-    )
+
+def _one_group(value):
+    """A new first axis, of one group."""
+    if isinstance(value, keras.KerasTensor):
+        return ops.expand_dims(value, 0)
+    return None if value is None else value[None]
+
+
+def _as_float32(value):
+    """In float32 whatever the default of Keras is; symbolic ones stay."""
+    if value is None or isinstance(value, keras.KerasTensor):
+        return value
+    return ops.cast(ops.convert_to_tensor(value), "float32")
+
+
+def _check_keys(parts):
+    if set(parts) - {"positives", "unconditional", "weights"} or (
+        "positives" not in parts
+    ):
+        raise ValueError(
+            "A batch given as a dict holds 'positives' and, where they are "
+            "needed, 'unconditional' samples and 'weights' of the positives. "
+            f"Received: keys {sorted(parts)}"
+        )
 
 
 def check_values(batch, generator):
     """Looks for NaN and for labels that are no classes, on the host.
 
     Args:
-        batch: what `parse` returned for concrete data.
+        batch: a `DataBatch` of concrete data.
         generator: the `Generator` that the samples are for.
     """
-    for name in ("positives", "unconditional", "weights"):
+    weights = batch.weights
+    if weights is not None:
+        weights = ops.convert_to_numpy(weights)
+        _check_weights(weights)
+    for name in ("positives", "unconditional"):
         value = getattr(batch, name)
         if value is None:
             continue
-        value = np.asarray(ops.convert_to_numpy(value), "float64")
-        bad = np.argwhere(~np.isfinite(value))
+        value = ops.convert_to_numpy(value)
+        finite = np.isfinite(value)
+        if name == "positives" and weights is not None:
+            # A sample of weight zero is absent, whatever it holds.
+            absent = (weights == 0).reshape(
+                weights.shape + (1,) * (value.ndim - 2)
+            )
+            finite = finite | absent
+        bad = np.argwhere(~finite)
         if bad.size:
             raise ValueError(
                 f"The first batch holds {len(bad)} values that are NaN or "
                 f"infinite among its {name}. Clean the data before training. "
                 f"Received: {name}{bad[0].tolist()} = {value[tuple(bad[0])]}"
             )
-        if name == "weights" and np.any(value < 0):
-            raise ValueError(
-                "`sample_weight` counts samples and cannot be negative. "
-                f"Received: a smallest weight of {value.min()}"
-            )
-        if name == "weights" and np.any(value.sum(axis=1) == 0):
-            raise ValueError(
-                "Every group needs a sample of positive weight: there is "
-                "nothing to be drawn to otherwise. Received: weights that are "
-                f"all zero in group {int(np.argmin(value.sum(axis=1)))}"
-            )
     if batch.labels is not None:
         generator.check_labels(ops.convert_to_numpy(batch.labels))
+
+
+def _check_weights(weights):
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        raise ValueError(
+            "`sample_weight` counts samples: finite numbers, zero or positive. "
+            f"Received: a weight of {weights[wrong][0]}"
+        )
+    empty = weights.sum(axis=1) == 0
+    if np.any(empty):
+        raise ValueError(
+            "Every group needs a sample of positive weight: without data there "
+            "is no drift. Received: weights that are all zero in group "
+            f"{int(np.argmax(empty))}"
+        )
 
 
 def _check_types(batch):
@@ -192,3 +235,26 @@ def _check_condition(batch, generator, needs_unconditional):
                 f"*sample_shape)`, here {(groups, '...')} and "
                 f"{generator.sample_shape}. Received: shape {shape}"
             )
+
+
+def check_negatives(drift, count):
+    """Refuses guidance where no negatives are there for it to outweigh.
+
+    Args:
+        drift: the drift, with its `guidance_mode` and `self_interaction`.
+        count: int, generated samples of a group; a tensor where it is unknown.
+    """
+    lone = isinstance(count, int) and count == 1
+    if (
+        lone
+        and drift.guidance_mode == "distribution"
+        and drift.self_interaction == "excluded"
+    ):
+        raise ValueError(
+            "Unconditional samples are weighted relative to the negatives. A "
+            "lone generated sample that excludes itself has none, so guidance "
+            "would have no effect. Generate more samples of each group, or use "
+            "a drift with guidance_mode='velocity' or "
+            "self_interaction='independent'. Received: one generated sample "
+            "for each group"
+        )

@@ -1,0 +1,313 @@
+"""Arguments of `Drift.field`, validated and in groups."""
+
+from typing import Any
+from typing import NamedTuple
+
+from keras import ops
+
+from keras_drift import backend
+from keras_drift import checks
+from keras_drift.ops import PointCloud
+from keras_drift.ops import cost_sums
+from keras_drift.ops import mask_absent
+
+# Beyond the reach of any kernel; float32 holds its square.
+_FAR_AWAY = 1e12
+
+
+class FieldInputs(NamedTuple):
+    """Samples and the point clouds that they interact with, in groups.
+
+    Attributes:
+        x: float32 tensor `(groups, n, d)`, the samples to move.
+        positives: `keras_drift.ops.PointCloud`, the data.
+        negatives: `PointCloud`; its points are `x` itself if no negatives were
+            given.
+        unconditional: `PointCloud`, or `None`.
+        guidance_scale: float32 tensor `(groups or 1, 1, 1)`, or `None`.
+        negatives_given: bool, whether they were given.
+        negatives_are_samples: bool, whether the first `n` negatives are the
+            samples, so that `self_interaction` decides on each pair of a sample
+            with its own copy.
+        present: bool tensor `(groups, n or 1, 1)`, the samples that take part
+            in means over the batch and that move; or `None`: all of them. Set
+            by `masked`.
+        placement: `"groups"` or `"samples"`, see `keras_drift.backend`.
+    """
+
+    x: Any
+    positives: PointCloud
+    negatives: PointCloud
+    unconditional: Any = None
+    guidance_scale: Any = None
+    negatives_given: bool = False
+    negatives_are_samples: bool = True
+    present: Any = None
+    placement: str = "groups"
+
+    def map_points(self, function):
+        """The same inputs with a function applied to all points."""
+        x = function(self.x)
+
+        def mapped(cloud):
+            if cloud is None:
+                return None
+            return cloud._replace(points=function(cloud.points))
+
+        return self._replace(
+            x=x,
+            positives=mapped(self.positives),
+            negatives=self.negatives._replace(points=x)
+            if self._samples_are_negatives
+            else mapped(self.negatives),
+            unconditional=mapped(self.unconditional),
+        )
+
+    def masked(self):
+        """The same inputs, independent of what absent points hold.
+
+        Points of weight zero are replaced, see `keras_drift.ops.mask_absent`.
+        A group without any positive weight among its positives is absent as a
+        whole; so is a sample that, as one of the negatives, has weight zero.
+        """
+        x = self._masked_samples()
+        unconditional = self.unconditional
+        if unconditional is not None:
+            unconditional = unconditional.masked()
+        return self._replace(
+            x=x,
+            positives=self.positives.masked(),
+            negatives=self.negatives._replace(points=x)
+            if self._samples_are_negatives
+            else self.negatives.masked(),
+            unconditional=unconditional,
+            present=self._present(),
+        )
+
+    def with_finite_samples(self):
+        """The same inputs, samples of weight zero that are not finite replaced.
+
+        Unlike `masked`, it keeps finite samples and all points as they are.
+        """
+        weights = self._sample_weights()
+        if weights is None:
+            return self
+        finite = ops.all(ops.isfinite(self.x), axis=-1)
+        kept = ops.logical_or(finite, weights > 0)[..., None]
+        return self._replace(x=ops.where(kept, self.x, self._masked_samples()))
+
+    def with_absent_samples_far_away(self):
+        """The same inputs, absent samples beyond the reach of any kernel.
+
+        There they have no share in sums over the samples.
+        """
+        if self._sample_weights() is None:
+            return self
+        return self._replace(x=ops.where(self.present, self.x, _FAR_AWAY))
+
+    def center(self):
+        """The mean of the samples that are present, `(groups, 1, d)`."""
+        return ops.mean(self._masked_samples(), axis=-2, keepdims=True)
+
+    def rest_if_absent(self, velocity):
+        """The velocity, zero for samples that are absent."""
+        if self.present is None:
+            return velocity
+        return ops.where(self.present, velocity, 0.0)
+
+    def mean_squares(self, tensors):
+        """Mean squares over all samples that are present, on all devices.
+
+        Args:
+            tensors: list of float tensors `(groups, n, any)`.
+
+        Returns:
+            float32 tensor `(len(tensors),)`.
+        """
+        if self.present is None:
+            means = [ops.mean(ops.square(each)) for each in tensors]
+            return backend.global_mean(ops.stack(means), self.placement)
+        means = [
+            ops.mean(ops.where(self.present, ops.square(each), 0.0))
+            for each in tensors
+        ]
+        share = ops.mean(ops.cast(self.present, "float32"))
+        return self.ratio_of_means(means, share)
+
+    def mean_cost(self, *pairs):
+        """Weighted mean of the costs of all `pairs`: a scalar.
+
+        Over all groups and samples that are present, on all devices.
+        """
+        total = mass = 0.0
+        for each in pairs:
+            sums = cost_sums(each)
+            if self.present is not None:
+                present = self.present[..., 0]
+                sums = [ops.where(present, value, 0.0) for value in sums]
+            total += ops.sum(sums[0])
+            mass += ops.sum(sums[1])
+        return self.ratio_of_means([total], mass)[0]
+
+    def ratio_of_means(self, numerators, denominator):
+        """Ratios of scalars that are summed or averaged over the batch.
+
+        Both are averaged over all devices before they are divided.
+
+        Args:
+            numerators: list of float scalars.
+            denominator: float scalar; the ratio to zero is that to 1e-30.
+
+        Returns:
+            float32 tensor `(len(numerators),)`.
+        """
+        means = backend.global_mean(
+            ops.stack([*numerators, denominator]), self.placement
+        )
+        return means[:-1] / ops.maximum(means[-1], 1e-30)
+
+    @property
+    def _samples_are_negatives(self):
+        # Given negatives can be the very tensor of the samples.
+        return not self.negatives_given and self.negatives.points is self.x
+
+    def _masked_samples(self):
+        return mask_absent(self.x, self._sample_weights())
+
+    def _sample_weights(self):
+        """The weights of the samples as negatives, or `None`."""
+        weights = self.negatives.weights
+        if weights is None or not self.negatives_are_samples:
+            return None
+        return weights[:, : ops.shape(self.x)[1]]
+
+    def _present(self):
+        present = None
+        if self.positives.weights is not None:
+            present = ops.any(self.positives.weights > 0, axis=-1)
+            present = present[:, None, None]
+        sample_weights = self._sample_weights()
+        if sample_weights is None:
+            return present
+        samples = (sample_weights > 0)[..., None]
+        return samples if present is None else ops.logical_and(present, samples)
+
+
+def parse(
+    points,
+    weights,
+    guidance_scale,
+    negatives_are_samples,
+    placement,
+    self_interaction,
+    guidance_mode,
+):
+    """Validates the arguments of `Drift.field`.
+
+    Args:
+        points: dict of `"x"`, `"positives"`, `"negatives"`, `"unconditional"`;
+            the last two may be `None`.
+        weights: dict with the weights of the last three, or `None`.
+        guidance_scale: see `Drift.field`.
+        negatives_are_samples: see `Drift.field`.
+        placement: see `Drift.field`.
+        self_interaction: that of the drift.
+        guidance_mode: that of the drift.
+
+    Returns:
+        `FieldInputs`.
+    """
+    points, weights = (
+        {
+            name: ops.convert_to_tensor(value, "float32")
+            for name, value in tensors.items()
+            if value is not None
+        }
+        for tensors in (points, weights)
+    )
+    checks.choice("placement", placement, backend.PLACEMENTS)
+    _check_points(points, self_interaction, negatives_are_samples)
+    _check_weights(points, weights)
+    scale = _checked_scale(guidance_scale, points, guidance_mode)
+    if len(points["x"].shape) == 2:
+        points = {name: value[None] for name, value in points.items()}
+        weights = {name: value[None] for name, value in weights.items()}
+    x = points["x"]
+
+    def cloud(name):
+        # A sample that one device holds needs the points of all devices.
+        value = points.get(name, x)
+        of_points = weights.get(name)
+        if of_points is not None:
+            of_points = backend.gather(of_points, 1, placement)
+        return PointCloud(backend.gather(value, 1, placement), of_points)
+
+    return FieldInputs(
+        x,
+        cloud("positives"),
+        cloud("negatives"),
+        cloud("unconditional") if "unconditional" in points else None,
+        scale,
+        "negatives" in points,
+        negatives_are_samples or "negatives" not in points,
+        placement=placement,
+    )
+
+
+def _check_points(points, self_interaction, negatives_are_samples):
+    shapes = {name: tuple(value.shape) for name, value in points.items()}
+    checks.sets_of_samples(shapes)
+    received = ", ".join(f"{k}.shape={v}" for k, v in shapes.items())
+    if "negatives" in points:
+        return
+    if self_interaction == "independent":
+        raise ValueError(
+            "With `self_interaction='independent'` the negatives are an "
+            "independent batch of generated samples and must be given. "
+            f"Received: negatives=None, {received}"
+        )
+    if negatives_are_samples:
+        raise ValueError(
+            "`negatives_are_samples` says that the given negatives are earlier "
+            "positions of the samples, so there must be negatives. Received: "
+            f"negatives_are_samples=True, negatives=None, {received}"
+        )
+
+
+def _check_weights(points, weights):
+    shapes = {name: tuple(value.shape) for name, value in points.items()}
+    shapes = {"negatives": shapes["x"], **shapes}
+    for name, value in weights.items():
+        if name not in shapes:
+            raise ValueError(
+                f"There are weights of the {name} points but no such "
+                f"points. Received: `{name}_weights` without `{name}`"
+            )
+        checks.weights_of_samples(name, tuple(value.shape), shapes[name])
+
+
+def _checked_scale(guidance_scale, points, guidance_mode):
+    """The scale of every sample, `(groups or 1, 1, 1)`, or `None`."""
+    by_velocity = guidance_mode == "velocity"
+    unconditional = "unconditional" in points
+    if guidance_scale is None and not (by_velocity and unconditional):
+        return None
+    if guidance_scale is None or not by_velocity or not unconditional:
+        raise ValueError(
+            "A guidance scale and unconditional data go together, in a "
+            "drift with `guidance_mode='velocity'`; one with "
+            "`guidance_mode='distribution'` takes `unconditional_weights` "
+            "instead. Received: a drift with "
+            f"guidance_mode={guidance_mode!r}, "
+            f"{'no' if guidance_scale is None else 'a'} scale, "
+            f"{'' if unconditional else 'no '}unconditional data"
+        )
+    scale = ops.convert_to_tensor(guidance_scale, "float32")
+    groups = tuple(points["x"].shape[:-2])
+    shape = tuple(scale.shape)
+    if shape and not checks.fits(shape, groups):
+        raise ValueError(
+            "`guidance_scale` is one number, or one for each group: "
+            f"shape () or {groups}. Received: shape {shape}"
+        )
+    return ops.reshape(scale, (-1, 1, 1))

@@ -1,0 +1,202 @@
+"""The template of drifts that are defined by a velocity."""
+
+from keras import ops
+
+from keras_drift import checks
+from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.field import Field
+from keras_drift.ops import join
+
+SELF_INTERACTIONS = ("excluded", "included", "independent")
+GUIDANCE_MODES = ("distribution", "velocity")
+
+
+class VelocityDrift(Drift):
+    """Template of drifts that are defined by a velocity.
+
+    Subclasses write `velocities`, and `length_scale` if they work with relative
+    distances. This class joins the negatives with the unconditional points,
+    guides, normalizes and adds up the fields of several bandwidths.
+    `PairwiseDrift` adds reductions over pairs.
+
+    Args:
+        self_interaction: which negatives a sample has if none are given:
+            `"excluded"`, all samples but itself; `"included"`, all samples;
+            `"independent"`, an independent batch of samples that must be given
+            (`DriftModel` generates one). Excluding removes most of the inward
+            bias of a small batch, independent negatives all of it, for one more
+            forward pass. Defaults to `"excluded"`.
+        unit_rms: bool, whether the field of each bandwidth is scaled to a root
+            mean square of 1 per coordinate, in units of its length scale, and
+            the fields are then added. Otherwise they are averaged. Defaults to
+            `False`.
+        guidance_mode: the role of unconditional data. `"distribution"`: they
+            join the negatives, with their weights, so that training converges
+            to `scale * conditional - (scale - 1) * unconditional`; that mixture
+            can be negative somewhere, and then training does not converge.
+            `"velocity"`: samples follow `V(positives, negatives) + (scale - 1)
+            V(positives, unconditional)`, which has no such limit but costs a
+            third comparison. Defaults to `"distribution"`.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Call arguments:
+        x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
+        positives: float tensor `(m, d)` or `(groups, m, d)`, the data.
+        **options: see `Drift`.
+
+    Returns:
+        The velocity of each sample, shaped like `x`, float32.
+
+    Example:
+
+    >>> from keras_drift import drifts
+    >>> class ToTheMean(drifts.VelocityDrift):
+    ...     def velocities(self, x, positives, negatives, length_scale):
+    ...         mean = keras.ops.mean(positives.points, axis=1, keepdims=True)
+    ...         return [mean - x]
+    >>> x, data = np.array([[0.0], [2.0]]), np.array([[5.0]])
+    >>> keras.ops.convert_to_numpy(ToTheMean()(x, data)).tolist()
+    [[5.0], [3.0]]
+
+    Reference:
+
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770), appendix A.7, for
+      guidance of distributions
+    - [Han et al., 2026](https://arxiv.org/abs/2605.11755), for guidance of
+      velocities
+    """
+
+    # A field with a smaller mean square, in units of its length scale, is
+    # rounding noise, which must not be amplified to unit size.
+    mean_square_floor = 1e-12
+    # A lower bound of the length scale of the `Field`.
+    length_scale_floor = 0.0
+
+    def __init__(
+        self,
+        self_interaction="excluded",
+        unit_rms=False,
+        guidance_mode="distribution",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.self_interaction = checks.choice(
+            "self_interaction", self_interaction, SELF_INTERACTIONS
+        )
+        self.unit_rms = bool(unit_rms)
+        self.guidance_mode = checks.choice(
+            "guidance_mode", guidance_mode, GUIDANCE_MODES
+        )
+
+    def velocities(self, x, positives, negatives, length_scale):
+        """Computes the raw velocity of each sample, for each bandwidth.
+
+        Args:
+            x: float32 tensor `(groups, n, d)`, around the origin.
+            positives: what `interaction` returned for them, with `points`.
+            negatives: the same for the negatives.
+            length_scale: what `length_scale` returned.
+
+        Returns:
+            A list of float32 tensors `(groups, n, d)`, one for each bandwidth,
+            in the units of `x`.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must write `velocities(x, positives, "
+            "negatives, length_scale)`, the raw velocity for each bandwidth."
+        )
+
+    def length_scale(self, inputs, positives, negatives):
+        """Computes the length scale, per coordinate. Defaults to 1.
+
+        Args:
+            inputs: `FieldInputs`; `inputs.mean_cost(positives, negatives)` is
+                the mean cost of all pairs in the batch.
+            positives: what `interaction` returned for them.
+            negatives: the same for the negatives.
+
+        Returns:
+            float32 scalar.
+        """
+        del inputs, positives, negatives  # absolute distances
+        return ops.ones((), "float32")
+
+    def interaction(self, x, cloud):
+        """Prepares a `PointCloud` for `velocities`. Defaults to the cloud."""
+        del x
+        return cloud
+
+    def origin(self, inputs):
+        """The point `(groups, 1, d)` that all points are centered on."""
+        # No drift depends on the origin: around it, float32 is most exact. The
+        # samples can be much nearer to each other than to the data.
+        return inputs.center()
+
+    def mask(self, inputs):
+        """Makes the inputs independent of what absent points hold."""
+        return inputs.masked()
+
+    def compute_field(self, inputs):
+        inputs = self.mask(inputs)
+        length_scale, fields = self.raw_fields(inputs)
+        if self.length_scale_floor:
+            length_scale = ops.maximum(length_scale, self.length_scale_floor)
+        mean_squares = inputs.mean_squares(fields)
+        norm = ops.sqrt(mean_squares * inputs.x.shape[-1])
+        # Added one by one: a stack of them would cost a copy of each.
+        if self.unit_rms:
+            floor = self.mean_square_floor
+            factors = ops.rsqrt(
+                ops.maximum(mean_squares / length_scale**2, floor)
+            )
+            velocity = sum(field * factors[k] for k, field in enumerate(fields))
+        else:
+            velocity = sum(fields) / len(fields)
+        return Field(inputs.rest_if_absent(velocity), length_scale, norm)
+
+    def raw_fields(self, inputs):
+        """Computes the length scale and a list of raw velocities."""
+        origin = self.origin(inputs)
+        inputs = inputs.map_points(lambda points: points - origin)
+        x, scale = inputs.x, inputs.guidance_scale
+        negatives = inputs.negatives._replace(
+            contains_samples=inputs.negatives_are_samples
+            and self.self_interaction == "excluded"
+        )
+        if scale is None:
+            negatives = join(negatives, inputs.unconditional)
+        # Alike, so that they cancel exactly where they are the same points.
+        positives = self.interaction(x, inputs.positives)
+        negatives = self.interaction(x, negatives)
+        length_scale = self.length_scale(inputs, positives, negatives)
+        fields = self.velocities(x, positives, negatives, length_scale)
+        self._check_fields(fields, x)
+        if scale is not None:
+            unconditional = self.interaction(x, inputs.unconditional)
+            guides = self.velocities(x, positives, unconditional, length_scale)
+            fields = [
+                field + (scale - 1.0) * guide
+                for field, guide in zip(fields, guides, strict=True)
+            ]
+        return length_scale, fields
+
+    def _check_fields(self, fields, x):
+        shape, shapes = tuple(x.shape), type(fields).__name__
+        if isinstance(fields, (list, tuple)) and fields:
+            shapes = [tuple(field.shape) for field in fields]
+            if all(checks.fits(each, shape) for each in shapes):
+                return
+        raise ValueError(
+            "`velocities` returns a list of fields `(groups, n, d)`, one for "
+            "each bandwidth; for one, `[velocity]`. Here "
+            f"(groups, n, d) = {shape}. Received: {shapes} from "
+            f"`{type(self).__name__}`"
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "self_interaction": self.self_interaction,
+            "unit_rms": self.unit_rms,
+            "guidance_mode": self.guidance_mode,
+        }

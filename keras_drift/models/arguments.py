@@ -1,0 +1,118 @@
+"""Checks of the arguments of a `DriftModel`."""
+
+import fnmatch
+
+import keras
+import numpy as np
+
+from keras_drift import checks
+from keras_drift import drifts
+from keras_drift.generators import Generator
+from keras_drift.training import FeatureDrifts
+from keras_drift.training.drift_objective import checked_loss_weights
+from keras_drift.training.power_law_guidance import checked_sampler
+
+
+def resolved_drift(drift):
+    """The drift that an argument stands for."""
+    if isinstance(drift, FeatureDrifts):
+        return drift
+    if isinstance(drift, dict) and "class_name" not in drift:
+        return FeatureDrifts(drift)
+    return drifts.get(drift)
+
+
+def checked_generator(generator):
+    """Returns `generator`, which must be one."""
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            "`generator` is a `keras_drift.generators.Generator`, such as "
+            f"`MLP` or `DiT`. Received: generator={generator!r}"
+        )
+    return generator
+
+
+def check(model):
+    """Refuses arguments that are wrong, alone or together."""
+    if not callable(model.step_size):
+        checks.positive_number("step_size", model.step_size)
+    if model.num_generated is not None:
+        checks.positive_integer("num_generated", model.num_generated)
+    checks.positive_integer("frozen_steps", model.frozen_steps)
+    if model.seed is not None:
+        checks.non_negative_integer("seed", model.seed)
+    checked_sampler(model.guidance_sampler, model.generator)
+    checked_loss_weights(model.loss_weights)
+    check_schedule(model.bandwidth_schedule, model.drift)
+    if model.frozen_steps > 1 and not model.stop_gradient:
+        raise ValueError(
+            "Several steps on one field need that field frozen: "
+            "stop_gradient=True. Received: "
+            f"frozen_steps={model.frozen_steps}, "
+            f"stop_gradient={model.stop_gradient}"
+        )
+    if not (model.stop_gradient or model.drift.differentiable):
+        raise ValueError(
+            "The velocity of a `VariationalDrift` is a gradient itself, and "
+            "its own gradient is unavailable: choose another drift, or "
+            "stop_gradient=True. Received: "
+            f"drift={type(model.drift).__name__}, stop_gradient=False"
+        )
+
+
+def check_features(model):
+    """Refuses drifts and loss weights of features that the encoder lacks."""
+    patterns = {"loss_weights": list(model.loss_weights or ())}
+    if isinstance(model.drift, FeatureDrifts):
+        patterns["drift"] = model.drift.patterns
+    if not any(patterns.values()):
+        return
+    samples = keras.KerasTensor((None, *model.generator.sample_shape))
+    names = list(model.encoder(samples))
+    for argument, received in patterns.items():
+        for pattern in received:
+            if not fnmatch.filter(names, pattern):
+                raise ValueError(
+                    f"`{argument}` has the pattern {pattern!r}, which no "
+                    f"feature of the encoder matches."
+                    f"{checks.did_you_mean(pattern, names)} "
+                    f"Received: features {names}"
+                )
+    if isinstance(model.drift, FeatureDrifts):
+        for name in names:
+            model.drift.drift_of(name)
+
+
+def check_schedule(schedule, drift):
+    """Refuses a bandwidth schedule that the drift cannot follow."""
+    if schedule is None:
+        return
+    if not callable(schedule):
+        raise TypeError(
+            "A bandwidth schedule gives the bandwidth at each step: an "
+            "`ExponentialAnnealing` or a Keras schedule. "
+            f"Received: schedule={schedule!r}"
+        )
+    if drift.bandwidth is None:
+        raise ValueError(
+            "Only a drift with a bandwidth can be annealed. Received: "
+            f"drift={type(drift).__name__}"
+        )
+
+
+def number_of_samples(n, labels):
+    """How many samples `generate` is asked for."""
+    if n is None and (labels is None or np.ndim(labels) == 0):
+        if labels is None:
+            raise ValueError(
+                "`generate` needs to know how many samples to generate: give "
+                "`n`, or `labels`, one for each. Received: n=None, labels=None"
+            )
+        n = 1
+    n = checks.positive_integer("n", len(labels) if n is None else n)
+    if np.ndim(labels) == 1 and len(labels) != n:
+        raise ValueError(
+            "`labels` names the class of each sample, so there must be `n` of "
+            f"them. Received: n={n}, {len(labels)} labels"
+        )
+    return n

@@ -1,0 +1,152 @@
+"""Reads and writes preset folders, complete or not at all."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import keras
+import numpy as np
+
+from keras_drift.version import __version__
+
+CONFIG = "config.json"
+WEIGHTS = "model.weights.h5"
+METADATA = "metadata.json"
+
+
+class Weights(keras.Model):
+    """Saves the weights of a layer as those of a model are saved.
+
+    Args:
+        layer: a built `keras.layers.Layer`.
+    """
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        self.built = True
+
+
+def write(directory, config, weights, metadata):
+    """Writes a preset folder.
+
+    Args:
+        directory: path of the folder; an older preset is replaced. Where it is
+            a symbolic link, the folder that it leads to.
+        config: dict, the serialized object.
+        weights: `keras.Model` whose weights are saved.
+        metadata: dict that JSON can hold; NumPy numbers and arrays will do.
+    """
+    target = pathlib.Path(directory)
+    if target.is_symlink():
+        target = target.resolve()
+    if target.exists() and not _is_preset_or_empty(target):
+        raise ValueError(
+            "A preset replaces its folder, and this path holds other things. "
+            f"Choose another. Received: directory={str(directory)!r}"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        **metadata,
+        "keras_drift_version": __version__,
+        "keras_version": keras.__version__,
+    }
+    texts = {CONFIG: _as_json(config), METADATA: _as_json(metadata)}
+    fresh = pathlib.Path(
+        tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
+    )
+    try:
+        for name, text in texts.items():
+            (fresh / name).write_text(text, "utf-8")
+        weights.save_weights(fresh / WEIGHTS)
+        fresh.chmod(0o755)
+        _replace(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_config(folder):
+    """The config of a preset, once all of its files are found.
+
+    Args:
+        folder: `pathlib.Path`.
+
+    Returns:
+        A dict for `keras.saving.deserialize_keras_object`.
+    """
+    for name in (CONFIG, WEIGHTS, METADATA):
+        if not (folder / name).is_file():
+            raise ValueError(
+                f"A preset folder holds {CONFIG}, {WEIGHTS} and {METADATA}; "
+                f"`{name}` is missing. Save the object again with "
+                f"`save_to_preset`. Received: preset={str(folder)!r}"
+            )
+    try:
+        json.loads((folder / METADATA).read_text("utf-8"))
+        return json.loads((folder / CONFIG).read_text("utf-8"))
+    except ValueError as error:
+        raise damaged_config(folder, error) from error
+
+
+def damaged_config(folder, error):
+    """The error of a config that cannot be read or understood."""
+    return ValueError(
+        f"`{CONFIG}` or `{METADATA}` of this preset is damaged, from another "
+        "version of the library, or names a class of yours that is not "
+        "imported and registered with Keras. Received: "
+        f"preset={str(folder)!r} ({error})"
+    )
+
+
+def load_weights(weights, folder):
+    """Loads the weights of a preset into a `keras.Model`."""
+    try:
+        weights.load_weights(folder / WEIGHTS)
+    except Exception as error:
+        raise ValueError(
+            f"`{WEIGHTS}` of this preset is damaged, or not that of its "
+            f"config. Received: preset={str(folder)!r} ({error})"
+        ) from error
+
+
+def _as_json(value):
+    return json.dumps(value, indent=2, default=_plain) + "\n"
+
+
+def _plain(value):
+    """Numbers and arrays of NumPy, and paths, as JSON knows them."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(
+        "`metadata` holds what JSON can: numbers, strings, lists and dicts. "
+        f"Received: a `{type(value).__module__}.{type(value).__name__}`, "
+        f"{value!r}"
+    )
+
+
+def _is_preset_or_empty(folder):
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return names <= {CONFIG, WEIGHTS, METADATA}
+
+
+def _replace(fresh, target):
+    """Moves a complete folder into place; the old one goes last."""
+    if not target.exists():
+        os.replace(fresh, target)
+        return
+    old = fresh.with_name(fresh.name + ".old")
+    os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old)

@@ -1,0 +1,29 @@
+"""Resolves the handle of a preset to a folder."""
+
+import pathlib
+
+from keras_drift import checks
+from keras_drift.presets import registry
+
+
+def resolve(handle):
+    """The folder that a handle stands for.
+
+    Args:
+        handle: the name of a built-in preset, or the path of a folder.
+
+    Returns:
+        A `pathlib.Path`.
+    """
+    if str(handle) in registry.names():
+        return registry.FOLDER / str(handle)
+    folder = pathlib.Path(handle)
+    if not folder.is_dir():
+        names = ", ".join(map(repr, registry.names())) or "none"
+        raise ValueError(
+            "A preset is the name of a built-in one or the path of a folder "
+            f"that `save_to_preset` wrote. Built in: {names}."
+            f"{checks.did_you_mean(handle, registry.names())} "
+            f"Received: preset={str(handle)!r}"
+        )
+    return folder

@@ -1,0 +1,17 @@
+"""Typed batches, the regression objective, and the state of a training run."""
+
+from keras_drift.training.data_batch import DataBatch
+from keras_drift.training.drift_objective import DriftObjective
+from keras_drift.training.feature_drifts import FeatureDrifts
+from keras_drift.training.power_law_guidance import PowerLawGuidance
+from keras_drift.training.target import Target
+from keras_drift.training.training_batch import TrainingBatch
+
+__all__ = [
+    "DataBatch",
+    "DriftObjective",
+    "FeatureDrifts",
+    "PowerLawGuidance",
+    "Target",
+    "TrainingBatch",
+]

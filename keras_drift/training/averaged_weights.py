@@ -1,0 +1,48 @@
+"""The moving averages of the weights, as a temporary view."""
+
+import contextlib
+
+from keras import ops
+
+from keras_drift import backend
+
+
+@contextlib.contextmanager
+def averaged_weights(model):
+    """Puts the averages that the optimizer keeps into the model.
+
+    Args:
+        model: a compiled `keras.Model`. Where its optimizer keeps no averages
+            (`use_ema=False`), or has not made a step, nothing changes.
+    """
+    backend.sync(model)
+    pairs = _pairs(getattr(model, "optimizer", None))
+    trained = [ops.copy(ops.convert_to_tensor(w)) for w, _ in pairs]
+    for weight, average in pairs:
+        weight.assign(ops.convert_to_tensor(average))
+    try:
+        yield
+    finally:
+        backend.sync(model)
+        for (weight, _), value in zip(pairs, trained, strict=True):
+            weight.assign(value)
+
+
+def _pairs(optimizer):
+    """The trained weights with their averages."""
+    if optimizer is None:
+        return []
+    # Of a `LossScaleOptimizer`, and of several optimizers for several layers.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    pairs = []
+    for each in getattr(optimizer, "optimizers", [optimizer]):
+        if not (getattr(each, "use_ema", False) and each.built):
+            continue
+        if int(backend.host_value(each.iterations)) == 0:
+            continue  # averages start from zero
+        pairs += zip(
+            each._trainable_variables,
+            each._model_variables_moving_average,
+            strict=True,
+        )
+    return pairs

@@ -1,0 +1,92 @@
+"""Makes a training batch of a batch of data."""
+
+import keras
+from keras import ops
+
+from keras_drift import backend
+from keras_drift.training.data_batch import DataBatch
+from keras_drift.training.data_batch import check_negatives
+from keras_drift.training.training_batch import TrainingBatch
+
+
+def prepare(model, data, step, training):
+    """Draws noise and guidance scales, and generates negatives if needed.
+
+    Args:
+        model: the `DriftModel`.
+        data: what the data source yielded.
+        step: int or int scalar tensor, the optimizer step.
+        training: bool.
+
+    Returns:
+        A `TrainingBatch`.
+    """
+    guided = model.guidance_sampler is not None
+    data = DataBatch.parse(data, model.generator, guided)
+    groups = ops.shape(data.positives)[0]
+    count = model.num_generated or ops.shape(data.positives)[1]
+    if guided:
+        check_negatives(model.drift, count)
+    scales = _guidance_scales(model, data, groups)
+    inputs = model.draw_inputs(data, groups, count, scales)
+    batch = TrainingBatch(
+        inputs,
+        *data,
+        guidance_scale=scales,
+        step_size=_step_size(model, step),
+    )
+    if model.drift.self_interaction == "independent":
+        others = model.draw_inputs(data, groups, count, scales)
+        if model.stop_gradient:
+            batch = batch._replace(negatives=model(others, training=training))
+        else:
+            batch = batch._replace(negative_inputs=others)
+    if training and model.frozen_steps > 1:
+        features = model.objective.features(model(batch, training=True))
+        targets = model.objective.targets(features, batch)
+        batch = batch._replace(targets=targets)
+    return batch
+
+
+def draw_inputs(model, data, groups, count, scales):
+    """The inputs of the generator for `count` samples of every group."""
+    inputs = model.generator.sample_noise(groups * count, model.seed_generator)
+    if data.labels is not None:
+        inputs["labels"] = ops.repeat(ops.cast(data.labels, "int32"), count)
+        inputs["guidance"] = ops.repeat(scales, count)
+    return backend.spread(inputs)
+
+
+def counted_positives(batch):
+    """Positives for metrics, each as often as its weight says.
+
+    Metrics take samples of equal weight. With weights, as many samples are
+    taken as there are, at evenly spaced quantiles of their total weight
+    (systematic resampling): samples of weight zero never are.
+    """
+    positives = batch.positives
+    samples = ops.reshape(positives, (-1, *positives.shape[2:]))
+    if batch.weights is None:
+        return samples
+    mass = ops.cumsum(ops.reshape(batch.weights, (-1,)))
+    count = ops.shape(samples)[0]
+    levels = (ops.arange(count, dtype="float32") + 0.5) * (
+        mass[-1] / ops.cast(count, "float32")
+    )
+    index = ops.searchsorted(mass, levels, side="right")
+    return ops.take(samples, ops.minimum(index, count - 1), axis=0)
+
+
+def _guidance_scales(model, data, groups):
+    """A scale for every group, `None` without classes."""
+    if data.labels is None:
+        return None
+    if model.guidance_sampler is None:
+        return ops.ones((groups,), "float32")
+    return model.guidance_sampler.sample((groups,), model.seed_generator)
+
+
+def _step_size(model, step):
+    size = model.step_size
+    size = size(step) if callable(size) else size
+    return keras.ops.cast(keras.ops.convert_to_tensor(size), "float32")

@@ -1,0 +1,240 @@
+"""Converts the arguments of `fit` and `evaluate` to a Keras data source."""
+
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_drift import checks
+from keras_drift.datasets import ArrayDataset
+from keras_drift.datasets import GroupedDataset
+from keras_drift.training.data_batch import DataBatch
+from keras_drift.training.data_batch import check_values
+from keras_drift.training.group_batches import GroupBatches
+
+# A field estimated from Keras' usual 32 samples is a poor one.
+_BATCH_SIZE = 256
+_POSITIVES = 32
+_UNCONDITIONAL = 16
+
+
+class Source(NamedTuple):
+    """What Keras iterates over.
+
+    Attributes:
+        x: any data source that Keras takes.
+        ranks: tuple, the ranks of the parts of a batch, or `None` where they
+            are not known before the first one. Compiled code serves one.
+        made_here: bool, whether `x` was made of arrays, so that nobody else
+            knows its epoch.
+    """
+
+    x: Any
+    ranks: Any = None
+    made_here: bool = False
+
+
+def as_source(
+    x,
+    y,
+    sample_weight,
+    generator,
+    needs_unconditional=False,
+    batch_size=None,
+    shuffle=True,
+    seed=0,
+    fixed=False,
+):
+    """Turns samples and labels into a data source, and checks its first batch.
+
+    Args:
+        x: samples, or a data source.
+        y: labels of the samples, or `None`.
+        sample_weight: weights of the samples, or `None`.
+        generator: the `Generator` that the samples are for.
+        needs_unconditional: bool, whether batches need unconditional samples.
+            Defaults to `False`.
+        batch_size: int, positives in a batch. Defaults to `None`: 256.
+        shuffle: bool, whether arrays are shuffled. Defaults to `True`.
+        seed: int, of the order. Defaults to `0`.
+        fixed: bool, whether every epoch has the same batches, as validation
+            needs. Defaults to `False`.
+
+    Returns:
+        A `Source`.
+    """
+    x, y, sample_weight = map(_as_array, (x, y, sample_weight))
+    if batch_size is not None:
+        checks.positive_integer("batch_size", batch_size)
+    size = _BATCH_SIZE if batch_size is None else batch_size
+    if not is_array(x):
+        if fixed and hasattr(x, "fixed"):
+            x = x.fixed()
+        return _checked(x, generator, needs_unconditional)
+    flat = len(x.shape) == len(generator.sample_shape) + 1
+    if flat and generator.num_classes is not None and y is not None:
+        _refuse_weights(sample_weight)
+        source = _in_classes(x, y, generator, size, needs_unconditional, seed)
+    else:
+        first = (x[:size], *_parts(y, sample_weight, size))
+        check_batch(first, generator, needs_unconditional)
+        if flat:
+            source = ArrayDataset(x, sample_weight, size, shuffle, seed)
+        else:
+            source = GroupBatches(x, y, sample_weight, size, shuffle, seed)
+    source = source.fixed() if fixed else source
+    return _checked(source, generator, needs_unconditional, made_here=True)
+
+
+def split(x, y, sample_weight, share):
+    """Keeps the last share of arrays for validation.
+
+    Returns:
+        `((x, y, sample_weight), validation_data)`.
+    """
+    arrays = tuple(map(_as_array, (x, y, sample_weight)))
+    if not is_array(arrays[0]):
+        raise ValueError(
+            "`validation_split` cuts arrays; for a data source give "
+            f"`validation_data`. Received: x={type(x).__name__}, "
+            f"validation_split={share}"
+        )
+    if not 0 < share < 1:
+        raise ValueError(
+            "`validation_split` is a share between 0 and 1. "
+            f"Received: validation_split={share}"
+        )
+    size = len(arrays[0])
+    cut = size - int(size * share)
+    if cut == size:
+        raise ValueError(
+            "`validation_split` leaves no sample for validation. Received: "
+            f"{size} samples, validation_split={share}"
+        )
+    for name, array in zip(("y", "sample_weight"), arrays[1:], strict=True):
+        if array is not None and len(array) != size:
+            raise ValueError(
+                f"`{name}` has one entry for each sample. Received: {size} "
+                f"samples, {name} of length {len(array)}"
+            )
+    return tuple(
+        tuple(None if a is None else a[part] for a in arrays)
+        for part in (slice(cut), slice(cut, None))
+    )
+
+
+def check_batch(data, generator, needs_unconditional):
+    """Checks shapes and values of one batch; returns the ranks of its parts."""
+    batch = DataBatch.parse(data, generator, needs_unconditional)
+    check_values(batch, generator)
+    return _ranks(data)
+
+
+def refuse_class_weight(class_weight):
+    """Refuses the one argument of `fit` that has no meaning here."""
+    if class_weight is not None:
+        raise ValueError(
+            "`class_weight` is not supported: show a class more often "
+            "instead, in batches of your own. "
+            f"Received: class_weight={class_weight!r}"
+        )
+
+
+def is_array(x):
+    """Whether `x` is an array or tensor, rather than a data source."""
+    return hasattr(x, "shape") and hasattr(x, "dtype")
+
+
+def _checked(x, generator, needs_unconditional, made_here=False):
+    """The source, once its first batch is found to be right."""
+    first, x, symbolic = _peek(x)
+    if first is None:
+        return Source(x, None, made_here)
+    if symbolic:
+        DataBatch.parse(first, generator, needs_unconditional)
+        return Source(x, _ranks(first), made_here)
+    return Source(
+        x, check_batch(first, generator, needs_unconditional), made_here
+    )
+
+
+def _peek(x):
+    """The first batch where it costs nothing to look.
+
+    No source is iterated twice: that would fill shuffle buffers, start workers
+    and advance random generators.
+
+    Returns:
+        `(batch, source, symbolic)`; the batch is `None` where there is nothing
+        to see, and holds symbolic tensors where only shapes are known.
+    """
+    if isinstance(x, keras.utils.PyDataset):
+        return x[0], x, False
+    if hasattr(x, "element_spec"):  # a `tf.data.Dataset`
+        return _symbolic(x.element_spec), x, True
+    if x is not None and hasattr(x, "__iter__") and iter(x) is x:
+        first = next(x, None)
+        if first is not None:
+            return first, _chain(first, x), False
+    return None, x, False
+
+
+def _ranks(batch):
+    return tuple(
+        len(part.shape)
+        for part in keras.tree.flatten(batch)
+        if part is not None
+    )
+
+
+def _symbolic(spec):
+    """Symbolic tensors like the elements of a `tf.data.Dataset`, or `None`."""
+    parts = keras.tree.flatten(spec)
+    if any(getattr(part.shape, "rank", 0) is None for part in parts):
+        return None
+    return keras.tree.map_structure(
+        lambda part: keras.KerasTensor(tuple(part.shape), part.dtype.name),
+        spec,
+    )
+
+
+def _chain(first, rest):
+    yield first
+    yield from rest
+
+
+def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
+    """A data set of groups, one class each, from samples and labels."""
+    labels = generator.check_labels(keras.ops.convert_to_numpy(labels))
+    num_classes = len(np.unique(labels))
+    groups = max(1, min(num_classes, size // _POSITIVES))
+    return GroupedDataset(
+        keras.ops.convert_to_numpy(samples),
+        labels,
+        groups_per_batch=groups,
+        positives=max(1, size // groups),
+        unconditional=_UNCONDITIONAL if needs_unconditional else 0,
+        seed=seed,
+    )
+
+
+def _refuse_weights(sample_weight):
+    if sample_weight is not None:
+        raise ValueError(
+            "`sample_weight` cannot be used with samples and labels that are "
+            "still to be put into groups. Give `fit` a data source of grouped "
+            "batches `(positives, labels, weights)`. Received: sample_weight "
+            f"of shape {np.shape(sample_weight)}"
+        )
+
+
+def _parts(y, sample_weight, size):
+    return tuple(None if v is None else v[:size] for v in (y, sample_weight))
+
+
+def _as_array(data):
+    """Lists, and frames of pandas, as NumPy arrays; the rest as it is."""
+    if hasattr(data, "to_numpy"):
+        return data.to_numpy()
+    return np.asarray(data) if isinstance(data, (list, tuple)) else data

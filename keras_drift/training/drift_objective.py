@@ -1,0 +1,242 @@
+"""The regression objective of a drifting model."""
+
+import fnmatch
+
+import keras
+from keras import ops
+
+from keras_drift import checks
+from keras_drift.training.feature_drifts import FeatureDrifts
+from keras_drift.training.target import Target
+
+
+class DriftObjective:
+    """Computes the loss of generated samples: features, targets, regression.
+
+    Samples and data are encoded; in each feature space every generated sample
+    gets a target, its own feature moved one step along the drift; the loss is
+    the mean squared difference of features and targets, summed over features.
+    Each token of a feature, such as a position in an image, is compared with
+    the same token of the other samples of its group.
+
+    Args:
+        encoder: an `encoders.Encoder`.
+        drift: a `drifts.Drift`, or `FeatureDrifts`.
+        loss_weights: dict from patterns such as `"layer4*"` to floats >= 0, the
+            weight of the features they match in the loss; the first match
+            counts, and features without a match have weight 1. Defaults to
+            `None`: ones.
+        stop_gradient: bool, whether targets are constants of the regression.
+            Defaults to `True`.
+        num_generated: int, generated samples of a group; `None`: as many as it
+            has positives. Defaults to `None`.
+
+    Reference:
+
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
+    """
+
+    def __init__(
+        self,
+        encoder,
+        drift,
+        loss_weights=None,
+        stop_gradient=True,
+        num_generated=None,
+    ):
+        self.encoder = encoder
+        self.drift = drift
+        self.loss_weights = checked_loss_weights(loss_weights)
+        self.stop_gradient = stop_gradient
+        self.num_generated = num_generated
+
+    def features(self, samples):
+        """The features of samples, float32: `{name: (n, tokens, dim)}`."""
+        return {
+            name: ops.cast(feature, "float32")
+            for name, feature in self.encoder(samples).items()
+        }
+
+    def targets(self, features, batch, negatives=None):
+        """The target of each feature, one step along the drift.
+
+        Args:
+            features: dict, the features of the generated samples, each
+                `(groups * generated, tokens, dim)`.
+            batch: `TrainingBatch`.
+            negatives: tensor `(groups * generated, *sample_shape)`, generated
+                samples in place of those of the batch. Defaults to `None`.
+
+        Returns:
+            A dict from the name of each feature to its `Target`.
+        """
+        groups = ops.shape(batch.positives)[0]
+        count = self._count(batch)
+        point_sets = self._encoded_sets(batch, negatives, count)
+        return {
+            name: self._target(
+                self._drift_of(name),
+                ops.stop_gradient(feature) if self.stop_gradient else feature,
+                {
+                    key: _group_by_token(encoded[name], groups, size)
+                    for key, (size, encoded) in point_sets.items()
+                },
+                batch,
+                groups,
+                count,
+            )
+            for name, feature in features.items()
+        }
+
+    def loss(self, features, targets):
+        """The loss: a scalar, the squared error relative to length scales."""
+        total = 0.0
+        for name, feature in features.items():
+            error = (feature - targets[name].value) / targets[name].length_scale
+            total += self._weight_of(name) * ops.mean(ops.square(error))
+        return total
+
+    def _target(self, drift, feature, point_sets, batch, groups, count):
+        tokens = feature.shape[1]
+        field = drift.field(
+            _group_by_token(feature, groups, count),
+            **point_sets,
+            positive_weights=_repeat_for_tokens(batch.weights, tokens),
+            **{
+                key: _repeat_for_tokens(value, tokens)
+                for key, value in self._guidance(batch, count).items()
+            },
+        )
+        step = batch.step_size * field.velocity
+        return Target(
+            feature + _ungroup(step, feature),
+            ops.stop_gradient(field.length_scale),
+            ops.stop_gradient(field.norm),
+        )
+
+    def _encoded_sets(self, batch, negatives, count):
+        """For each set of points the number in a group, and its features."""
+        sets = {
+            "positives": (
+                batch.positives.shape[1],
+                self._encode_data(batch.positives),
+            )
+        }
+        if batch.unconditional is not None:
+            sets["unconditional"] = (
+                batch.unconditional.shape[1],
+                self._encode_data(batch.unconditional),
+            )
+        negatives = batch.negatives if negatives is None else negatives
+        if negatives is not None:
+            encoded = self.features(negatives)
+            if self.stop_gradient:
+                encoded = keras.tree.map_structure(ops.stop_gradient, encoded)
+            sets["negatives"] = (count, encoded)
+        return sets
+
+    def _encode_data(self, samples):
+        """Features of `(groups, n, *sample_shape)` samples, held fixed."""
+        flat = ops.reshape(samples, (-1, *samples.shape[2:]))
+        return {
+            name: ops.stop_gradient(feature)
+            for name, feature in self.features(flat).items()
+        }
+
+    def _guidance(self, batch, count):
+        """The guidance arguments of the drift, where there is guidance."""
+        if batch.unconditional is None:
+            return {}
+        if self.drift.guidance_mode == "velocity":
+            return {"guidance_scale": batch.guidance_scale}
+        count = batch_count(batch) if count is None else count
+        return {
+            "unconditional_weights": unconditional_weights(
+                batch.guidance_scale,
+                count,
+                ops.shape(batch.unconditional)[1],
+                self.drift.self_interaction,
+            )
+        }
+
+    def _count(self, batch):
+        """Generated samples of a group; `None` where it is not known yet."""
+        return self.num_generated or batch.positives.shape[1]
+
+    def _drift_of(self, name):
+        if isinstance(self.drift, FeatureDrifts):
+            return self.drift.drift_of(name)
+        return self.drift
+
+    def _weight_of(self, name):
+        for pattern, weight in self.loss_weights.items():
+            if fnmatch.fnmatchcase(name, pattern):
+                return weight
+        return 1.0
+
+
+def batch_count(batch):
+    """Generated samples of a group, known when the code runs."""
+    return ops.shape(batch.inputs["noise"])[0] // ops.shape(batch.positives)[0]
+
+
+def unconditional_weights(scale, count, num_unconditional, self_interaction):
+    """Weights that give unconditional data the share `1 - 1 / scale`.
+
+    Args:
+        scale: float32 tensor `(groups,)`, guidance scales.
+        count: int or int scalar tensor, generated samples of a group.
+        num_unconditional: the same, of the unconditional points.
+        self_interaction: that of the drift.
+
+    Returns:
+        float32 tensor `(groups, num_unconditional)`.
+    """
+    num_negatives = count - 1 if self_interaction == "excluded" else count
+    ratio = ops.cast(num_negatives, "float32") / ops.cast(
+        num_unconditional, "float32"
+    )
+    weights = (scale[:, None] - 1.0) * ratio
+    return ops.repeat(weights, num_unconditional, axis=1)
+
+
+def _group_by_token(feature, groups, count):
+    """`(groups * n, tokens, dim)` to `(groups * tokens, n, dim)`."""
+    _, tokens, dim = feature.shape
+    # A program may know the size of a group, but not the number of groups.
+    sizes = (groups, -1) if count is None else (-1, count)
+    feature = ops.reshape(feature, (*sizes, tokens, dim))
+    feature = ops.transpose(feature, (0, 2, 1, 3))
+    sizes = (groups * tokens, -1) if count is None else (-1, count)
+    return ops.reshape(feature, (*sizes, dim))
+
+
+def _ungroup(velocity, like):
+    """The inverse of `_group_by_token`."""
+    _, tokens, dim = like.shape
+    count = ops.shape(velocity)[1]
+    velocity = ops.reshape(velocity, (-1, tokens, count, dim))
+    velocity = ops.transpose(velocity, (0, 2, 1, 3))
+    return ops.reshape(velocity, (-1, tokens, dim))
+
+
+def _repeat_for_tokens(values, tokens):
+    """One row per group to one per group and token, in that order."""
+    return None if values is None else ops.repeat(values, tokens, axis=0)
+
+
+def checked_loss_weights(loss_weights):
+    """The weights of features as a dict from patterns to floats."""
+    if loss_weights is None:
+        return {}
+    if not isinstance(loss_weights, dict):
+        raise TypeError(
+            "`loss_weights` is a dict from patterns such as 'layer4*' to "
+            f"numbers. Received: loss_weights={loss_weights!r}"
+        )
+    return {
+        str(pattern): checks.non_negative_number(
+            f"loss_weights[{pattern!r}]", weight
+        )
+        for pattern, weight in loss_weights.items()
+    }

@@ -1,0 +1,243 @@
+"""The training interface of Keras, for drifting models."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_drift import backend
+from keras_drift.training import averaged_weights as averages
+from keras_drift.training import data_sources
+from keras_drift.training import training_state as states
+from keras_drift.training.compile_config import portable_compile_config
+
+
+class DriftTrainer(backend.TrainerGuard):
+    """Mixin of `DriftModel`: how it is compiled, trained and evaluated.
+
+    It turns what users give into data sources, and surrounds Keras' own loops
+    so that evaluation leaves no trace and an exception loses no weights.
+    """
+
+    def compile(self, optimizer="adam", **kwargs):
+        """Configures training; takes what `keras.Model.compile` takes.
+
+        Args:
+            optimizer: what Keras takes as one. Defaults to `"adam"`.
+            **kwargs: `metrics` compare the positives of a batch with the
+                generated samples, see `keras_drift.metrics`. There is no
+                `loss`: a drifting model has its own.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                "The loss of a drifting model is the regression onto its "
+                "drifted samples; choose a `drift` when making the model "
+                f"instead. Received: loss={kwargs['loss']!r}"
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+        # Metrics make their variables when they first see data. Now is better
+        # than inside compiled code.
+        zeros = np.zeros((4, *self.generator.sample_shape), "float32")
+        self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
+        self.reset_metrics()
+
+    def get_compile_config(self):
+        """The arguments of `compile`, as every backend can read them."""
+        return portable_compile_config(super().get_compile_config())
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model as the saved one was."""
+        # Keras does this itself only for models without a `compile` of their
+        # own.
+        config = portable_compile_config(config)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        validation_batch_size=None,
+        **kwargs,
+    ):
+        """Trains the model; takes what `keras.Model.fit` takes.
+
+        After an exception the model is what its last whole step made it.
+
+        Args:
+            x: samples `(num_samples, *sample_shape)`, or any data source that
+                Keras takes. A batch of a data source is positives, or
+                `(positives, labels)`; positives are `(n, *sample_shape)`, or in
+                groups `(groups, n, *sample_shape)` with labels `(groups,)`.
+                Batches of a data source are taken as they come: make them all
+                of one size.
+            y: labels `(num_samples,)`, for a generator with classes. Samples
+                and labels are put into a `GroupedDataset`.
+            batch_size: int, positives in a batch. Defaults to `None`: 256,
+                because a field of few samples is a poor one. Batches of arrays
+                are always full, see `datasets.ArrayDataset`. With classes, a
+                batch holds a class for every 32 positives.
+            epochs: int, passes over the data. Defaults to `1`.
+            verbose: as in Keras.
+            callbacks: list of `keras.callbacks.Callback`.
+            validation_split: float in `[0, 1)`, the share of the arrays, from
+                their end, that is kept for validation.
+            validation_data: as `x`, or `(x, y)`, or `(x, y, sample_weight)`.
+                It is evaluated as by `evaluate`, with the averaged weights
+                where the optimizer keeps some, on the same batches and the
+                same random numbers in every epoch.
+            shuffle: bool, whether arrays without classes are shuffled in every
+                epoch. Defaults to `True`.
+            class_weight: not supported.
+            sample_weight: weights of the samples, without classes.
+            validation_batch_size: int, as `batch_size`, for arrays in
+                `validation_data`. Defaults to `None`: the `batch_size`.
+            **kwargs: passed to `keras.Model.fit`.
+
+        Returns:
+            A `keras.callbacks.History`.
+        """
+        self._assert_compile_called("fit")
+        self.run.require_encoder()
+        data_sources.refuse_class_weight(class_weight)
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = data_sources.split(
+                x, y, sample_weight, validation_split
+            )
+        source = self._source(x, y, sample_weight, batch_size, shuffle)
+        if validation_data is not None:
+            validation_data = self._source(
+                *keras.utils.unpack_x_y_sample_weight(validation_data),
+                validation_batch_size or batch_size,
+                fixed=True,
+            ).x
+        callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+        first_epoch = kwargs.get("initial_epoch", 0)
+        with self.run.training(self, source, callbacks, first_epoch) as added:
+            return super().fit(
+                source.x,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=[*added, *callbacks],
+                validation_data=validation_data,
+                # Keras warns if it is asked to shuffle anything but arrays.
+                shuffle=False,
+                **kwargs,
+            )
+
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        *args,
+        sample_weight=None,
+        **kwargs,
+    ):
+        """Loss, drift norm and metrics on held-out data, without training.
+
+        Takes what `fit` takes as data, with the same batch size, and what
+        `keras.Model.evaluate` takes. It leaves no trace in the model, and gives
+        the same numbers when it is called again: noise comes from a random
+        stream of its own. During `fit` the averaged weights are evaluated.
+        """
+        self._assert_compile_called("evaluate")
+        self.run.require_encoder()
+        if "_use_cached_eval_dataset" not in kwargs:
+            x = self._source(x, y, sample_weight, batch_size, fixed=True).x
+        with self.run.evaluation(self):
+            return super().evaluate(x, None, None, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """One step on one batch, given as `keras.Model` takes it."""
+        self._assert_compile_called("train_on_batch")
+        self._check_batch("train", x, y, sample_weight)
+        return super().train_on_batch(x, y, sample_weight, **kwargs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
+        """Evaluates one batch, and leaves no trace: see `evaluate`."""
+        self._assert_compile_called("test_on_batch")
+        self._check_batch("test", x, y, sample_weight)
+        with self.run.evaluation(self):
+            return super().test_on_batch(x, y, sample_weight, **kwargs)
+
+    def make_train_function(self, force=False):
+        """Makes the compiled step, again if what it was made of has changed."""
+        force = self.run.is_stale("train", self) or force
+        return super().make_train_function(force=force)
+
+    def make_test_function(self, force=False):
+        """Makes the compiled step of evaluation, as `make_train_function`."""
+        force = self.run.is_stale("test", self) or force
+        return super().make_test_function(force=force)
+
+    def averaged_weights(self):
+        """The averaged weights in place of the trained ones, for a while.
+
+        With `use_ema=True` the optimizer keeps averages, which make better
+        samples; `fit` hands them over when it ends. Inside of this context the
+        model has them before, also in the middle of training:
+
+        ```python
+        with model.averaged_weights():
+            samples = model.generate(16, seed=0)
+        ```
+
+        Without averages nothing changes.
+
+        Returns:
+            A context manager.
+        """
+        return averages.averaged_weights(self)
+
+    def training_state(self):
+        """All that training needs to go on, bit for bit.
+
+        Returns:
+            A dict: lists of NumPy arrays `"weights"` (bandwidths included),
+            `"optimizer"` (steps and averages included) and `"random"` (the
+            states of all random generators), and `"data"`, the position in the
+            last data source of `fit`, if it has one. Schedules follow the step
+            of the optimizer.
+        """
+        return states.get(self)
+
+    def restore_training_state(self, state):
+        """Continues from what `training_state` returned.
+
+        Args:
+            state: dict. The model is built and compiled as the one it is from,
+                and the data source of the next `fit` made with the same
+                arguments; give `fit` the `initial_epoch`.
+        """
+        states.restore(self, state)
+
+    def _source(
+        self, x, y, sample_weight, batch_size=None, shuffle=False, fixed=False
+    ):
+        source = data_sources.as_source(
+            x,
+            y,
+            sample_weight,
+            self.generator,
+            self.guidance_sampler is not None,
+            batch_size,
+            shuffle,
+            0 if self.seed is None else self.seed,
+            fixed,
+        )
+        self.run.expect("test" if fixed else "train", source.ranks)
+        return source
+
+    def _check_batch(self, kind, *data):
+        guided = self.guidance_sampler is not None
+        ranks = data_sources.check_batch(data, self.generator, guided)
+        self.run.expect(kind, ranks)

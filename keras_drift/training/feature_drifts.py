@@ -1,0 +1,106 @@
+"""Drifts assigned to features by name."""
+
+import fnmatch
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_drift import checks
+from keras_drift import drifts
+from keras_drift.annealable import Annealable
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class FeatureDrifts(Annealable, keras.layers.Layer):
+    """Drifts assigned to the features of an encoder by their names.
+
+    `DriftModel(drift={...})` makes one. Choose different drifts where features
+    differ in kind, for instance wide bandwidths for coarse stages.
+
+    Args:
+        feature_drifts: dict from patterns such as `"layer4*"` to a `Drift`,
+            its name or its config. The first pattern that matches the name of
+            a feature decides, so `"*"` comes last.
+        **kwargs: passed to `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if there are no drifts, or if they differ in
+            `self_interaction` or `guidance_mode`: all features see the same
+            negatives.
+
+    Example:
+
+    >>> from keras_drift.training import FeatureDrifts
+    >>> chosen = FeatureDrifts({"stage4*": "mmd_drift", "*": "kernel_drift"})
+    >>> type(chosen.drift_of("stage4_mean")).__name__
+    'MMDDrift'
+    """
+
+    def __init__(self, feature_drifts, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if not isinstance(feature_drifts, dict) or not feature_drifts:
+            raise ValueError(
+                "Drifts by feature are a dict from patterns such as 'layer4*' "
+                f"to drifts, at least one. Received: {feature_drifts!r}"
+            )
+        self.patterns = [str(pattern) for pattern in feature_drifts]
+        self.drifts = [drifts.get(drift) for drift in feature_drifts.values()]
+        for name in ("self_interaction", "guidance_mode"):
+            choices = {getattr(drift, name) for drift in self.drifts}
+            if len(choices) > 1:
+                raise ValueError(
+                    "All features see the same negatives and unconditional "
+                    f"data, so their drifts need one `{name}`. "
+                    f"Received: {sorted(choices)}"
+                )
+        self.self_interaction = self.drifts[0].self_interaction
+        self.guidance_mode = self.drifts[0].guidance_mode
+        self.differentiable = all(d.differentiable for d in self.drifts)
+        self.relative = any(getattr(d, "relative", False) for d in self.drifts)
+        self.built = True
+
+    def drift_of(self, name):
+        """The drift of the feature called `name`."""
+        for pattern, drift in zip(self.patterns, self.drifts, strict=True):
+            if fnmatch.fnmatchcase(name, pattern):
+                return drift
+        raise ValueError(
+            f"No drift is given for the feature {name!r}. Add a last pattern "
+            f"'*' for all others. Received: patterns {self.patterns}"
+            f"{checks.did_you_mean(name, self.patterns)}"
+        )
+
+    @property
+    def _annealed(self):
+        return [d for d in self.drifts if d.bandwidth is not None]
+
+    @property
+    def bandwidth(self):
+        widths = [ops.reshape(d.bandwidth, (-1,)) for d in self._annealed]
+        return ops.concatenate(widths) if widths else None
+
+    @property
+    def initial_bandwidth(self):
+        widths = [np.ravel(d.initial_bandwidth) for d in self._annealed]
+        return np.concatenate(widths) if widths else None
+
+    def anneal(self, bandwidth):
+        if not self._annealed:
+            super().anneal(bandwidth)  # raises: nothing can be annealed
+        largest = self.initial_bandwidth.max()
+        for drift in self._annealed:
+            drift.anneal(bandwidth * (drift.initial_bandwidth.max() / largest))
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **keras.layers.Layer.get_config(self),
+            "feature_drifts": dict(
+                zip(
+                    self.patterns,
+                    map(serialize, self.drifts),
+                    strict=True,
+                )
+            ),
+        }

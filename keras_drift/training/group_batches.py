@@ -1,0 +1,60 @@
+"""Batches of whole groups, from arrays."""
+
+import math
+
+import keras
+import numpy as np
+
+from keras_drift.datasets.seeded_dataset import SeededDataset
+
+
+class GroupBatches(SeededDataset):
+    """Batches of whole groups, from arrays that are in groups already.
+
+    Args:
+        positives: float array `(num_groups, positives, *sample_shape)`.
+        labels: int array `(num_groups,)`, or `None`.
+        weights: float array `(num_groups, positives)`, or `None`.
+        batch_size: int > 0, the groups in a batch; the last batch may have
+            fewer, each of them complete.
+        shuffle: bool, whether groups come in a new random order in every epoch.
+        seed: int >= 0, of the order.
+    """
+
+    group_axis = 0
+    sample_axis = 1
+    placement = "groups"
+
+    def __init__(self, positives, labels, weights, batch_size, shuffle, seed):
+        super().__init__(seed)
+        arrays = {"positives": positives, "labels": labels, "weights": weights}
+        self._arrays = {
+            name: keras.ops.convert_to_numpy(array)
+            for name, array in arrays.items()
+            if array is not None
+        }
+        sizes = {name: len(array) for name, array in self._arrays.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(
+                "Every group has one label and one row of weights. "
+                f"Received: arrays of lengths {sizes}"
+            )
+        self._num_groups = sizes["positives"]
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+
+    def __len__(self):
+        return math.ceil(self._num_groups / self._batch_size)
+
+    def _batch(self, index):
+        order = np.arange(self._num_groups)
+        if self._shuffle:
+            rng = np.random.default_rng((self.seed, self.epoch))
+            order = rng.permutation(self._num_groups)
+        first = index * self._batch_size
+        rows = order[first : first + self._batch_size]
+        batch = {name: array[rows] for name, array in self._arrays.items()}
+        labels = batch.pop("labels", None)
+        if "weights" not in batch:
+            batch = batch["positives"]
+        return (batch,) if labels is None else (batch, labels)

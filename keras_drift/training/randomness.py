@@ -1,0 +1,51 @@
+"""Random generators of a model, with separate streams for evaluation."""
+
+import contextlib
+
+import keras
+import numpy as np
+from keras import ops
+
+# Keeps the stream of evaluation apart from all others of the same seed.
+_EVALUATION = 0x6576616C
+
+
+def seed_generators(model):
+    """All random generators of a model and its layers, each of them once.
+
+    Noise, guidance scales, projections of a drift and dropout all come from
+    one of them.
+    """
+    found = []
+    for layer in model._flatten_layers():
+        for value in getattr(layer, "_seed_generators", ()):
+            if all(value is not other for other in found):
+                found.append(value)
+    return found
+
+
+@contextlib.contextmanager
+def evaluation_stream(model):
+    """Runs code on random numbers of its own, and leaves no trace.
+
+    While it is open, every random generator of the model is at the start of a
+    stream that only evaluation uses: evaluating twice gives the same numbers,
+    and training goes on as if nobody had evaluated.
+    """
+    generators = seed_generators(model)
+    states = [ops.convert_to_numpy(g.state).copy() for g in generators]
+    seed = 0 if model.seed is None else model.seed
+    for index, generator in enumerate(generators):
+        words = np.random.SeedSequence((seed, _EVALUATION, index))
+        assign(generator.state, words.generate_state(2))
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            assign(generator.state, state)
+
+
+def assign(state, value):
+    """Assigns to the state of a generator, whatever its integer type is."""
+    dtype = keras.backend.standardize_dtype(state.dtype)
+    state.assign(np.asarray(value).astype(dtype))

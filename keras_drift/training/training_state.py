@@ -1,0 +1,87 @@
+"""Everything a training run needs to go on."""
+
+from keras import ops
+
+from keras_drift import backend
+from keras_drift.training.randomness import assign
+from keras_drift.training.randomness import seed_generators
+
+
+def get(model):
+    """The state of a training run: see `DriftModel.training_state`."""
+    backend.sync(model)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    return {
+        "weights": _values(_weights(model)),
+        "optimizer": [] if optimizer is None else _values(optimizer.variables),
+        "random": _values([g.state for g in seed_generators(model)]),
+        "data": _data_state(model),
+    }
+
+
+def restore(model, state):
+    """Puts back what `get` returned: see `DriftModel.training_state`."""
+    backend.sync(model)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    groups = {
+        "weights": _weights(model),
+        "optimizer": [] if optimizer is None else optimizer.variables,
+        "random": [g.state for g in seed_generators(model)],
+    }
+    # All is compared before anything changes.
+    for name, variables in groups.items():
+        _check(name, variables, state)
+    for name, variables in groups.items():
+        for variable, value in zip(variables, state[name], strict=True):
+            if name == "random":
+                assign(variable, value)
+            else:
+                variable.assign(value)
+    model.run.data_state = state["data"]
+
+
+def _weights(model):
+    """Trained weights, and others such as bandwidths, without generators."""
+    states = [g.state for g in seed_generators(model)]
+    return [
+        variable
+        for variable in model.variables
+        if all(variable is not state for state in states)
+    ]
+
+
+def _values(variables):
+    return [ops.convert_to_numpy(v).copy() for v in variables]
+
+
+def _data_state(model):
+    source = model.run.data
+    return source.get_state() if hasattr(source, "get_state") else None
+
+
+def _check(name, variables, state):
+    if not isinstance(state, dict) or name not in state:
+        raise ValueError(
+            "The state of a training run is the dict that `training_state()` "
+            f"returned. Received: a {type(state).__name__} without {name!r}"
+        )
+    expected = [tuple(v.shape) for v in variables]
+    received = [tuple(value.shape) for value in state[name]]
+    if expected != received:
+        first = next(
+            (
+                f"{variable.path}: {shape} instead of {tuple(variable.shape)}"
+                for variable, shape in zip(variables, received, strict=False)
+                if tuple(variable.shape) != shape
+            ),
+            f"{len(received)} arrays instead of {len(expected)}",
+        )
+        raise ValueError(
+            "This state is that of another model or optimizer: its "
+            f"`{name}` do not fit. Build and compile the model in the same "
+            f"way first. Received: {first}"
+        )

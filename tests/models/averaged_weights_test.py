@@ -1,0 +1,118 @@
+"""The averages of the optimizer, as a view of the model."""
+
+import keras
+import numpy as np
+import pytest
+
+from contracts import numpy
+from keras_drift import DriftModel
+from keras_drift import callbacks
+from keras_drift import datasets
+from small_models import small_mlp
+
+
+def ema(**options):
+    # A large momentum, so that averages lag far behind.
+    return keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9, **options)
+
+
+def generated(model):
+    return model.generate(4, seed=0)
+
+
+class Spy(keras.callbacks.Callback):
+    """Looks at raw and averaged weights in the middle of training."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        raw = generated(self.model)
+        with self.model.averaged_weights():
+            averaged = generated(self.model)
+        again = generated(self.model)
+        self.seen = raw, averaged, again
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_averages_are_a_view_in_the_middle_of_training(points, policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        weights = []
+        for watching in ([], [Spy()]):
+            keras.utils.set_random_seed(0)
+            model = DriftModel(small_mlp(), seed=0)
+            model.compile(ema())
+            model.fit(
+                points, batch_size=32, epochs=2, verbose=0, callbacks=watching
+            )
+            weights.append([numpy(v) for v in model.trainable_variables])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    raw, averaged, again = watching[0].seen
+    assert np.abs(raw - averaged).max() > 1e-3
+    np.testing.assert_array_equal(raw, again)
+    # What `fit` hands over at its end is what the view showed.
+    np.testing.assert_allclose(averaged, generated(model), atol=1e-5)
+    for alone, watched in zip(*weights, strict=True):
+        np.testing.assert_array_equal(alone, watched)
+
+
+def test_monitor_and_validation_see_the_averages(points):
+    held_out = datasets.eight_gaussians(32, seed=1)
+    keras.utils.set_random_seed(0)
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(ema())
+    history = model.fit(
+        points,
+        batch_size=32,
+        verbose=0,
+        validation_data=held_out,
+        callbacks=[callbacks.DriftMonitor(held_out)],
+    ).history
+    # Once `fit` has ended the model has the averages.
+    after = model.evaluate(held_out, verbose=0, return_dict=True)
+    assert history["val_loss"][0] == pytest.approx(after["loss"], rel=1e-5)
+    assert history["monitor_drift_norm"][0] == pytest.approx(
+        after["drift_norm"], rel=1e-5
+    )
+
+
+def test_callback_of_keras_that_swaps_averages_still_works(points):
+    losses = []
+    for extra in ([], [keras.callbacks.SwapEMAWeights()]):
+        keras.utils.set_random_seed(0)
+        model = DriftModel(small_mlp(), seed=0)
+        model.compile(ema())
+        history = model.fit(
+            points,
+            batch_size=32,
+            verbose=0,
+            validation_data=points,
+            callbacks=extra,
+        ).history
+        losses.append(history["val_loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_without_averages_nothing_changes(points):
+    model = DriftModel(small_mlp(), seed=0)
+    before = generated(model)
+    with model.averaged_weights():  # not compiled
+        np.testing.assert_array_equal(before, generated(model))
+    model.compile(ema())
+    with model.averaged_weights():  # not trained: averages are zeros
+        np.testing.assert_array_equal(before, generated(model))
+    model.compile("adam")
+    model.fit(points, verbose=0)
+    before = generated(model)
+    with model.averaged_weights():
+        np.testing.assert_array_equal(before, generated(model))
+
+
+def test_an_exception_inside_gives_the_weights_back(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(ema())
+    model.train_on_batch(points)
+    model.train_on_batch(points)
+    before = generated(model)
+    with pytest.raises(RuntimeError), model.averaged_weights():
+        raise RuntimeError
+    np.testing.assert_array_equal(before, generated(model))

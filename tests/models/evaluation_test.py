@@ -1,0 +1,208 @@
+"""Evaluation: the same batches everywhere, and no trace in the model."""
+
+import keras
+import numpy as np
+import pytest
+
+from contracts import numpy
+from keras_drift import DriftModel
+from keras_drift import PowerLawGuidance
+from keras_drift import callbacks
+from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift import metrics
+from keras_drift.training import data_sources
+from small_models import class_mlp
+from small_models import fitted
+from small_models import gaussian_model
+from small_models import small_mlp
+
+
+def standing_still():
+    return keras.optimizers.SGD(0.0)
+
+
+def test_validation_is_evaluation_whatever_trains(points):
+    held_out = datasets.eight_gaussians(45, seed=1)
+    losses = []
+    for source in (
+        points,  # 64 samples, in batches of 24
+        datasets.GroupedDataset(points, positives=24),
+        (part for part in [(points[:24],)] * 3),
+    ):
+        model = DriftModel(small_mlp(), seed=0)
+        model.generator.set_weights(
+            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
+        )
+        model.compile(standing_still())
+        size = 24 if source is points else None
+        history = model.fit(
+            source,
+            batch_size=size,
+            steps_per_epoch=None if size else 1,
+            validation_data=held_out,
+            validation_batch_size=20,
+            verbose=0,
+        ).history
+        losses.append(history["val_loss"][0])
+        alone = model.evaluate(held_out, batch_size=20, verbose=0)
+        assert history["val_loss"][0] == pytest.approx(alone[0], rel=1e-6)
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
+
+
+def test_split_is_validated_in_the_same_batches(points):
+    losses = []
+    for options in (
+        {"x": points, "validation_split": 0.5},
+        {"x": points[:32], "validation_data": points[32:]},
+    ):
+        model = gaussian_model()
+        model.generator.set_weights(
+            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
+        )
+        model.compile(standing_still())
+        history = model.fit(**options, batch_size=12, verbose=0).history
+        losses.append(history["val_loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_one_sample_more_is_no_batch_of_one(points):
+    model = gaussian_model()
+    fitted(model, points)
+    norms = [
+        model.evaluate(data, batch_size=32, verbose=0, return_dict=True)
+        for data in (points[:32], points[:33])
+    ]
+    assert norms[1]["drift_norm"] == pytest.approx(
+        norms[0]["drift_norm"], rel=0.2
+    )
+
+
+def test_a_batch_counts_as_many_times_as_it_has_samples(points):
+    model = gaussian_model()
+    model.compile(standing_still())
+    parts = [points[:40], points[40:]]
+    together = model.evaluate(
+        ((part,) for part in parts), steps=2, verbose=0, return_dict=True
+    )
+    # The second batch draws other noise than a first one: only weights count.
+    model.drift_norm.reset_state()
+    model.drift_norm.update_state(1.0, 40)
+    model.drift_norm.update_state(3.0, 24)
+    assert float(model.drift_norm.result()) == pytest.approx(1.75)
+    assert np.isfinite(together["drift_norm"])
+
+
+def test_labels_and_samples_make_batches_of_256_by_default():
+    samples = np.zeros((600, 2), "float32")
+    model = DriftModel(class_mlp(), seed=0)
+    model.compile("adam")
+    model.fit(samples, np.arange(600, dtype="int32") % 3, verbose=0)
+    positives, _ = model.run.data[0]
+    assert 256 - 3 < positives.shape[0] * positives.shape[1] <= 256
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_batches_of_arrays_are_full_and_keep_their_order(points, weighted):
+    weights = np.arange(64) if weighted else None
+    source = data_sources.as_source(
+        points, None, weights, small_mlp(), batch_size=24, shuffle=False
+    )
+    for (batch,), start in zip(source.x, (0, 20, 40), strict=True):
+        if weighted:
+            np.testing.assert_array_equal(
+                batch["weights"], np.arange(start, start + 24)
+            )
+            batch = batch["positives"]
+        np.testing.assert_array_equal(batch, points[start : start + 24])
+
+
+def test_grouped_validation_is_the_same_in_every_epoch(classes):
+    model = DriftModel(class_mlp(), seed=0)
+    for validation in (
+        classes,
+        datasets.GroupedDataset(*classes, positives=6),
+    ):
+        model.compile(standing_still())
+        history = model.fit(
+            *classes, validation_data=validation, epochs=3, verbose=0
+        ).history
+        assert len(set(history["val_loss"])) == 1
+
+
+DRIFTS = {
+    "kernel": "kernel_drift",
+    "independent": drifts.KernelDrift(self_interaction="independent"),
+    "sliced": drifts.SlicedWassersteinDrift(num_projections=4),
+}
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_watching_changes_nothing(points, name):
+    watching = {
+        "validation_data": points[:16],
+        "callbacks": [callbacks.DriftMonitor(points[:16])],
+    }
+    weights = []
+    for options in ({}, watching):
+        keras.utils.set_random_seed(0)
+        drift = DRIFTS[name]
+        if not isinstance(drift, str):
+            drift = type(drift).from_config(drift.get_config())
+        model = DriftModel(small_mlp(), drift, seed=0)
+        # With averages: handing them out and back must not matter either.
+        model.compile(keras.optimizers.SGD(0.1, use_ema=True))
+        model.fit(points, batch_size=32, epochs=3, verbose=0, **options)
+        weights.append(model.get_weights())
+    for alone, watched in zip(*weights, strict=True):
+        np.testing.assert_array_equal(alone, watched)
+
+
+def test_evaluation_gives_the_same_numbers_again_and_leaves_no_trace(points):
+    drift = drifts.SlicedWassersteinDrift(num_projections=4)
+    model = DriftModel(small_mlp(), drift, seed=0)
+    metric = metrics.SlicedWasserstein()
+    fitted(model, points, compile_options={"metrics": [metric]})
+    before = [numpy(v) for v in model.variables]
+    first = model.evaluate(points, batch_size=24, verbose=0)
+    assert first == model.evaluate(points, batch_size=24, verbose=0)
+    batch = model.test_on_batch(points)
+    assert batch == model.test_on_batch(points)
+    metric_variables = {id(v) for v in model.metrics_variables}
+    for old, variable in zip(before, model.variables, strict=True):
+        if id(variable) not in metric_variables:
+            np.testing.assert_array_equal(old, numpy(variable))
+
+
+def test_guidance_without_negatives_is_refused(classes):
+    model = DriftModel(
+        class_mlp(),
+        num_generated=1,
+        guidance_sampler=PowerLawGuidance(),
+        seed=0,
+    )
+    model.compile("adam")
+    with pytest.raises(ValueError, match="guidance would have no effect"):
+        model.fit(*classes, verbose=0)
+
+
+def test_positives_of_weight_zero_reach_neither_loss_nor_metric(points):
+    logs = []
+    for filling in (
+        points[40:48],
+        np.full((8, 2), np.nan),
+        np.full((8, 2), 1e12),
+    ):
+        data = np.concatenate([points[:40], filling]).astype("float32")
+        weights = np.r_[np.ones(40), np.zeros(8)].astype("float32")
+        model = gaussian_model()
+        model.generator.set_weights(
+            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
+        )
+        model.compile(standing_still(), metrics=[metrics.SlicedWasserstein()])
+        logs.append(
+            model.test_on_batch(data, sample_weight=weights, return_dict=True)
+        )
+    for other in logs[1:]:
+        assert other == pytest.approx(logs[0], rel=1e-5)
+        assert np.all(np.isfinite(list(other.values())))
