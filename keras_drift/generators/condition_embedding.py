@@ -89,14 +89,16 @@ class ConditionEmbedding(layers.Layer):
             terms.append(self.classes(inputs["labels"]))
             terms.append(self._embed_guidance(inputs["guidance"]))
         if self.num_style_tokens:
+            # Tensors: PyTorch exports no arithmetic with NumPy arrays.
             offsets = np.arange(self.num_style_tokens, dtype="int32")
-            rows = inputs["styles"] + offsets * self.style_codebook_size
+            offsets = ops.convert_to_tensor(offsets * self.style_codebook_size)
+            rows = inputs["styles"] + offsets
             terms.append(ops.sum(self.styles(rows), axis=1))
         return sum(terms)
 
     def _embed_guidance(self, guidance):
         octaves = np.arange(_NUM_FREQUENCIES) / _NUM_FREQUENCIES
-        frequencies = (10000.0**-octaves).astype("float32")
+        frequencies = ops.convert_to_tensor(10000.0**-octaves, "float32")
         angles = ops.cast(guidance, "float32")[:, None] * frequencies
         features = ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
         hidden = self.guidance_out(self.guidance_in(features))

@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
+from keras import ops
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift.presets import PresetMixin
 
@@ -102,6 +104,9 @@ class Generator(PresetMixin, keras.Model):
         guidance = np.asarray(guidance, "float32")
         inputs["labels"] = _one_each("labels", labels, batch_size)
         inputs["guidance"] = _one_each("guidance", guidance, batch_size)
+        if isinstance(seed, keras.random.SeedGenerator):
+            # Keras does not take arrays and tensors together.
+            return keras.tree.map_structure(ops.convert_to_tensor, inputs)
         return inputs
 
     def check_labels(self, labels):
@@ -125,6 +130,25 @@ class Generator(PresetMixin, keras.Model):
                 f"Received: {_excerpt(array[wrong])}"
             )
         return array.astype("int32")
+
+    def export(self, filepath, format=None, **kwargs):
+        """Writes the network for serving, without Python code of this library.
+
+        The exported program takes the dict that `sample_inputs` returns, in
+        batches of any size.
+
+        Args:
+            filepath: path of the folder or file to write; for `"torch"` it ends
+                in `.pt2`.
+            format: str, as for `keras.Model.export`. Defaults to `None`:
+                `"tf_saved_model"` on JAX (where it needs TensorFlow) and on
+                TensorFlow, `"torch"` on PyTorch.
+            **kwargs: passed to `keras.Model.export`.
+        """
+        format = backend.EXPORT_FORMAT if format is None else format
+        options = backend.export_options(format, self.input_keys)
+        self(self.input)  # some formats of Keras refuse models never called
+        return super().export(filepath, format, **{**options, **kwargs})
 
     @property
     def _num_styles(self):

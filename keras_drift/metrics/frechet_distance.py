@@ -155,7 +155,7 @@ class FrechetDistance(keras.metrics.Metric):
                 f"as a Keras model, or `None`. Received: encoder={encoder!r}"
             )
         self.encoder = encoder
-        self.count = self.add_variable((), "zeros", name="count")
+        self.count = self.add_variable((), "zeros", "float32", name="count")
         # Made with the first batch, which knows the number of features.
         self.mean = None
         self.scatter = None
@@ -169,7 +169,7 @@ class FrechetDistance(keras.metrics.Metric):
         # Chan's update of two sets of moments, which loses no digits to a mean
         # far from zero.
         total = self.count + size
-        fraction = ops.divide_no_nan(size, total)
+        fraction = size / ops.maximum(total, 1.0)
         step = mean - self.mean
         between = step[:, :, None] * step[:, None, :]
         self.scatter.assign_add(scatter + self.count * fraction * between)
@@ -180,7 +180,7 @@ class FrechetDistance(keras.metrics.Metric):
         """The distance and its floor, by their names in the logs."""
         names = (self.name, f"{self.name}_floor")
         if self.mean is None:
-            return {name: ops.zeros(()) for name in names}
+            return {name: ops.zeros((), "float32") for name in names}
         covariance = _covariance(self.scatter, self.count)
         mean = ops.convert_to_tensor(self.mean)
         return {
@@ -203,9 +203,11 @@ class FrechetDistance(keras.metrics.Metric):
 
     def _make_variables(self, dim):
         if self.mean is None:
-            self.mean = self.add_variable((3, dim), "zeros", name="mean")
+            self.mean = self.add_variable(
+                (3, dim), "zeros", "float32", name="mean"
+            )
             self.scatter = self.add_variable(
-                (3, dim, dim), "zeros", name="scatter"
+                (3, dim, dim), "zeros", "float32", name="scatter"
             )
         elif self.mean.shape[-1] != dim:
             raise ValueError(

@@ -94,7 +94,8 @@ def root(squared):
     # Rounding can leave a distance of zero slightly negative, and `sqrt` is
     # infinitely steep at 0.
     positive = squared > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, squared, 1.0)), 0.0)
+    safe = ops.where(positive, squared, ops.ones_like(squared))
+    return ops.where(positive, ops.sqrt(safe), ops.zeros_like(squared))
 
 
 def _refuse_weights(sample_weight):

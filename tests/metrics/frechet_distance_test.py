@@ -1,6 +1,11 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 from keras import ops
 from scipy import linalg
 
@@ -88,6 +93,20 @@ def test_batches_gather_the_moments_of_all_samples():
     assert float(logs["frechet_distance_floor"]) == pytest.approx(
         floor, rel=1e-2
     )
+
+
+@settings(deadline=None, max_examples=10, database=None)
+@given(st.sets(st.sampled_from([2, 8, 14])))
+def test_does_not_depend_on_how_batches_are_cut(cuts):
+    rng = np.random.default_rng(0)
+    real, generated = rng.normal(size=(2, 24, 2))
+    whole = metrics.FrechetDistance()(real, generated)
+    metric = metrics.FrechetDistance()
+    edges = [0, *sorted(cuts), 24]
+    for start, end in itertools.pairwise(edges):
+        metric.update_state(real[start:end], generated[start:end])
+    for name, value in metric.result().items():
+        assert float(value) == pytest.approx(float(whole[name]), rel=1e-3)
 
 
 def conv_encoder():
