@@ -49,6 +49,7 @@ class Annealable:
                 f"`{type(self).__name__}` has no bandwidth that a schedule "
                 "could change."
             )
-        largest = self.initial_bandwidth.max()
+        largest = float(self.initial_bandwidth.max())
         width = ops.maximum(ops.cast(bandwidth, "float32"), 1e-6 * largest)
-        self.bandwidth.assign(width * (self.initial_bandwidth / largest))
+        ratios = ops.convert_to_tensor(self.initial_bandwidth / largest)
+        self.bandwidth.assign(width * ratios)
