@@ -30,7 +30,7 @@ def good_then(error, points):
     raise error
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt("stop")])
 @pytest.mark.parametrize("use_ema", [False, True])
 def test_a_source_that_fails(points, tmp_path, error, use_ema):
     keras.utils.set_random_seed(0)
