@@ -75,22 +75,27 @@ def decomposition(kernel, x, points):
     if not grouped:
         x, points = x[None], points[None]
     pairs = Pairs(x, PointCloud(points))
-    log_kernels = kernel.log_kernels()
-    log_weights = kernel.log_kernels(1.0, kernel.log_gradient_weight)
-    gradients = mean_shifts(pairs, log_kernels, log_weights)
-    shifts = mean_shifts(pairs, log_kernels)
-    widths = ops.reshape(kernel.bandwidth, (-1,))
-    parts = [
-        _parts(shift, gradient, weight, ops.square(widths[k]))
-        for k, ((gradient, weight, _), (shift, *_)) in enumerate(
-            zip(gradients, shifts, strict=True)
-        )
-    ]
+    parts = _parts_of_all(kernel, pairs)
     if not grouped:
         parts = [[part[0] for part in each] for each in parts]
     if kernel.initial_bandwidth.ndim:
         return Decomposition(*map(ops.stack, zip(*parts, strict=True)))
     return Decomposition(*parts[0])
+
+
+def _parts_of_all(kernel, pairs):
+    """The parts for each bandwidth."""
+    log_kernels = kernel.log_kernels()
+    log_weights = kernel.log_kernels(1.0, kernel.log_gradient_weight)
+    gradients = mean_shifts(pairs, log_kernels, log_weights)
+    shifts = mean_shifts(pairs, log_kernels)
+    widths = ops.reshape(kernel.bandwidth, (-1,))
+    return [
+        _parts(shift, gradient, weight, ops.square(widths[k]))
+        for k, ((gradient, weight, _), (shift, *_)) in enumerate(
+            zip(gradients, shifts, strict=True)
+        )
+    ]
 
 
 def _parts(shift, gradient, weight, square):
