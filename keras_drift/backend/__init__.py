@@ -5,20 +5,20 @@ step as an explicit state, and another on TensorFlow and PyTorch, where the step
 changes them in place. `run`, `step` and `step_result` let a step be written
 once.
 
-`scan(function, carry, xs)` calls `carry, y = function(turn, carry, x)` for each
-`x` along the first axes of the tensors in `xs`, of static length, and returns
-`(carry, ys)`: what `keras.ops.scan` does, but with a `y` of any structure.
-`index` counts from 0; it is an `int` where it is known ahead: in loops that are
-not compiled, and in TensorFlow's first turn. With `recompute=True` a gradient
-computes every turn once more rather than keep what it computed; TensorFlow
-keeps it, since there nothing but the arguments would get a gradient.
+`scan(function, carry, xs)` calls `carry, y = function(index, carry, x)` for
+each `x` along the first axes of the tensors in `xs`, of static length, and
+returns `(carry, ys)`: `keras.ops.scan` with a `y` of any structure. `index`
+counts from 0; it is an `int` where it is static: in loops that are not
+compiled, and in TensorFlow's first iteration. With `recompute=True` the
+backward pass rematerializes every iteration; not on TensorFlow, where
+rematerialization loses the gradients of enclosed tensors.
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
 `exp(x - y)`, for which PyTorch needs one array rather than two.
-`unless(done, function, state)` is `function(state)`, or `state` as it is where
-the bool scalar `done` is true; the function must not change it then, so that
-no program needs to wait for the answer.
+`unless(done, function, state)` is `function(state)`, or `state` where the bool
+scalar `done` is true; the function must not change the state then, so that a
+backend may evaluate it nevertheless rather than synchronize with the device.
 
 `sync(model)` makes sure that the variables of a model hold their values, which
 travel with the step while JAX trains; `host_value(variable)` is one of them.

@@ -55,8 +55,8 @@ def scan(function, carry, xs, recompute=False):
         return function(index, carry, x)
 
     if recompute:
-        # Around the copies: they would be kept for every turn. In a loop,
-        # compilers do not find the first computation again.
+        # Around the copies: they would be kept for every iteration. In a loop,
+        # compilers do not merge the two computations.
         body = jax.checkpoint(body, prevent_cse=False)
     if length == 1:
         carry, y = body(carry, (0, jax.tree.map(lambda x: x[0], xs)))
@@ -65,12 +65,13 @@ def scan(function, carry, xs, recompute=False):
 
 
 def _in_memory(index, tensors):
-    """What a turn of a loop cuts out, in memory of its own."""
+    """Copies a loop slice into its own buffer."""
     if has_accelerator():
         return tensors
-    # XLA fuses a slice into all that is computed from it, which a CPU then does
-    # number by number. It would look through an `optimization_barrier`, but
-    # does not know that this branch is always taken.
+    # XLA fuses a slice into all of its consumers, which a CPU then computes
+    # without vector instructions. It would look through an
+    # `optimization_barrier`, but cannot tell that this branch is always
+    # taken.
     return jax.lax.cond(
         index >= 0,
         lambda tensors: tensors,
@@ -80,7 +81,7 @@ def _in_memory(index, tensors):
 
 
 def unless(done, function, state):
-    """What is not needed is not computed, see `keras_drift.backend`."""
+    """Conditional execution, see `keras_drift.backend`."""
     return jax.lax.cond(done, lambda state: state, function, state)
 
 
@@ -303,7 +304,7 @@ def jit(function, variables):
 
 
 def matmul(x, y):
-    """A product without the shortcuts of accelerators."""
+    """A product in full float32, see `keras_drift.backend`."""
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 

@@ -52,7 +52,7 @@ def scan(function, carry, xs, recompute=False):
     def at(i):
         return keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
 
-    # The first turn, outside of the loop, shows what the others will return.
+    # The first iteration, outside of the loop, has the structure of the others.
     carry, first = function(0, carry, at(0))
     if length == 1:
         return carry, keras.tree.map_structure(lambda y: y[None], first)
@@ -79,7 +79,7 @@ def scan(function, carry, xs, recompute=False):
 
 
 def _in_memory(index, tensors):
-    """What a turn of a loop cuts out, in memory of its own, as on JAX."""
+    """Copies a loop slice into its own buffer, as on JAX."""
     if has_accelerator() or tf.executing_eagerly():
         return tensors
     return tf.cond(
@@ -90,7 +90,7 @@ def _in_memory(index, tensors):
 
 
 def unless(done, function, state):
-    """What is not needed is not computed, see `keras_drift.backend`."""
+    """Conditional execution, see `keras_drift.backend`."""
     return tf.cond(done, lambda: state, lambda: function(state))
 
 
@@ -119,7 +119,7 @@ def jit(function, variables):
 
 
 def matmul(x, y):
-    """A product without the shortcut that GPUs take, see `exact_matmul`."""
+    """A product in full float32, see `exact_matmul`."""
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
     if not (tf32 and has_accelerator()):
         return tf.matmul(x, y)
@@ -129,8 +129,8 @@ def matmul(x, y):
 def exact_matmul(x, y):
     """A float32 product as three of numbers that TF32 holds exactly.
 
-    TF32 keeps 10 bits of a factor: its head. What a head leaves over, the tail,
-    is so small that its own rounding does not matter.
+    TF32 keeps 10 bits of a factor, its head. The remainder, the tail, is so
+    small that its own rounding does not matter.
     """
     x_head, y_head = _head(x), _head(y)
     return (

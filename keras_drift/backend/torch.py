@@ -87,7 +87,7 @@ def scan(function, carry, xs, recompute=False):
 
 
 def _recomputed(function):
-    """What a gradient computes again."""
+    """Rematerializes the function in the backward pass."""
 
     def call(*args):
         if not torch.is_grad_enabled():

@@ -1,4 +1,4 @@
-"""How much of a mean shift is a score."""
+"""Decomposition of a mean shift into a preconditioned score and a residual."""
 
 from typing import Any
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from keras_drift.ops import mean_shifts
 
 
 class Decomposition(NamedTuple):
-    """The parts of a mean shift, `preconditioner * score + residual`.
+    """Parts of a mean shift, `preconditioner * score + residual`.
 
     Attributes:
         preconditioner: float32 tensor `(..., n, 1)`, >= 0, a squared length.
         score: float32 tensor `(..., n, d)`, one over a length: the gradient of
             the log-density of the kernel.
-        residual: float32 tensor `(..., n, d)`, a length: what no gradient
-            explains.
+        residual: float32 tensor `(..., n, d)`, a length: the covariance
+            residual, which is not a preconditioned gradient.
     """
 
     preconditioner: Any
@@ -28,14 +28,14 @@ class Decomposition(NamedTuple):
 
 
 def decomposition(kernel, x, points):
-    """Splits the mean shift of a kernel into a score and what is left.
+    """Decomposes the mean shift of a kernel into a score and a residual.
 
-    The mean of the points near a sample, minus the sample, is a multiple of the
-    score of the density that the kernel draws around the points, plus a
-    residual: zero for a Gaussian, and the smaller the more dimensions there
-    are. It diagnoses what the row field of a `KernelDrift` does on your
-    features: with a small residual it follows a score; with a large one,
-    `normalization="score"` or `"sharp"` would.
+    The kernel-weighted mean of the points, minus the sample, is a multiple of
+    the score of the kernel density estimate of the points, plus a covariance
+    residual: zero for a Gaussian, and smaller in more dimensions. It diagnoses
+    the row field of a `KernelDrift` on your features: with a small residual it
+    follows a score; with a large one, `normalization="score"` or `"sharp"`
+    does.
 
     Args:
         kernel: a `kernels.Kernel` of distances, its name or its config, with
@@ -46,12 +46,11 @@ def decomposition(kernel, x, points):
 
     Returns:
         A `Decomposition`. With several bandwidths its tensors have a new first
-        axis. Where a Laplacian feels only points in the place of a sample, both
+        axis. Where all points under a Laplacian coincide with a sample, both
         the preconditioner and the score are zero.
 
     Raises:
-        ValueError: if the kernel compares directions, or if the shapes do not
-            fit.
+        ValueError: if the kernel is spherical, or if the shapes do not fit.
 
     Example:
 
@@ -69,47 +68,66 @@ def decomposition(kernel, x, points):
     """
     kernel = kernels.get(kernel)
     x, points = (ops.convert_to_tensor(v, "float32") for v in (x, points))
-    shapes = tuple(x.shape), tuple(points.shape)
-    if len(shapes[0]) not in (2, 3) or (
-        shapes[0][:-2] + shapes[0][-1:] != shapes[1][:-2] + shapes[1][-1:]
+    _check(kernel, tuple(x.shape), tuple(points.shape))
+    grouped = len(x.shape) == 3
+    origin = ops.mean(x, axis=-2, keepdims=True)
+    x, points = x - origin, points - origin
+    if not grouped:
+        x, points = x[None], points[None]
+    pairs = Pairs(x, PointCloud(points))
+    parts = _parts_of_all(kernel, pairs)
+    if not grouped:
+        parts = [[part[0] for part in each] for each in parts]
+    if kernel.initial_bandwidth.ndim:
+        return Decomposition(*map(ops.stack, zip(*parts, strict=True)))
+    return Decomposition(*parts[0])
+
+
+def _parts_of_all(kernel, pairs):
+    """The parts for each bandwidth."""
+    log_kernels = kernel.log_kernels()
+    log_weights = kernel.log_kernels(1.0, kernel.log_gradient_weight)
+    gradients = mean_shifts(pairs, log_kernels, log_weights)
+    shifts = mean_shifts(pairs, log_kernels)
+    widths = ops.reshape(kernel.bandwidth, (-1,))
+    return [
+        _parts(shift, gradient, weight, ops.square(widths[k]))
+        for k, ((gradient, weight, _), (shift, *_)) in enumerate(
+            zip(gradients, shifts, strict=True)
+        )
+    ]
+
+
+def _parts(shift, gradient, weight, square):
+    """Preconditioner, score and residual, from means over the points.
+
+    Args:
+        shift: mean of `point - sample`.
+        gradient: mean of the gradient weight times `point - sample`.
+        weight: mean of the gradient weight, `>= 0`.
+        square: the squared bandwidth.
+    """
+    present = weight > 0
+    safe = ops.where(present, weight, 1.0)
+    return (
+        ops.where(present, square / safe, 0.0),
+        gradient / square,
+        shift - ops.where(present, gradient / safe, 0.0),
+    )
+
+
+def _check(kernel, x_shape, points_shape):
+    if len(x_shape) not in (2, 3) or (
+        x_shape[:-2] + x_shape[-1:] != points_shape[:-2] + points_shape[-1:]
     ):
         raise ValueError(
             "`x` and `points` are `(n, d)` and `(m, d)`, or `(groups, n, d)` "
             "and `(groups, m, d)`. Received: "
-            f"x.shape={shapes[0]}, points.shape={shapes[1]}"
+            f"x.shape={x_shape}, points.shape={points_shape}"
         )
     if kernel.spherical:
         raise ValueError(
-            "A kernel of directions has no mean shift to split: it moves "
-            f"samples along a sphere. Received: kernel={kernel}"
+            "The mean shift of a spherical kernel moves samples along a "
+            "sphere and has no such decomposition: use a kernel of distances. "
+            f"Received: kernel={kernel}"
         )
-    origin = ops.mean(x, axis=-2, keepdims=True)
-    x, points = x - origin, points - origin
-    if len(shapes[0]) == 2:
-        x, points = x[None], points[None]
-    pairs = Pairs(x, PointCloud(points))
-    pulled = mean_shifts(
-        pairs,
-        kernel.log_kernels(),
-        kernel.log_kernels(1.0, kernel.log_gradient_weight),
-    )
-    shifts = mean_shifts(pairs, kernel.log_kernels())
-    widths = ops.reshape(kernel.bandwidth, (-1,))
-    parts = []
-    for k, ((pulling, pull, _), (shift, *_)) in enumerate(
-        zip(pulled, shifts, strict=True)
-    ):
-        feels = pull > 0
-        safe = ops.where(feels, pull, 1.0)
-        square = ops.square(widths[k])
-        part = (
-            ops.where(feels, square / safe, 0.0),
-            pulling / square,
-            shift - ops.where(feels, pulling / safe, 0.0),
-        )
-        parts.append([p[0] if len(shapes[0]) == 2 else p for p in part])
-    if not kernel.initial_bandwidth.ndim:
-        return Decomposition(*parts[0])
-    return Decomposition(
-        *(ops.stack(each) for each in zip(*parts, strict=True))
-    )

@@ -217,14 +217,7 @@ def parse(
     Returns:
         `FieldInputs`.
     """
-    points, weights = (
-        {
-            name: ops.convert_to_tensor(value, "float32")
-            for name, value in tensors.items()
-            if value is not None
-        }
-        for tensors in (points, weights)
-    )
+    points, weights = _as_tensors(points), _as_tensors(weights)
     checks.choice("placement", placement, backend.PLACEMENTS)
     _check_points(points, self_interaction, negatives_are_samples)
     _check_weights(points, weights)
@@ -232,26 +225,39 @@ def parse(
     if len(points["x"].shape) == 2:
         points = {name: value[None] for name, value in points.items()}
         weights = {name: value[None] for name, value in weights.items()}
-    x = points["x"]
-
-    def cloud(name):
-        # A sample that one device holds needs the points of all devices.
-        value = points.get(name, x)
-        of_points = weights.get(name)
-        if of_points is not None:
-            of_points = backend.gather(of_points, 1, placement)
-        return PointCloud(backend.gather(value, 1, placement), of_points)
-
+    positives, negatives, unconditional = (
+        _cloud(points.get(name), weights.get(name), placement)
+        for name in ("positives", "negatives", "unconditional")
+    )
+    if negatives is None:
+        negatives = _cloud(points["x"], weights.get("negatives"), placement)
     return FieldInputs(
-        x,
-        cloud("positives"),
-        cloud("negatives"),
-        cloud("unconditional") if "unconditional" in points else None,
+        points["x"],
+        positives,
+        negatives,
+        unconditional,
         scale,
         "negatives" in points,
         negatives_are_samples or "negatives" not in points,
         placement=placement,
     )
+
+
+def _as_tensors(values):
+    return {
+        name: ops.convert_to_tensor(value, "float32")
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _cloud(points, weights, placement):
+    """The cloud of all devices: a sample interacts with all of its points."""
+    if points is None:
+        return None
+    if weights is not None:
+        weights = backend.gather(weights, 1, placement)
+    return PointCloud(backend.gather(points, 1, placement), weights)
 
 
 def _check_points(points, self_interaction, negatives_are_samples):

@@ -71,7 +71,8 @@ def official_dual_field(
 def _official_velocity(logits, points, negatives):
     over_points = ops.logsumexp(logits, axis=-1, keepdims=True)
     over_samples = ops.logsumexp(logits, axis=-2, keepdims=True)
-    products = ops.exp(2 * logits - over_points - over_samples)
+    # A product of two softmaxes is at most 1: far away, rounding exceeds it.
+    products = ops.exp(ops.minimum(2 * logits - over_points - over_samples, 0))
     affinities = ops.sqrt(ops.maximum(products, _AFFINITY_FLOOR))
     affinities = affinities * points.dense_weights()[:, None, :]
     size = ops.shape(negatives.points)[1]

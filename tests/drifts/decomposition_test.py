@@ -91,5 +91,5 @@ def test_names_what_does_not_fit(clouds):
         decomposition("gaussian", x, points[..., :2])
     with pytest.raises(ValueError, match=r"points.shape=\(7, 3\)"):
         decomposition("gaussian", x, points[0])
-    with pytest.raises(ValueError, match="directions"):
+    with pytest.raises(ValueError, match="spherical kernel"):
         decomposition("von_mises_fisher", x, points)
