@@ -64,14 +64,15 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
 class MaximumMeanDiscrepancy(Distance):
     """Maximum mean discrepancy to the data, with its floor.
 
-    Asks about one scale, that of its kernel. See `maximum_mean_discrepancy` for
-    the distance, and `Distance` for the floor and for what happens to a batch.
+    Compares the sets at one scale, that of its kernel. See
+    `maximum_mean_discrepancy` for the distance, and `Distance` for the floor
+    and for how a batch is split.
 
     Args:
         kernel: `kernels.Kernel`, its name or its config. The metric makes its
             own copy, with the bandwidths that the kernel was made with: a
-            schedule that anneals the kernel of a drift does not change this
-            yardstick. Defaults to `"gaussian"`.
+            schedule that anneals the kernel of a drift does not change the
+            metric. Defaults to `"gaussian"`.
         name: str, the name in the logs. Defaults to
             `"maximum_mean_discrepancy"`.
 
