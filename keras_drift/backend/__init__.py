@@ -32,7 +32,13 @@ network, compiled where the backend compiles, without gradients.
 `gradient(function, x)` is the gradient of a function from a tensor to a scalar
 at `x`. It can be differentiated itself where that of `x` is wanted.
 `jit(function, variables)` is a function of arrays, compiled where the backend
-compiles, without gradients; it reads the variables anew in every call.
+compiles, without gradients. Every call reads the variables, the states of
+random generators among them, and writes back those that the function assigns;
+Python values that the function closes over are constants of the program.
+
+`global_mean(x, placement)` and `gather(x, axis, placement)` are the collectives
+of a batch that is distributed over devices along its groups or its samples, one
+of `PLACEMENTS`: see `keras_drift.backend.placement`.
 
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.

@@ -271,15 +271,35 @@ def compiled(network):
 
 
 def jit(function, variables):
-    """The function compiled, see `keras_drift.backend`."""
+    """Compiles a function, see `keras_drift.backend`."""
 
     @jax.jit
     def call(values, args):
         mapping = list(zip(variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return function(*args)
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            before = [scope.get_current_value(v) for v in variables]
+            result = function(*args)
+        # By position among the variables: only what the function has assigned.
+        updates = {
+            index: scope.get_current_value(variable)
+            for index, variable in enumerate(variables)
+            if scope.get_current_value(variable) is not before[index]
+        }
+        if set(scope.state_mapping) - {id(v) for v in variables}:
+            raise ValueError(
+                "A compiled function assigns a variable that `jit` was not "
+                "given: its new value would be lost. List it among "
+                f"`variables`. Received: variables={variables}"
+            )
+        return result, updates
 
-    return lambda *args: call([v.value for v in variables], args)
+    def call_and_assign(*args):
+        result, updates = call([v.value for v in variables], args)
+        for index, value in updates.items():
+            variables[index].assign(value)
+        return result
+
+    return call_and_assign
 
 
 def matmul(x, y):

@@ -211,7 +211,7 @@ def dual_field(log_kernels, positives, negatives):
             if block.absent is not None:  # self-pairs
                 part.diagonal(dim1=-2, dim2=-1).fill_(float("-inf"))
         # A softmax of nothing but infinities is not a number.
-        over_samples = logits.clamp_min_(_LOWEST).softmax(dim=-2)
+        over_samples = _softmax_over_samples(logits.clamp_min_(_LOWEST))
         if weights is not None:
             over_samples *= weights
             logits.add_(torch.log(weights)).clamp_min_(_LOWEST)
@@ -224,6 +224,14 @@ def dual_field(log_kernels, positives, negatives):
         velocity = torch.bmm(attract, positives.points)
         velocities.append(velocity.baddbmm_(repel, negatives.points, alpha=-1))
     return velocities
+
+
+def _softmax_over_samples(logits):
+    if logits.device.type == "cpu":
+        return logits.softmax(dim=-2)
+    # Along another axis than the last one, and for few groups, PyTorch's kernel
+    # occupies a few multiprocessors of a GPU only.
+    return logits.mT.softmax(dim=-1).mT
 
 
 def _weights(blocks):

@@ -1,4 +1,4 @@
-"""Samples that follow a drift themselves, without a generator."""
+"""Particle flows: simulations of a drift without a generator."""
 
 from keras_drift.flows.particle_flow import ParticleFlow
 

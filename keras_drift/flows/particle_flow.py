@@ -12,18 +12,18 @@ from keras_drift import metrics as distances
 
 
 class ParticleFlow:
-    """Moves particles along a drift, step by step: a drift without a generator.
+    """Explicit Euler simulation of particles in the velocity field of a drift.
 
-    Each step holds the field fixed, moves every particle by `step_size` along
-    its velocity and computes the field again: the explicit form of the JKO
-    scheme, and what training does when the generator follows its goals exactly.
-    Choose it to see what a drift or an energy does, in seconds, before a
-    generator is trained with it.
+    Each step freezes the field, moves every particle by `step_size` along its
+    velocity and computes the field again: the explicit form of the JKO scheme,
+    and what training does when the generator fits its targets exactly. Choose
+    it to see the effect of a drift or an energy, in seconds, before a generator
+    is trained with it.
 
     Args:
         drift: a `Drift`, its name or its config.
-        step_size: float > 0, how far along its velocity a particle moves.
-            Defaults to `0.1`.
+        step_size: float > 0, the share of its velocity by which a particle
+            moves. It may be changed between runs. Defaults to `0.1`.
         energy: an `energies.Energy` to record, its name or its config. Defaults
             to `None`: that of a `VariationalDrift`, otherwise none.
         metrics: dict from names to callables `(x, y) -> scalar`, distances to
@@ -34,8 +34,8 @@ class ParticleFlow:
 
     Attributes:
         history: dict of lists, what `run` recorded; empty before.
-        snapshots: float32 array `(records, n, d)`, where the particles were.
-        positives: float32 array `(m, d)`, the data they flowed to.
+        snapshots: float32 array `(records, n, d)`, the recorded particles.
+        positives: float32 array `(m, d)`, the data of the last run.
 
     Example:
 
@@ -57,8 +57,8 @@ class ParticleFlow:
         drift = drifts.get(drift)
         if drift.self_interaction == "independent":
             raise ValueError(
-                "Particles are the only samples that a flow has, so there are "
-                "no independent negatives. Make the drift with "
+                "The particles are the only samples of a flow, so there are no "
+                "independent negatives. Make the drift with "
                 "self_interaction='included' or 'excluded'. Received: a "
                 f"`{type(drift).__name__}` with self_interaction='independent'"
             )
@@ -69,7 +69,7 @@ class ParticleFlow:
             )
         if schedule is not None and not callable(schedule):
             raise TypeError(
-                "`schedule` gives the bandwidth at each step: an "
+                "`schedule` is a function from the step to the bandwidth: an "
                 "`ExponentialAnnealing` or a Keras schedule. "
                 f"Received: schedule={schedule!r}"
             )
@@ -84,21 +84,13 @@ class ParticleFlow:
         self.schedule = schedule
         self.history = {}
         self.snapshots = self.positives = None
-        variables = list(drift.variables)
-        self._step = backend.jit(self._moved, variables)
-        if self.energy is not None:
-            variables = variables + [
-                v
-                for v in self.energy.variables
-                if all(v is not other for other in variables)
-            ]
-        self._measure = backend.jit(self._measured, variables)
+        self._compiled_for = self._step = self._measure = None
 
     def run(self, particles, positives, num_steps, record_every=1):
-        """Lets the particles flow, and records on the way.
+        """Simulates the flow and records its progress.
 
         Args:
-            particles: float array `(n, d)`, where they start.
+            particles: float array `(n, d)`, the initial particles.
             positives: float array `(m, d)`, the data.
             num_steps: int >= 1.
             record_every: int >= 1, steps between records. The start and the end
@@ -110,28 +102,15 @@ class ParticleFlow:
             mean over the bandwidths; `"energy"`, if there is one; and the
             metrics. It is the attribute `history` as well.
         """
-        particles, self.positives = (
-            np.asarray(v, "float32") for v in (particles, positives)
-        )
-        shapes = {
-            "particles": particles.shape,
-            "positives": self.positives.shape,
-        }
-        checks.sets_of_samples(shapes)
-        if particles.ndim != 2:
-            raise ValueError(
-                "A flow has one set of particles, `(n, d)`. "
-                f"Received: particles.shape={particles.shape}"
-            )
-        checks.positive_integer("num_steps", num_steps)
-        checks.positive_integer("record_every", record_every)
+        particles = self._check(particles, positives, num_steps, record_every)
+        self._compile()
         names = ("step", "drift_norm", *self._names())
         self.history = {name: [] for name in names}
         snapshots = []
         for step in range(num_steps + 1):
             if self.schedule is not None:
                 self.drift.anneal(self.schedule(step))
-            moved, norm = self._step(particles, self.positives)
+            moved, norm = self._step(particles, self.positives, self.step_size)
             if step % record_every == 0 or step == num_steps:
                 values = self._measure(particles, self.positives)
                 row = (step, float(norm), *map(float, values))
@@ -143,19 +122,22 @@ class ParticleFlow:
         return self.history
 
     def animate(self, path, seconds=0.1):
-        """Draws the particles over the data, record by record, as a GIF.
+        """Writes the recorded particles, drawn over the data, as a GIF.
 
         In two dimensions the particles are points, in one a histogram. Needs
         Matplotlib and Pillow: `pip install "keras-drift[examples]"`.
 
         Args:
-            path: path of the file to write. It is complete or not there at all.
+            path: path of the file to write. It is complete or does not exist.
             seconds: float > 0, how long each record is shown. Defaults to
                 `0.1`.
         """
         checks.positive_number("seconds", seconds)
         if self.snapshots is None:
-            raise ValueError("There is nothing to draw yet: `run` the flow.")
+            raise ValueError(
+                "There is no record to draw yet: `run` the flow first. "
+                "Received: snapshots=None"
+            )
         dim = self.snapshots.shape[-1]
         if dim > 2:
             raise ValueError(
@@ -166,9 +148,44 @@ class ParticleFlow:
         pictures = [_picture(draw, i, self._title(i)) for i in self._records()]
         images.write_gif(path, pictures, seconds)
 
-    def _moved(self, particles, positives):
+    def _check(self, particles, positives, num_steps, record_every):
+        """Sets `positives` and returns the particles, as arrays."""
+        particles, positives = (
+            np.asarray(v, "float32") for v in (particles, positives)
+        )
+        checks.sets_of_samples(
+            {"particles": particles.shape, "positives": positives.shape}
+        )
+        if particles.ndim != 2:
+            raise ValueError(
+                "A flow has one set of particles, `(n, d)`. "
+                f"Received: particles.shape={particles.shape}"
+            )
+        checks.positive_integer("num_steps", num_steps)
+        checks.positive_integer("record_every", record_every)
+        self.positives = positives
+        return particles
+
+    def _compile(self):
+        """Compiles the step and the records, again once anything has changed.
+
+        A program holds what it was compiled from as constants.
+        """
+        parts = [self.drift, self.energy]
+        current = (parts, [_config(part) for part in parts], self.metrics)
+        if self._compiled_for == current:
+            return
+        self._compiled_for = (*current[:2], dict(self.metrics))
+        variables = {id(v): v for v in self.drift.variables}
+        self._step = backend.jit(self._moved, list(variables.values()))
+        if self.energy is not None:
+            variables |= {id(v): v for v in self.energy.variables}
+        self._measure = backend.jit(self._measured, list(variables.values()))
+
+    def _moved(self, particles, positives, step_size):
         field = self.drift.field(particles, positives)
-        moved = particles + self.step_size * field.velocity
+        step = ops.cast(step_size, "float32") * field.velocity
+        moved = particles + step
         return moved, ops.mean(field.norm)
 
     def _names(self):
@@ -191,7 +208,7 @@ class ParticleFlow:
         return f"step {self.history['step'][record]}: {numbers}"
 
     def _limits(self):
-        """What holds the data, and nearly all particles at any time."""
+        """Axis limits: all data, and nearly all particles at any time."""
         points = self.snapshots.reshape(-1, self.snapshots.shape[-1])
         low, high = np.quantile(points, [0.005, 0.995], axis=0)
         low = np.minimum(low, self.positives.min(axis=0))
@@ -219,8 +236,16 @@ class ParticleFlow:
         axes.set(xlim=limits, ylim=(0, 2 * heights.max()), yticks=[])
 
 
+def _config(part):
+    """The options of a drift or an energy, to be compared, or `None`."""
+    try:
+        return None if part is None else repr(part.get_config())
+    except NotImplementedError:  # a user's own, without `get_config`
+        return None
+
+
 def _picture(draw, record, title):
-    """What `draw(axes, record)` draws, as a uint8 array."""
+    """Renders `draw(axes, record)` to a uint8 array."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""The base class of the metrics that compare sets of samples."""
+"""The base class of metrics that compare sets of samples."""
 
 import keras
 from keras import ops

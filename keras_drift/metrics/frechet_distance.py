@@ -3,15 +3,16 @@
 import keras
 from keras import ops
 
+from keras_drift import backend
 from keras_drift.metrics import samples
-from keras_drift.ops import covariance_factor
+from keras_drift.ops import covariance_overlap
 
 
 def frechet_distance(x, y):
     """Fréchet distance between the Gaussians fitted to two sets of features.
 
     With Inception features it is the FID. It compares means and covariances
-    only, so it is blind to anything else: choose it on features of a network,
+    only and is insensitive to anything else: use it on features of a network,
     where it is the number that papers report.
 
     Args:
@@ -21,7 +22,8 @@ def frechet_distance(x, y):
     Returns:
         float32 scalar >= 0, in squared units of the features: by custom this
         distance is not followed by a square root. A set of one sample has
-        covariance zero.
+        covariance zero. Its gradient is finite everywhere, and zero where the
+        sets coincide; directions without variance get none from the spread.
 
     Raises:
         ValueError: if a set is empty or without feature axis, or if the samples
@@ -88,13 +90,7 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
         for moment in (mean_x, cov_x, mean_y, cov_y)
     )
     _check_moments(mean_x, cov_x, mean_y, cov_y)
-    # The singular values of a product of factors are the roots that the
-    # formula asks for. Taking roots of its eigenvalues instead would turn their
-    # rounding error e into sqrt(e), a bias where covariances are singular.
-    product = ops.matmul(
-        ops.transpose(covariance_factor(cov_x)), covariance_factor(cov_y)
-    )
-    overlap = ops.sum(ops.svd(product, compute_uv=False))
+    overlap = covariance_overlap(cov_x, cov_y)
     spread = ops.trace(cov_x) + ops.trace(cov_y) - 2 * overlap
     shift = ops.sum(ops.square(mean_x - mean_y))
     return ops.maximum(shift + spread, 0.0)
@@ -234,7 +230,7 @@ def _moments(features):
     divisor = ops.maximum(size, 1.0)
     mean = ops.sum(features, axis=1) / divisor
     centered = features - mean[:, None, :]
-    scatter = ops.matmul(ops.transpose(centered, (0, 2, 1)), centered)
+    scatter = backend.matmul(ops.transpose(centered, (0, 2, 1)), centered)
     return size, mean, scatter
 
 

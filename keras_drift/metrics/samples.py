@@ -1,4 +1,4 @@
-"""Flattens, checks and splits sets of samples."""
+"""Flattens, checks and splits sets of samples for the metrics."""
 
 import math
 
@@ -53,8 +53,8 @@ def split(y_true, y_pred, sample_weight=None):
     """Splits a batch into three sets of one size.
 
     The real samples are split into two halves, one to measure against and one
-    that stands for a perfect generator. They alternate between the halves,
-    because batches often hold one class after the other.
+    in the role of a perfect generator. The halves are interleaved, because
+    batches often hold one class after the other.
 
     Args:
         y_true: array or tensor `(n, ...)`, real samples, n >= 2.
@@ -71,7 +71,7 @@ def split(y_true, y_pred, sample_weight=None):
     """
     _refuse_weights(sample_weight)
     y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
-    # Metrics need no gradients.
+    # A metric is not trained on: no gradient tape is needed.
     y_pred = ops.stop_gradient(
         ops.cast(ops.convert_to_tensor(y_pred), "float32")
     )

@@ -222,6 +222,11 @@ def test_names_the_weights_that_do_not_fit(name, shape, expected):
         )
 
 
+def test_earlier_samples_need_to_be_given():
+    with pytest.raises(ValueError, match=r"there must be negatives.*=None"):
+        ToTheMean().field(X, DATA, negatives_are_samples=True)
+
+
 def test_weights_need_their_points():
     with pytest.raises(
         ValueError, match=r"`unconditional_weights` without `unconditional`"

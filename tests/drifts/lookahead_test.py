@@ -77,6 +77,24 @@ def test_unit_and_norm_are_those_of_the_first_field(clouds):
         )
 
 
+@pytest.mark.parametrize(
+    ("drift", "num_steps"),
+    [
+        (drifts.KernelDrift(), 0),
+        (drifts.KernelDrift(self_interaction="independent"), 1),
+        (drifts.VariationalDrift("mmd"), 1),
+        (drifts.Sum([drifts.VariationalDrift("mmd")]), 1),
+    ],
+)
+def test_refuses_to_fix_negatives_where_there_are_none(drift, num_steps):
+    with pytest.raises(
+        ValueError,
+        match=rf"Received: move_negatives=False, num_steps={num_steps}, a "
+        f"`{type(drift).__name__}`",
+    ):
+        Lookahead(drift, num_steps, move_negatives=False)
+
+
 def test_gaussians_follow_the_known_recursion():
     # Papers, 10: p = N(0, 1), q = N(2, .4**2), bandwidth 0.6.
     from scipy import stats

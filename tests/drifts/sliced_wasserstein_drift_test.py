@@ -272,6 +272,8 @@ def test_gradients_through_the_field_stay_finite(clouds):
     [
         ({"num_projections": 0}, "num_projections=0"),
         ({"seed": -1}, "seed=-1"),
+        ({"block_size": 7}, "block_size"),
+        ({"relative": True}, "relative"),
         (
             {"self_interaction": "excluded"},
             "one of 'included', 'independent'.*self_interaction='excluded'",

@@ -60,9 +60,24 @@ def test_takes_no_other_samples(name):
         VariationalDrift("mmd").field(X, DATA, **{name: X})
 
 
+def test_takes_no_weights_of_negatives():
+    weights = np.ones((2, 5))
+    with pytest.raises(
+        ValueError, match=r"no `negative_weights`.*negative_weights.shape="
+    ):
+        VariationalDrift("mmd").field(X, DATA, negative_weights=weights)
+
+
 def test_interacts_with_all_samples():
     with pytest.raises(TypeError, match="self_interaction"):
         VariationalDrift("mmd", self_interaction="excluded")
+
+
+def test_refuses_what_it_would_ignore():
+    for option in ({"block_size": 7}, {"relative": True}):
+        (name,) = option
+        with pytest.raises(ValueError, match=name):
+            VariationalDrift("mmd", **option)
 
 
 def test_a_gradient_can_be_differentiated():

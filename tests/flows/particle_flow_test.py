@@ -94,6 +94,55 @@ def test_compiles_once_for_all_steps():
     assert len(traces) == (14 if eager else 1)
 
 
+def steps_of(flow):
+    return np.diff(flow.snapshots, axis=0)
+
+
+def test_a_sliced_drift_resamples_its_directions_in_every_step():
+    drift = drifts.SlicedWassersteinDrift(1, seed=0)
+    alone = contracts.copy_of(drift)
+    flow = ParticleFlow(drift, 1e-3, metrics={})
+    flow.run(START, DATA, num_steps=3)
+    # One direction a step, along which all particles move.
+    directions = steps_of(flow)[:, 0]
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    cosines = np.abs(directions @ directions.T)
+    assert np.all(cosines[~np.eye(3, dtype=bool)] < 0.999)
+    # The same directions as outside of a program, and the state goes on.
+    for _ in range(4):
+        contracts.numpy(alone(START, DATA))
+    states = (
+        contracts.numpy(each.seed_generator.state) for each in (drift, alone)
+    )
+    np.testing.assert_array_equal(*states)
+
+
+def test_changes_between_runs_are_seen():
+    drift = drifts.KernelDrift(kernels.Gaussian(1.0))
+    flow = ParticleFlow(drift, 0.5, metrics={})
+    flow.run(START, DATA, num_steps=1)
+    first = steps_of(flow)[0]
+    flow.step_size = 0.25
+    flow.run(START, DATA, num_steps=1)
+    np.testing.assert_allclose(steps_of(flow)[0], first / 2, rtol=1e-5)
+    flow.step_size = 0
+    flow.run(START, DATA, num_steps=1)
+    np.testing.assert_array_equal(steps_of(flow), 0)
+    flow.step_size = 0.5
+    drift.unit_rms = True
+    flow.run(START, DATA, num_steps=1)
+    norm = flow.history["drift_norm"][0] / np.sqrt(START.shape[-1])
+    np.testing.assert_allclose(steps_of(flow)[0], first / norm, rtol=1e-4)
+    flow.drift = drifts.KernelDrift(kernels.Gaussian(0.3))
+    flow.metrics = {"distance": distance}
+    flow.run(START, DATA, num_steps=1)
+    alone = contracts.in_one_program(flow.drift)(START, DATA)
+    np.testing.assert_allclose(
+        steps_of(flow)[0], 0.5 * contracts.numpy(alone), atol=1e-5
+    )
+    assert list(flow.history) == ["step", "drift_norm", "distance"]
+
+
 @pytest.mark.parametrize("dim", [1, 2])
 def test_draws_an_animation(tmp_path, dim):
     image = pytest.importorskip("PIL.Image")
@@ -123,7 +172,9 @@ def test_refuses_wrong_arguments():
     with pytest.raises(TypeError, match="`drift` is a"):
         ParticleFlow(3)
     assert isinstance(ParticleFlow("kernel_drift").drift, drifts.KernelDrift)
-    with pytest.raises(TypeError, match=r"`schedule` gives.*schedule=0.5"):
+    with pytest.raises(
+        TypeError, match=r"`schedule` is a function.*schedule=0.5"
+    ):
         ParticleFlow("kernel_drift", schedule=0.5)
     independent = drifts.KernelDrift(self_interaction="independent")
     with pytest.raises(ValueError, match="self_interaction='independent'"):
