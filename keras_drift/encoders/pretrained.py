@@ -1,4 +1,4 @@
-"""Any Keras model as an encoder."""
+"""A pretrained Keras model as an encoder."""
 
 import keras
 from keras import ops

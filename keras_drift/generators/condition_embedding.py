@@ -1,4 +1,4 @@
-"""Class, style and guidance as one vector."""
+"""Embedding of class, style codes and guidance scale."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ _NUM_FREQUENCIES = 128
 
 @keras.saving.register_keras_serializable("keras_drift")
 class ConditionEmbedding(layers.Layer):
-    """Adds up what class, style codes and guidance scale say, in one vector.
+    """Embeds class, style codes and guidance scale as the sum of their vectors.
 
     Args:
         dim: int, the size of the vector.

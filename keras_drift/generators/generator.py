@@ -10,7 +10,7 @@ from keras_drift.presets import PresetMixin
 
 
 class Generator(PresetMixin, keras.Model):
-    """Network that turns noise, and a condition, into a sample in one pass.
+    """Base class of one-step generators: noise and condition to sample.
 
     Its input is a dict: `"noise"`, Gaussian, `(batch, *noise_shape)`; with
     style tokens `"styles"`, int32 codes `(batch, num_style_tokens)`; with
@@ -80,12 +80,12 @@ class Generator(PresetMixin, keras.Model):
         return noise
 
     def sample_inputs(self, batch_size, labels=None, guidance=1.0, seed=None):
-        """Draws noise and puts the condition beside it.
+        """Draws noise, and adds the condition.
 
         Args:
             batch_size: int >= 1.
             labels: int, or ints `(batch_size,)`, in `[0, num_classes)`.
-                Defaults to `None`: the classes in turn.
+                Defaults to `None`: one class after the other, cyclically.
             guidance: float, or floats `(batch_size,)`, the strength of the
                 condition; without classes it has no effect. Defaults to `1.0`.
             seed: as in `sample_noise`.
@@ -114,7 +114,7 @@ class Generator(PresetMixin, keras.Model):
         if self.num_classes is None:
             raise ValueError(
                 "This generator has no classes: give it `num_classes`, or "
-                f"leave `labels` away. Received: labels={labels!r}"
+                f"leave out `labels`. Received: labels={labels!r}"
             )
         array = np.asarray(labels)
         if array.dtype.kind not in "iu":
@@ -160,7 +160,7 @@ class Generator(PresetMixin, keras.Model):
         checks.non_negative_integer(
             "seed",
             seed,
-            "is a whole number, zero or above, a `SeedGenerator` or `None`",
+            "is a non-negative integer, a `SeedGenerator` or `None`",
         )
         # A stream each, so that no array's size shifts the other's values.
         noise_seed, style_seed = np.random.SeedSequence(seed).spawn(2)

@@ -72,7 +72,7 @@ class Distance(keras.metrics.Metric):
             y: float32 tensor `(k, ...)`.
         """
         raise NotImplementedError(
-            f"`{type(self).__name__}` must say its `distance(x, y)`: a scalar "
+            f"`{type(self).__name__}` must define `distance(x, y)`: a scalar "
             "for two sets of samples."
         )
 

@@ -22,7 +22,7 @@ def floor(distance, data, n=None, repeats=4, seed=0):
             the data.
         repeats: int >= 1, how many pairs of sets are drawn and averaged.
             Defaults to `4`.
-        seed: int, of the draws. Defaults to `0`.
+        seed: int, for drawing the sets. Defaults to `0`.
 
     Returns:
         float32 scalar, in the units of the distance.

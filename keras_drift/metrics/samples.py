@@ -50,7 +50,7 @@ def flatten(x, name):
 
 
 def split(y_true, y_pred, sample_weight=None):
-    """Cuts a batch into three sets of one size.
+    """Splits a batch into three sets of one size.
 
     The real samples are split into two halves, one to measure against and one
     in the role of a perfect generator. The halves are interleaved, because
@@ -135,7 +135,7 @@ def _smaller(first, second):
 
 
 def _thin(samples, size):
-    """`size` samples, evenly spaced, so that no class is cut off."""
+    """`size` samples, evenly spaced, so that no class is left out."""
     # A size that is only known when the code runs may turn out to be zero.
     divisor = size if isinstance(size, int) else ops.maximum(size, 1)
     stride = ops.shape(samples)[0] // divisor

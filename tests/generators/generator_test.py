@@ -152,8 +152,10 @@ def test_refuses_guidance_of_another_length(classes):
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "zero", [1, 2]])
-def test_refuses_a_seed_that_is_no_whole_number(seed, points):
-    with pytest.raises((TypeError, ValueError), match="`seed` is a whole"):
+def test_refuses_a_seed_that_is_no_integer(seed, points):
+    with pytest.raises(
+        (TypeError, ValueError), match="`seed` is a non-negative integer"
+    ):
         points.sample_noise(1, seed)
 
 
