@@ -116,10 +116,11 @@ def _log_value(nu, s):
     """`log(polynomial(s)) - s`."""
     if nu == 0.5:
         return -s
-    # Rounded as in the polynomial: where `1 + s` has lost a small `s`, the
-    # difference would be positive.
-    s = (1.0 + s) - 1.0
-    return _log_polynomial(nu, s) - s
+    # Subtracts `s` as rounded in `1 + s`, or the difference would be positive
+    # where `1 + s` has rounded a small `s` up.
+    more = 1.0 + s
+    logs = ops.log(more) if nu == 1.5 else _log_polynomial(nu, s)
+    return logs - (more - 1.0)
 
 
 def _log_slope(nu, s):
@@ -151,12 +152,8 @@ _FORMULAS = {
 
 
 def _log_polynomial(nu, s):
-    """Log of the polynomial of degree `nu - 1/2`, which is 1 at zero."""
+    """Log of the polynomial of degree `nu - 1/2` > 1, which is 1 at zero."""
     degree = int(nu - 0.5)
-    if degree == 0:
-        return ops.zeros_like(s)
-    if degree == 1:  # the companion of a Laplacian
-        return ops.log(1.0 + s)
     scale = ops.maximum(s, 1.0)
     return ops.log(_scaled_polynomial(degree, s, scale)) + degree * ops.log(
         scale
