@@ -82,8 +82,7 @@ class VariationalDrift(VelocityDrift):
 
     def raw_fields(self, inputs):
         self._refuse_negatives(inputs)
-        origin = self.origin(inputs)
-        inputs = inputs.map_points(lambda points: points - origin)
+        # The energy chooses its origin: an encoder, or a direction, has its own.
         velocity = self._descent(inputs.x, inputs.positives)
         if inputs.guidance_scale is not None:
             other = self._descent(inputs.x, inputs.unconditional)

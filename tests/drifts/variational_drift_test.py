@@ -43,6 +43,18 @@ def test_its_bandwidth_is_that_of_the_energy():
     assert VariationalDrift("sliced_wasserstein").bandwidth is None
 
 
+def test_an_encoder_sees_the_samples_where_they_are():
+    encoder = keras.layers.Dense(4, "tanh")
+    encoder.build((None, 3))
+    energy = energies.FrechetDistance(encoder)
+    x, data = ops.cast(X + 1.0, "float32"), ops.cast(DATA + 1.0, "float32")
+    slope = backend.gradient(lambda x: ops.sum(energy(x, data)), x)
+    velocity = VariationalDrift(energy)(x, data)
+    np.testing.assert_allclose(
+        contracts.numpy(velocity), -5 * contracts.numpy(slope), atol=1e-4
+    )
+
+
 def test_unit_fields_have_unit_size():
     drift = VariationalDrift("mmd", unit_rms=True)
     velocity = contracts.numpy(drift(X, DATA))
