@@ -2,6 +2,7 @@
 
 import math
 
+import checkouts
 import measuring
 from keras import ops
 
@@ -26,14 +27,12 @@ DRIFTS = {
     "row": _laplacian,
     "sharp": lambda: _laplacian(normalization="sharp"),
     "score": lambda: _laplacian(normalization="score"),
-    "bias correction": lambda: _laplacian(
-        normalization=kd.drifts.normalizations.Row(bias_correction=True)
-    ),
+    "bias correction": lambda: _laplacian(**checkouts.bias_correction()),
     "row, Gaussian": lambda: kd.drifts.KernelDrift(
         kd.kernels.Gaussian(4.0), self_interaction="included"
     ),
     "Sinkhorn, 10 steps": lambda: kd.drifts.SinkhornDrift(
-        0.32, relative=True, self_interaction="included"
+        **checkouts.blur(0.32), relative=True, self_interaction="included"
     ),
     "sliced Wasserstein": lambda: kd.drifts.SlicedWassersteinDrift(
         resample=False
@@ -66,8 +65,9 @@ def loss_and_gradient(drift):
         if unconditional is not None:
             options["unconditional"] = unconditional
         field = drift.field(x, positives, **options)
-        step = field.velocity / field.length_scale
-        gradient = step * (-2.0 / field.length_scale / math.prod(x.shape))
+        scale = checkouts.length_scale(field)
+        step = field.velocity / scale
+        gradient = step * (-2.0 / scale / math.prod(x.shape))
         return ops.mean(ops.square(step)), gradient
 
     return measuring.compiled(function)
@@ -104,7 +104,7 @@ def reductions():
     half_square = kd.ops.half_squared_distances
 
     def plan(x, y):
-        pairs = kd.ops.Pairs(x, kd.ops.PointCloud(y), half_square)
+        pairs = kd.ops.Pairs(x, checkouts.point_cloud(y), half_square)
         return kd.ops.sinkhorn(pairs, 4.0, num_steps=20).means()
 
     return {

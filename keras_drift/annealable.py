@@ -1,16 +1,16 @@
-"""What has a bandwidth that a schedule may change."""
+"""Mixin for objects with a schedulable bandwidth."""
 
 import numpy as np
 from keras import ops
 
 
 def bandwidth_weight(layer, name, value):
-    """A weight of a layer that schedules change and training does not.
+    """Adds a non-trainable weight for a bandwidth that schedules set.
 
     Args:
         layer: the Keras layer that owns it.
         name: string.
-        value: float, or a sequence of them, to start from.
+        value: float, or a sequence of them, the initial value.
     """
     value = np.asarray(value, "float32")
     return layer.add_weight(
@@ -24,31 +24,32 @@ def bandwidth_weight(layer, name, value):
 
 
 class Annealable:
-    """Mixin of drifts and energies, whose bandwidth a schedule may change."""
+    """Mixin for drifts and energies with a schedulable bandwidth."""
 
     @property
     def bandwidth(self):
-        """The variable that a schedule may change, or `None`."""
+        """The variable that schedules set, or `None`."""
         return None
 
     @property
     def initial_bandwidth(self):
-        """The value the variable was made with: a NumPy array, or `None`."""
+        """The initial value of the variable: a NumPy array, or `None`."""
         return None
 
     def anneal(self, bandwidth):
-        """Sets the bandwidth; several keep their ratios, the largest is set.
+        """Sets the largest bandwidth; several keep their ratios.
 
         Args:
             bandwidth: float or scalar tensor > 0, also inside compiled code.
-                A schedule that runs down to 0 stops at a millionth of the
-                initial bandwidth, where the field would vanish.
+                Bounded below by a millionth of the initial bandwidth, since
+                the field is undefined at 0.
         """
         if self.bandwidth is None:
             raise ValueError(
                 f"`{type(self).__name__}` has no bandwidth that a schedule "
                 "could change."
             )
-        largest = self.initial_bandwidth.max()
+        largest = float(self.initial_bandwidth.max())
         width = ops.maximum(ops.cast(bandwidth, "float32"), 1e-6 * largest)
-        self.bandwidth.assign(width * (self.initial_bandwidth / largest))
+        ratios = ops.convert_to_tensor(self.initial_bandwidth / largest)
+        self.bandwidth.assign(width * ratios)

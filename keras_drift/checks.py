@@ -79,6 +79,26 @@ def block_size(value):
     return tuple(positive_integer("block_size", size) for size in sizes)
 
 
+def in_float32(kwargs):
+    """Keyword arguments of a layer that computes in float32 only.
+
+    Half precision cannot tell neighbors apart, whatever the global policy says.
+    Another `dtype` that is asked for explicitly is refused, not ignored.
+    """
+    import keras
+
+    dtype = kwargs.get("dtype")
+    if dtype is not None:
+        policy = keras.dtype_policies.get(dtype)
+        if policy.compute_dtype != "float32":
+            raise ValueError(
+                "Kernels, drifts and energies compute in float32, since half "
+                "precision cannot tell neighbors apart. Leave `dtype` out; "
+                f"inputs of any dtype are cast. Received: dtype={dtype!r}"
+            )
+    return {**kwargs, "dtype": "float32"}
+
+
 def choice(name, value, options):
     """Returns `value`, which must be one of the strings in `options`."""
     if value not in options:

@@ -1,4 +1,4 @@
-"""Pictures of samples."""
+"""Image grids, PNG and GIF files."""
 
 import os
 import pathlib
@@ -7,11 +7,11 @@ import numpy as np
 
 
 def image_grid(images, columns, scale=1):
-    """Puts images side by side, with a line of background between them.
+    """Arranges images in a grid, separated by white lines.
 
     Args:
         images: float array `(n, height, width, channels)` in `[-1, 1]`, of one
-            or three channels. Values outside are cut off.
+            or three channels. Values outside are clipped.
         columns: int >= 1, images in a row.
         scale: int >= 1, the side of a pixel in the picture. Defaults to `1`.
 
@@ -42,12 +42,12 @@ def image_grid(images, columns, scale=1):
 
 
 def write_png(path, picture):
-    """Writes a uint8 array `(height, width, 3)`, complete or not at all."""
+    """Writes a uint8 array `(height, width, 3)` as a PNG file, atomically."""
     _write(path, [picture], format="png")
 
 
 def write_gif(path, pictures, seconds):
-    """Writes an animation, complete or not at all, that starts over at its end.
+    """Writes an animated GIF that loops, atomically.
 
     Args:
         path: path of the file.

@@ -2,7 +2,10 @@ import keras
 import numpy as np
 import pytest
 
+import contracts
 from keras_drift import checks
+from keras_drift import energies
+from keras_drift import kernels
 
 
 @pytest.mark.parametrize("value", [1, 0.5, np.float32(2), np.int64(3)])
@@ -127,3 +130,12 @@ def test_positive_numbers_are_one_or_several():
         checks.positive_numbers("cost", "a", "is a cost")
     with pytest.raises(ValueError, match=r"is a cost and must be pos.*cost=-1"):
         checks.positive_numbers("cost", -1, "is a cost")
+
+
+@pytest.mark.parametrize("cls", [kernels.Gaussian, energies.MMD])
+def test_another_dtype_than_float32_is_refused(cls):
+    for dtype in ("float16", "mixed_bfloat16", "float64"):
+        with pytest.raises(ValueError, match=rf"in float32.*dtype='{dtype}'"):
+            cls(dtype=dtype)
+    copy = contracts.copy_of(cls(dtype="float32"))
+    assert copy.dtype == "float32"

@@ -150,9 +150,12 @@ for absent in ("jax", "tensorflow", "torch", "sklearn", "matplotlib", "PIL"):
 """
 
 
-def test_works_with_this_backend_alone(tmp_path):
-    # The installed packages without the other backends and the extras, as
-    # links in a folder that Python searches in place of the real one.
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Runs a program where this is the only backend, without the extras."""
+    # The installed packages, as links in a folder that Python searches in place
+    # of the real one.
+    folder = tmp_path_factory.mktemp("alone")
     backend = keras.backend.backend()
     absent = {"jax", "jaxlib", "tensorflow", "torch"}
     absent -= {backend, "jaxlib" if backend == "jax" else None}
@@ -161,18 +164,35 @@ def test_works_with_this_backend_alone(tmp_path):
     for path in installed.iterdir():
         name = path.name.partition("-")[0]
         if name not in absent and path.suffix != ".pth":
-            (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "keras_drift").symlink_to(ROOT)
-    result = subprocess.run(
-        [sys.executable, "-S", "-c", f"kd_backend = {backend!r}" + USE_ALONE],
-        env={
-            **os.environ,
-            "KERAS_BACKEND": backend,
-            "PYTHONPATH": str(tmp_path),
-        },
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
+            (folder / path.name).symlink_to(path)
+    (folder / "keras_drift").symlink_to(ROOT)
+
+    def run(program, keras_backend):
+        return subprocess.run(
+            [sys.executable, "-S", "-c", program],
+            env={
+                **os.environ,
+                "KERAS_BACKEND": keras_backend,
+                "PYTHONPATH": str(folder),
+            },
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            check=False,
+        )
+
+    return run
+
+
+def test_works_with_this_backend_alone(alone):
+    backend = keras.backend.backend()
+    result = alone(f"kd_backend = {backend!r}" + USE_ALONE, backend)
     assert result.returncode == 0, result.stderr
+
+
+def test_says_how_to_choose_a_backend_that_is_installed(alone):
+    other = "torch" if keras.backend.backend() != "torch" else "tensorflow"
+    result = alone("import keras_drift", other)
+    assert result.returncode != 0
+    assert f"Keras is set to run on '{other}'" in result.stderr
+    assert "KERAS_BACKEND" in result.stderr

@@ -43,6 +43,10 @@ of `PLACEMENTS`: see `keras_drift.backend.placement`.
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
 `attention` is `keras.ops.dot_product_attention`, or a faster form of it.
+
+`EXPORT_FORMAT` is the format in which Keras exports models of this backend, and
+`export_options(format, keys)` what a model whose inputs are a dict with these
+keys passes to it, for batches of any size.
 """
 
 import keras
@@ -56,6 +60,7 @@ else:
 
 from keras_drift.backend import placement
 
+EXPORT_FORMAT = getattr(_backend, "EXPORT_FORMAT", "tf_saved_model")
 PLACEMENTS = placement.PLACEMENTS
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
@@ -64,6 +69,7 @@ SERVES_ANY_RANK = _backend.SERVES_ANY_RANK
 TrainerGuard = _backend.TrainerGuard
 compiled = _backend.compiled
 divisible_layouts = _backend.divisible_layouts
+export_options = getattr(_backend, "export_options", lambda format, keys: {})
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
 )

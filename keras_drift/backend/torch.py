@@ -20,7 +20,10 @@ _LOWEST = -1e30
 # system time and again, and half of the time goes into clean new memory.
 torch.empty(2**23 - 2**12, device="cpu", dtype=torch.float32)
 
+EXPORT_FORMAT = "torch"
+
 __all__ = [
+    "EXPORT_FORMAT",
     "SERVES_ANY_RANK",
     "TrainerGuard",
     "compiled",
@@ -28,6 +31,7 @@ __all__ = [
     "divisible_layouts",
     "dual_field",
     "exp_of_difference",
+    "export_options",
     "gradient",
     "has_accelerator",
     "host_value",
@@ -45,6 +49,22 @@ __all__ = [
 
 # Whether a compiled step takes batches of several ranks.
 SERVES_ANY_RANK = True
+
+
+def export_options(format, keys):
+    """Options of `keras.Model.export`, see `keras_drift.backend`."""
+    if format == "tf_saved_model":
+        raise ValueError(
+            "From PyTorch, Keras writes a SavedModel only of models whose "
+            'input is one tensor. Use format="torch" and a path that ends in '
+            '".pt2", or load the model with KERAS_BACKEND=jax or tensorflow. '
+            f"Received: format={format!r}, for the inputs {sorted(keys)}"
+        )
+    if format != "torch":
+        return {}
+    # PyTorch would export a program for batches of one otherwise.
+    batch = {0: torch.export.Dim.DYNAMIC}
+    return {"dynamic_shapes": dict.fromkeys(keys, batch)}
 
 
 def run(model, state, function, *args):
@@ -191,7 +211,7 @@ def dual_field(log_kernels, positives, negatives):
             if block.absent is not None:  # self-pairs
                 part.diagonal(dim1=-2, dim2=-1).fill_(float("-inf"))
         # A softmax of nothing but infinities is not a number.
-        over_samples = logits.clamp_min_(_LOWEST).softmax(dim=-2)
+        over_samples = _softmax_over_samples(logits.clamp_min_(_LOWEST))
         if weights is not None:
             over_samples *= weights
             logits.add_(torch.log(weights)).clamp_min_(_LOWEST)
@@ -204,6 +224,14 @@ def dual_field(log_kernels, positives, negatives):
         velocity = torch.bmm(attract, positives.points)
         velocities.append(velocity.baddbmm_(repel, negatives.points, alpha=-1))
     return velocities
+
+
+def _softmax_over_samples(logits):
+    if logits.device.type == "cpu":
+        return logits.softmax(dim=-2)
+    # Along another axis than the last one, and for few groups, PyTorch's kernel
+    # occupies a few multiprocessors of a GPU only.
+    return logits.mT.softmax(dim=-1).mT
 
 
 def _weights(blocks):

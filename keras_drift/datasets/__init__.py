@@ -1,4 +1,4 @@
-"""Data to train on: toys with known densities, digits, grouped batches."""
+"""Training data: toy distributions, digits, batches of groups, memory banks."""
 
 from keras_drift.datasets.array_dataset import ArrayDataset
 from keras_drift.datasets.digits import digits

@@ -49,7 +49,7 @@ class ArrayDataset(SeededDataset):
         `batch = min(batch_size, num_samples)` samples.
 
     Raises:
-        TypeError: if a number is not a whole number.
+        TypeError: if `batch_size` or `seed` is not an integer.
         ValueError: if samples or weights are not finite floats, or do not fit
             each other.
 
@@ -98,8 +98,8 @@ class ArrayDataset(SeededDataset):
         """Which samples are in a batch."""
         if self.shuffle:
             first = index * self.batch_size
-            places = np.arange(first, first + self.batch_size)
-            return self._permutation()[places % self.num_samples]
+            indices = np.arange(first, first + self.batch_size)
+            return self._permutation()[indices % self.num_samples]
         gaps = max(len(self) - 1, 1)
         first = round(index * (self.num_samples - self.batch_size) / gaps)
         return np.arange(first, first + self.batch_size)

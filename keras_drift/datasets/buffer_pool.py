@@ -1,4 +1,4 @@
-"""Memory of arrays that is used again once they are gone."""
+"""A pool of array buffers that is safe under threads."""
 
 import math
 import queue
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class BufferPool:
-    """Allocates arrays, in memory of earlier ones that nobody holds any more.
+    """Allocates arrays, reusing the memory of arrays that were destroyed.
 
     Memory that the system has just mapped costs more than the copy into it: the
     kernel clears each page of it first. Safe to use from several threads, with

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn."""
+"""The handwritten digits data set of scikit-learn."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ def digits(split=None, test_fraction=0.2, seed=0):
     first data set to try after the toys. Needs scikit-learn.
 
     Args:
-        split: `None` for all images, `"train"` or `"test"`. Train and test
-            never overlap and together are all. Defaults to `None`.
+        split: `None` for all images, `"train"` or `"test"`. The two are
+            disjoint, and their union is all images. Defaults to `None`.
         test_fraction: float between 0 and 1, the share of each digit that goes
             to the test set (at least one image, never all). Unused if `split`
             is `None`. Defaults to `0.2`.
-        seed: int, which images are for testing. Defaults to `0`.
+        seed: int, for choosing the test set. Defaults to `0`.
 
     Returns:
         Tuple `(images, labels)`: float32 array `(n, 8, 8, 1)` in `[-1, 1]`
@@ -74,9 +74,9 @@ def _stratified(labels, fraction, rng):
     """Chooses the same share of each label at random; a bool array."""
     order = np.lexsort((rng.random(len(labels)), labels))
     counts = np.bincount(labels)
-    # Place of each image in the shuffled queue of its label.
-    place = np.empty_like(labels)
+    # Rank of each image in a random order of the images of its label.
+    rank = np.empty_like(labels)
     starts = np.cumsum(counts) - counts
-    place[order] = np.arange(len(labels)) - starts[labels[order]]
+    rank[order] = np.arange(len(labels)) - starts[labels[order]]
     quota = np.clip(np.rint(fraction * counts), 1, counts - 1)
-    return place < quota[labels]
+    return rank < quota[labels]

@@ -1,4 +1,4 @@
-"""Random draws for many groups of different sizes at once."""
+"""Sampling without replacement from many groups at once."""
 
 import numpy as np
 
@@ -26,13 +26,13 @@ def draw(counts, num_draws, rng):
     [0, 1, 2, 3]
     """
     indices = rng.integers(counts[:, None], size=(len(counts), num_draws))
-    # With half of a group or more to take, chance would meet the same indices
-    # again and again; with less, shuffling all of it would be a waste.
+    # Rejecting repeated indices is slow where half of a group or more is drawn;
+    # shuffling the whole group is slow where less is.
     roomy = counts > 2 * num_draws
     tight = (counts >= num_draws) & ~roomy
     indices[tight] = _shuffle(counts[tight], num_draws, rng)
     indices[roomy] = _redraw_repeated(indices[roomy], counts[roomy], rng)
-    # Both leave the indices in ascending order, at least roughly.
+    # Both leave the indices sorted, at least partly.
     return rng.permuted(indices, axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Gaussian mixtures, of which everything is known."""
+"""Mixtures of isotropic Gaussians, with density and score."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from keras_drift.datasets.sample_arrays import read_only
 
 
 class GaussianMixture:
-    """A mixture of round Gaussians with known density and score.
+    """A mixture of isotropic Gaussians with known density and score.
 
-    Take it where an exact answer is needed: smoothing it with a Gaussian
+    Choose it where an exact answer is needed: smoothing it with a Gaussian
     kernel gives a mixture again, so that the drift of infinitely many samples
     is known in closed form, `bandwidth**2` times a difference of scores.
 
@@ -37,7 +37,7 @@ class GaussianMixture:
     >>> mixture = datasets.GaussianMixture([[-1.0], [1.0]], stds=0.5)
     >>> mixture.sample(3, seed=0).shape
     (3, 1)
-    >>> mixture.score([[0.0]]).tolist()  # halfway, both pull equally
+    >>> mixture.score([[0.0]]).tolist()  # zero halfway, by symmetry
     [[0.0]]
     """
 
@@ -90,7 +90,7 @@ class GaussianMixture:
             float32 array `(n, dim)`.
         """
         n = checks.positive_integer(
-            "n", n, "is the number of samples: a whole number, at least one"
+            "n", n, "is the number of samples: a positive integer"
         )
         rng = np.random.default_rng(seed)
         component = rng.choice(len(self.means), size=n, p=self.weights)
@@ -122,8 +122,8 @@ class GaussianMixture:
         logs = self._log_components(x)
         shares = np.exp(logs - _log_sum_exp(logs))  # (n, num_components)
         # Differences first: means far from the origin must not cancel.
-        pulls = self.means - x[:, None]  # (n, num_components, dim)
-        return np.einsum("nk,nkd->nd", shares / self.stds**2, pulls)
+        offsets = self.means - x[:, None]  # (n, num_components, dim)
+        return np.einsum("nk,nkd->nd", shares / self.stds**2, offsets)
 
     def smoothed(self, bandwidth):
         """This mixture as seen through a Gaussian kernel.

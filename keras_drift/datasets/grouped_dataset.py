@@ -1,4 +1,4 @@
-"""Batches that are sorted into classes."""
+"""Batches of groups, one class each."""
 
 import math
 
@@ -11,13 +11,13 @@ from keras_drift.datasets.seeded_dataset import SeededDataset
 
 
 class GroupedDataset(SeededDataset):
-    """Batches of groups, each of which holds samples of one class.
+    """Random batches of groups, each of which holds samples of one class.
 
     A drift compares generated samples of a class with data of the same class,
     so a batch needs several samples per class, which a shuffled data set does
-    not give. Take it for training with labels, and without labels for drawing
-    fixed-size batches at random. Only the samples drawn are read: `samples` may
-    be a `np.memmap` larger than memory.
+    not provide. Choose it for training with labels, and `ArrayDataset` without.
+    Only the samples drawn are read: `samples` may be a `np.memmap` larger than
+    memory.
 
     Every class is visited equally often, up to one time, however many samples
     it has. A batch depends on the seed, the epoch and its index alone, so
@@ -46,9 +46,8 @@ class GroupedDataset(SeededDataset):
             `None` without labels.
         labels_present: int32 array of the labels that have samples, ascending;
             `None` without labels.
-        epoch: int, raised by Keras when `fit` starts and after each epoch. To
-            go on where training stopped, set it to the `initial_epoch` of
-            `fit`.
+        epoch: int, raised by Keras when `fit` starts and after each epoch. Set
+            it to the `initial_epoch` of `fit` to resume.
 
     Returns:
         Item `i` is `(x, labels)`, or `(x,)` without labels: `x` is a float32
@@ -58,7 +57,7 @@ class GroupedDataset(SeededDataset):
         repetition.
 
     Raises:
-        TypeError: if a count or a label is not a whole number.
+        TypeError: if a count or a label is not an integer.
         ValueError: if samples are not finite floats, labels do not fit them, or
             a batch needs more classes than there are.
 
@@ -125,18 +124,18 @@ class GroupedDataset(SeededDataset):
         x = self._read(self._order[self._starts[classes, None] + members])
         if self.unconditional:
             sizes = np.full(len(classes), self.num_samples)
-            anyone = draw(sizes, self.unconditional, rng)
-            x = {"positives": x, "unconditional": self._read(anyone)}
+            indices = draw(sizes, self.unconditional, rng)
+            x = {"positives": x, "unconditional": self._read(indices)}
         if self.labels_present is None:
             return (x,)
         return x, self.labels_present[classes]
 
     def _classes_of_batch(self, index):
-        """Places of the batch's classes in `labels_present`.
+        """Indices of the batch's classes into `labels_present`.
 
-        Consecutive batches walk round a shuffled circle of the classes. When
-        the end of a batch meets the end of the circle, all classes were visited
-        equally often, and the circle is shuffled anew.
+        Consecutive batches read a random permutation of the classes cyclically.
+        When the end of a batch is the end of the permutation, every class was
+        visited equally often, and the next batch starts with a new one.
         """
         num_classes, groups = len(self._counts), self.groups_per_batch
         cycle, step = divmod(
@@ -144,8 +143,8 @@ class GroupedDataset(SeededDataset):
         )
         # The final 1 keeps this stream apart from the one that draws samples.
         rng = np.random.default_rng((self.seed, self.epoch, cycle, 1))
-        circle = rng.permutation(num_classes)
-        return circle[(step * groups + np.arange(groups)) % num_classes]
+        order = rng.permutation(num_classes)
+        return order[(step * groups + np.arange(groups)) % num_classes]
 
     def _read(self, indices):
         return sample_arrays.read(self._samples, indices)

@@ -25,8 +25,8 @@ class MemoryBank:
     samples. Where all of the data can be indexed, use `GroupedDataset`.
 
     `add`, `sample`, `get_state`, `set_state` and `save` may be called from
-    several threads, one at a time being served. Which thread draws which
-    samples then depends on their order.
+    several threads; a lock serializes the calls. Which thread draws which
+    samples then depends on the order of their calls.
 
     Args:
         sample_shape: tuple of ints, the shape of one sample.
@@ -104,7 +104,7 @@ class MemoryBank:
         return int(self.counts.sum())
 
     def add(self, samples, labels=None):
-        """Adds samples, in place of the oldest of their class.
+        """Adds samples, which replace the oldest of their class.
 
         Args:
             samples: float array `(n, *sample_shape)`.
@@ -149,7 +149,7 @@ class MemoryBank:
 
         Returns:
             An array `(groups, n, *sample_shape)`, or `(n, *sample_shape)`
-            without classes, which is yours alone.
+            without classes, that shares no memory with the bank.
         """
         checks.positive_integer("n", n)
         labels = None if labels is None else np.asarray(labels)

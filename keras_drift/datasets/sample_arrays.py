@@ -54,7 +54,7 @@ def as_numpy(array):
 
 
 def read_only(array):
-    """Returns `array`, which nobody can write to through it any more."""
+    """Returns `array`, made read-only."""
     array.flags.writeable = False
     return array
 

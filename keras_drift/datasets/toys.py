@@ -1,4 +1,4 @@
-"""Distributions in the plane: small enough to see what training does.
+"""Toy distributions in two dimensions.
 
 All are centered, of size about `[-2, 2]`, and made of independent samples.
 """
@@ -26,7 +26,7 @@ def checkerboard(n, seed=None):
         float32 array `(n, 2)` in `[-2, 2]`.
 
     Raises:
-        TypeError: if `n` is not a whole number.
+        TypeError: if `n` is not an integer.
         ValueError: if `n` is below one.
 
     Example:
@@ -46,7 +46,7 @@ def checkerboard(n, seed=None):
 def swiss_roll(n, seed=None, noise=0.05):
     """One curve wound one and a half times around the center.
 
-    A thin curve with neighbors on both sides: the turns are 0.9 apart.
+    A thin curve whose successive windings are 0.9 apart.
 
     Args:
         n: int > 0, number of samples.
@@ -58,7 +58,7 @@ def swiss_roll(n, seed=None, noise=0.05):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not a whole number, or `noise` not a number.
+        TypeError: if `n` is not an integer, or `noise` is not a number.
         ValueError: if `n` is below one, or `noise` is negative.
 
     Example:
@@ -89,7 +89,7 @@ def two_moons(n, seed=None, noise=0.05):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not a whole number, or `noise` not a number.
+        TypeError: if `n` is not an integer, or `noise` is not a number.
         ValueError: if `n` is below one, or `noise` is negative.
 
     Example:
@@ -102,7 +102,7 @@ def two_moons(n, seed=None, noise=0.05):
     angle = rng.uniform(0.0, np.pi, n)
     side = rng.choice((-1.0, 1.0), n)
     # A half turn about the origin maps one moon to the other. The radius is
-    # such that the tips reach the extent.
+    # such that the ends of the moons reach the extent.
     radius = _EXTENT / 1.5
     x = side * radius * (np.cos(angle) - 0.5)
     y = side * radius * (np.sin(angle) - 0.25)
@@ -123,7 +123,7 @@ def eight_gaussians(n, seed=None):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not a whole number.
+        TypeError: if `n` is not an integer.
         ValueError: if `n` is below one.
 
     Example:
@@ -152,7 +152,7 @@ def spirals(n, seed=None, noise=0.05):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not a whole number, or `noise` not a number.
+        TypeError: if `n` is not an integer, or `noise` is not a number.
         ValueError: if `n` is below one, or `noise` is negative.
 
     Example:
@@ -180,7 +180,7 @@ TOYS = {
 
 def _start(n, seed):
     n = checks.positive_integer(
-        "n", n, "is the number of samples: a whole number, at least one"
+        "n", n, "is the number of samples: a positive integer"
     )
     return n, np.random.default_rng(seed)
 

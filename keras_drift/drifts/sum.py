@@ -95,9 +95,10 @@ class Sum(Drift):
     def anneal(self, bandwidth):
         if not self._annealed:
             super().anneal(bandwidth)  # says so
-        largest = self.initial_bandwidth.max()
+        largest = float(self.initial_bandwidth.max())
         for drift in self._annealed:
-            drift.anneal(bandwidth * (drift.initial_bandwidth.max() / largest))
+            ratio = float(drift.initial_bandwidth.max()) / largest
+            drift.anneal(bandwidth * ratio)
 
     def compute_field(self, inputs):
         fields = [drift.compute_field(inputs) for drift in self.drifts]

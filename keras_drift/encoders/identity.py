@@ -1,4 +1,4 @@
-"""The encoder that changes nothing."""
+"""The identity as an encoder."""
 
 import math
 
@@ -13,7 +13,7 @@ class Identity(Encoder):
     """Compares samples as they are, flattened to vectors.
 
     The default, and enough for toys, tables and small images. Distances between
-    pixels say little about large ones: those need a pretrained encoder.
+    pixels are uninformative for large ones: those need a pretrained encoder.
 
     Args:
         **kwargs: passed to `Encoder`.

@@ -1,4 +1,4 @@
-"""Any Keras model as an encoder."""
+"""A pretrained Keras model as an encoder."""
 
 import keras
 from keras import ops
@@ -12,10 +12,11 @@ class Pretrained(Encoder):
 
     Args:
         model: `keras.Model` or layer from samples to features: one tensor, a
-            list, or a dict of them. `(batch, dim)` is one token; of
-            `(batch, ..., dim)` every place is one. To compare at several
-            depths, give a functional model with several outputs. The model
-            itself is frozen, wherever else it is used.
+            list, or a dict of them. `(batch, dim)` is one token; in
+            `(batch, ..., dim)` every position is one. To compare at several
+            depths, pass a functional model with several outputs. The model
+            itself is frozen, wherever else it is used. If it has not been
+            built, it is built for the shape of the samples.
         **kwargs: passed to `Encoder`.
 
     Call arguments:
@@ -46,6 +47,22 @@ class Pretrained(Encoder):
         self.model = model
         self.model.trainable = False
 
+    def build(self, input_shape):
+        if not self.model.built:
+            samples = keras.KerasTensor(input_shape, self.compute_dtype)
+            try:
+                self.model(samples, training=False)
+            except Exception as error:
+                raise ValueError(
+                    "The model of this encoder has not been built, and cannot "
+                    f"be built for samples of shape {tuple(input_shape[1:])}. "
+                    "If it can take them, call it on some before wrapping it. "
+                    f"Received: model={self.model!r} ({error})"
+                ) from error
+            # Layers do not freeze variables that are made later.
+            self.model.trainable = False
+        self.built = True
+
     def call(self, samples):
         outputs = self.model(samples, training=False)
         if not isinstance(outputs, dict):
@@ -67,6 +84,11 @@ class Pretrained(Encoder):
 
 def _tokens(feature):
     """`(batch, ..., dim)` to `(batch, tokens, dim)`."""
+    if not hasattr(feature, "shape"):
+        raise TypeError(
+            "The model of an encoder returns one tensor, or a flat list or "
+            f"dict of tensors. Received: a {type(feature).__name__} among them"
+        )
     if len(feature.shape) < 2:
         raise ValueError(
             "A feature is a tensor `(batch, ..., dim)`; the model of this "

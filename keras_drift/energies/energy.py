@@ -1,4 +1,4 @@
-"""The base class of all energies."""
+"""The base class of energies."""
 
 import keras
 from keras import ops
@@ -10,16 +10,15 @@ from keras_drift.ops import mask_absent
 
 
 class Energy(Annealable, keras.layers.Layer):
-    """Number that says how far a set of samples is from the data.
+    """Functional of samples whose Wasserstein gradient flow is a drift.
 
     An energy is a functional `F[q]` of the distribution of the samples: never
-    negative, and zero where samples and data agree. Samples that slide down it
-    as fast as they can follow its Wasserstein gradient flow; their velocity is
-    that of `drifts.VariationalDrift`.
+    negative, and zero where samples and data agree. `drifts.VariationalDrift`
+    is its steepest descent.
 
     Subclasses write `value`, and `first_variation` where it is cheaper or more
-    exact than the derivative of the value. This class checks shapes, casts to
-    float32 and moves the origin between the points.
+    accurate than the derivative of the value. This class checks shapes, casts
+    to float32, centers the points and masks points of weight zero.
 
     Args:
         **kwargs: passed to `keras.layers.Layer`.
@@ -31,8 +30,8 @@ class Energy(Annealable, keras.layers.Layer):
             An integer weight `c` counts a point `c` times, zero as absent.
 
     Returns:
-        float32 tensor, a scalar or `(groups,)`. Groups whose data weigh nothing
-        have energy zero. Gradients with respect to `x` are those of the energy.
+        float32 tensor, a scalar or `(groups,)`. Groups without any weight have
+        energy zero. Gradients with respect to `x` are those of the energy.
 
     Raises:
         ValueError: if ranks, dimensions or numbers of groups do not fit.
@@ -50,8 +49,7 @@ class Energy(Annealable, keras.layers.Layer):
     """
 
     def __init__(self, **kwargs):
-        # Half precision cannot tell neighbors apart.
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**checks.in_float32(kwargs))
         self.built = True
 
     def value(self, x, positives):
@@ -60,7 +58,8 @@ class Energy(Annealable, keras.layers.Layer):
         Args:
             x: float32 tensor `(groups, n, d)`, samples of equal mass. The
                 origin is their mean.
-            positives: `keras_drift.ops.PointCloud`, the data.
+            positives: `keras_drift.ops.PointCloud`, the data. Points of weight
+                zero are masked (`ops.mask_absent`).
 
         Returns:
             float32 tensor `(groups,)`.
@@ -71,10 +70,10 @@ class Energy(Annealable, keras.layers.Layer):
         )
 
     def first_variation(self, x, positives):
-        """What a little more mass at each sample adds to the energy.
+        """The first variation `dF/dq` of the energy at each sample.
 
-        The functional derivative `dF/dq`, with `q` held fixed: only the place
-        where it is looked at is differentiated. It takes what `value` takes.
+        It has the arguments of `value`. It is differentiated with respect to
+        the point of evaluation only: `q` and all that depends on it is fixed.
 
         Returns:
             float32 tensor `(groups, n)`, up to a constant for each group; or
@@ -89,17 +88,17 @@ class Energy(Annealable, keras.layers.Layer):
         if potential is None:
             value = self.value(*grouped)
         else:
-            # The number is the value, the gradient that of the variation.
+            # The value of the energy with the gradient of the variation.
             fixed = ops.stop_gradient(self.value(*grouped))
             value = fixed + (potential - ops.stop_gradient(potential))
         value = ops.where(empty, 0.0, value)
         return value if len(x.shape) == 3 else value[0]
 
     def potential(self, x, positives, positive_weights=None):
-        """What has the gradient of the energy and costs less where it can.
+        """A scalar with the gradient of the energy, cheaper where possible.
 
-        Takes what the layer's call takes, samples in groups. Nobody should look
-        at its value.
+        It has the arguments of the call, samples in groups. Its value has no
+        meaning.
 
         Returns:
             float32 tensor `(groups,)`.
@@ -123,7 +122,7 @@ class Energy(Annealable, keras.layers.Layer):
         return None if variation is None else ops.mean(variation, axis=-1)
 
     def _grouped(self, x, positives, weights):
-        """`((x, cloud), empty)`: in groups, around the mean of the samples."""
+        """`((x, cloud), empty)`: in groups, centered and masked."""
         x, positives = (
             ops.convert_to_tensor(v, "float32") for v in (x, positives)
         )
@@ -142,7 +141,7 @@ class Energy(Annealable, keras.layers.Layer):
         if weights is None:
             return (x, PointCloud(positives)), False
         positives = mask_absent(positives, weights)
-        # Without data there is no energy, and no NaN in its gradient.
+        # A group without data has energy zero, and a finite gradient.
         empty = ops.sum(weights, axis=-1) == 0
         weights = ops.where(empty[:, None], 1.0, weights)
         return (x, PointCloud(positives, weights)), empty

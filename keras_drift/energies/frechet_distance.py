@@ -9,26 +9,26 @@ from keras_drift import backend
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import covariance_factor
 
-# Singular values below this share of the largest are rounding noise, and so are
-# their directions.
+# Singular values below this share of the largest are rounding noise.
 _RANK_TOLERANCE = 1e-6
 
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
 class FrechetDistance(Energy):
-    """Half the Fréchet distance of samples and data, in features.
+    """Half the Fréchet distance between samples and data, in features.
 
-    Compares means and covariances only, so it cannot make a generator on its
-    own; it polishes one that is trained already. On features of a good network
-    that is a large step (the FID falls at once), so watch a second network as
-    well, which this energy does not see. Batches should be several times larger
-    than the number of features.
+    It compares means and covariances only, so it cannot train a generator on
+    its own; use it to finetune a trained one. On features of a good network the
+    FID falls at once, so also monitor the features of another network, which
+    this energy does not optimize. Batches should be several times larger than
+    the number of features.
 
     Args:
         encoder: Keras model or layer from samples `(n, d)` to features
-            `(n, ...)`, which are flattened; its gradient says how to move the
-            samples. It is frozen, wherever else it is used. Defaults to `None`:
-            the samples themselves, or what a `DriftModel` has encoded already.
+            `(n, ...)`, which are flattened, and through which gradients flow to
+            the samples. It is frozen, wherever else it is used. Defaults to
+            `None`: the samples themselves, or the features that a `DriftModel`
+            has encoded already.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -39,8 +39,8 @@ class FrechetDistance(Energy):
     Returns:
         float32 tensor, a scalar or `(groups,)`, in squared units of the
         features. Covariances are means over the samples, `1 / n`. Without an
-        encoder, one full step along the velocity closes the distance.
-        Directions in which all samples agree are left alone.
+        encoder, one full step along the velocity closes the distance. There
+        is no velocity from the spread along directions without variance.
 
     Raises:
         TypeError: if the encoder is no Keras layer.
@@ -121,10 +121,10 @@ class FrechetDistance(Energy):
 
 
 def _sum_of_singular_values(matrix):
-    """`(..., )` of matrices; at singular ones with a finite gradient.
+    """Nuclear norm of matrices `(...,)`, with a finite gradient everywhere.
 
-    The sum is the largest inner product with a matrix of norm 1, which is held
-    fixed: what differentiating a decomposition divides by does not appear.
+    It is the largest inner product with a matrix of spectral norm 1, which is
+    held fixed: the decomposition itself is not differentiated.
     """
     fixed = ops.stop_gradient(matrix)
     left, values, right = ops.svd(fixed, full_matrices=False)

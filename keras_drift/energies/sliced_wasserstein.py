@@ -11,9 +11,10 @@ from keras_drift.ops import sliced_transport
 class SlicedWasserstein(Energy):
     """Half the squared sliced 2-Wasserstein distance of samples and data.
 
-    Samples and data are projected on directions, where the best transport is
-    found by sorting: no bandwidth, a pull from any distance, and `n log n` work
-    for each direction. In high dimension a direction sees little of a detail.
+    Samples and data are projected on random directions, where the optimal
+    transport is found by sorting. It has no bandwidth, attracts from any
+    distance, and takes `n log n` operations per direction. In high dimension a
+    single direction resolves little detail.
 
     Args:
         num_projections: int >= 1, the number of directions, which come in
@@ -29,8 +30,8 @@ class SlicedWasserstein(Energy):
 
     Returns:
         float32 tensor, a scalar or `(groups,)`, in squared units of length.
-        Since a direction sees a `d`-th of a square, the velocity toward data
-        that are moved as a whole is a `d`-th of the step.
+        A projection keeps `1 / d` of a squared length on average, so the
+        velocity toward translated data is `1 / d` of a full step.
 
     Example:
 

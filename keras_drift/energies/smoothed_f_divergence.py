@@ -23,26 +23,26 @@ _LARGEST_EXPONENT = 60.0
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
 class SmoothedFDivergence(Energy):
-    """f-divergence of samples and data, both blurred by a Gaussian.
+    """f-divergence of samples and data, both smoothed by a Gaussian.
 
-    `F[q] = bandwidth**2 * E_p[f(q/p)]` for the blurred densities `q` of the
-    samples and `p` of the data. All divergences pull along the same field,
-    the difference of the scores; they differ in where they pull hard, by the
-    weight `w(r)` with `r = q/p`.
+    `F[q] = bandwidth**2 * E_p[f(q/p)]` for the smoothed densities `q` of the
+    samples and `p` of the data. The velocities of all divergences are along the
+    difference of the scores; they differ by the weight `w(r)`, a function of
+    the density ratio `r = q/p`.
 
     Args:
         divergence: a name, a float alpha or a dict of shares, see
             `ops.f_divergence`: `"kl_qp"`, `w = 1`, plain drifting; `"kl_pq"`,
-            `w = 1/r`, which pulls hard where data lack samples and so covers
-            all modes; `"chi2"`, `w = r`, which pulls hard where there are too
-            many; `"hellinger"`, `"neyman"`; `"jensen_shannon"`, whose `w` has a
-            bound. Defaults to `"kl_qp"`.
-        bandwidth: float > 0, the standard deviation of the blur, in the units
-            of the samples. Schedules may change it. Defaults to `1.0`.
-        num_nodes: int >= 1, how many points stand for the Gaussian around each
-            sample: see `ops.gaussian_nodes`. Time and memory grow with it.
-            One takes the field at the sample itself, as a `KernelDrift` does.
-            Defaults to `16`.
+            `w = 1/r`, which is large where data lack samples and so covers all
+            modes; `"chi2"`, `w = r`, which is large where there are too many
+            samples; `"hellinger"`, `"neyman"`; `"jensen_shannon"`, whose `w` is
+            bounded. Defaults to `"kl_qp"`.
+        bandwidth: float > 0, the standard deviation of the smoothing, in the
+            units of the samples. Schedules may change it. Defaults to `1.0`.
+        num_nodes: int >= 1, quadrature nodes of the Gaussian around each
+            sample: see `ops.gaussian_nodes`. Time and memory grow with it. A
+            single node evaluates the field at the sample itself, as a
+            `KernelDrift` does. Defaults to `16`.
         seed: int, of the nodes beyond two dimensions. Defaults to `0`.
         **kwargs: passed to `keras.layers.Layer`.
 
@@ -99,7 +99,7 @@ class SmoothedFDivergence(Energy):
             parts = self._divergence.integrand(log_ratios)
             return ops.sum(weights * parts, axis=-1)
 
-        # Half of the nodes lie where the samples are, half where the data are.
+        # Importance sampling from the mean of both densities.
         masses = positives.dense_weights()
         masses = masses / ops.sum(masses, axis=-1, keepdims=True)
         of_data = ops.sum(around(positives.points) * masses, axis=-1)
@@ -128,20 +128,20 @@ class SmoothedFDivergence(Energy):
         """`log(q/p)` at nodes around points, `(groups, n, k)`; weights."""
         nodes, weights = gaussian_nodes(self.num_nodes, x.shape[-1], self.seed)
         width = ops.convert_to_tensor(self.bandwidth)
-        places = centers[:, :, None, :] + width * ops.cast(nodes, "float32")
-        shape = ops.shape(places)
-        places = ops.reshape(places, (shape[0], -1, x.shape[-1]))
-        ratios = self._log_density(places, PointCloud(x)) - self._log_density(
-            places, positives
+        at = centers[:, :, None, :] + width * ops.cast(nodes, "float32")
+        shape = ops.shape(at)
+        at = ops.reshape(at, (shape[0], -1, x.shape[-1]))
+        ratios = self._log_density(at, PointCloud(x)) - self._log_density(
+            at, positives
         )
         ratios = ops.reshape(ratios, (shape[0], -1, len(weights)))
         return ratios, ops.cast(weights, "float32")
 
-    def _log_density(self, places, cloud):
-        """Up to a constant, which cancels in a ratio."""
+    def _log_density(self, at, cloud):
+        """Log-density up to a constant, which cancels in a ratio."""
         rate = 1 / ops.square(self.bandwidth)
         cost = functools.partial(half_squared_distances, centered=True)
-        pairs = Pairs(places, cloud, cost)
+        pairs = Pairs(at, cloud, cost)
         weights = cloud.dense_weights()
         logs = log_sum_over_points(
             pairs,

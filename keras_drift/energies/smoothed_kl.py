@@ -1,4 +1,4 @@
-"""The energy that plain drifting follows."""
+"""Smoothed KL divergence, whose gradient flow Gaussian drifting discretizes."""
 
 import keras
 
@@ -7,18 +7,17 @@ from keras_drift.energies.smoothed_f_divergence import SmoothedFDivergence
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
 class SmoothedKL(SmoothedFDivergence):
-    """Kullback-Leibler divergence from data to samples, both blurred.
+    """Kullback-Leibler divergence of Gaussian-smoothed samples and data.
 
-    `F[q] = bandwidth**2 * KL(q || p)` for the densities of samples and data
-    blurred by a Gaussian: the energy that a `KernelDrift` with a Gaussian
-    kernel goes down. The exact velocity is that drift averaged over the blur
-    around each sample, so that one node gives the drift itself, with every
-    sample repelled by all of them, itself included.
+    `F[q] = bandwidth**2 * KL(q || p)` for the smoothed densities of samples and
+    data: the energy that a `KernelDrift` with a Gaussian kernel descends. The
+    exact velocity is that drift averaged over a Gaussian around each sample; a
+    single node gives the drift itself, with self-interaction included.
 
     Args:
-        bandwidth: float > 0, the standard deviation of the blur, in the units
-            of the samples. Schedules may change it. Defaults to `1.0`.
-        num_nodes: int >= 1, how many points stand for the Gaussian around each
+        bandwidth: float > 0, the standard deviation of the smoothing, in the
+            units of the samples. Schedules may change it. Defaults to `1.0`.
+        num_nodes: int >= 1, quadrature nodes of the Gaussian around each
             sample: see `ops.gaussian_nodes`. Defaults to `16`.
         seed: int, of the nodes beyond two dimensions. Defaults to `0`.
         **kwargs: passed to `keras.layers.Layer`.
@@ -50,5 +49,5 @@ class SmoothedKL(SmoothedFDivergence):
 
     def get_config(self):
         config = super().get_config()
-        del config["divergence"]  # what makes this one of them KL
+        del config["divergence"]  # fixed
         return config

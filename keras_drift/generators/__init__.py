@@ -1,4 +1,4 @@
-"""Networks that turn noise, and a condition, into a sample."""
+"""Generator networks: from noise, and a condition, to a sample."""
 
 from keras_drift.generators.dit import DiT
 from keras_drift.generators.generator import Generator

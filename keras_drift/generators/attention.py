@@ -1,4 +1,4 @@
-"""Attention among the tokens of an image."""
+"""Multi-head self-attention."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Class, style and guidance as one vector."""
+"""Embedding of class, style codes and guidance scale."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ _NUM_FREQUENCIES = 128
 
 @keras.saving.register_keras_serializable("keras_drift")
 class ConditionEmbedding(layers.Layer):
-    """Adds up what class, style codes and guidance scale say, in one vector.
+    """Embeds class, style codes and guidance scale as the sum of their vectors.
 
     Args:
         dim: int, the size of the vector.
@@ -89,14 +89,16 @@ class ConditionEmbedding(layers.Layer):
             terms.append(self.classes(inputs["labels"]))
             terms.append(self._embed_guidance(inputs["guidance"]))
         if self.num_style_tokens:
+            # Tensors: PyTorch exports no arithmetic with NumPy arrays.
             offsets = np.arange(self.num_style_tokens, dtype="int32")
-            rows = inputs["styles"] + offsets * self.style_codebook_size
+            offsets = ops.convert_to_tensor(offsets * self.style_codebook_size)
+            rows = inputs["styles"] + offsets
             terms.append(ops.sum(self.styles(rows), axis=1))
         return sum(terms)
 
     def _embed_guidance(self, guidance):
         octaves = np.arange(_NUM_FREQUENCIES) / _NUM_FREQUENCIES
-        frequencies = (10000.0**-octaves).astype("float32")
+        frequencies = ops.convert_to_tensor(10000.0**-octaves, "float32")
         angles = ops.cast(guidance, "float32")[:, None] * frequencies
         features = ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
         hidden = self.guidance_out(self.guidance_in(features))

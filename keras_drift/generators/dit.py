@@ -1,4 +1,4 @@
-"""The generator for images."""
+"""Diffusion transformer as a generator of images."""
 
 import keras
 import numpy as np
@@ -21,14 +21,14 @@ class DiT(Generator):
 
     The network of the published image models, at any size. The noise has the
     shape of the image; it is cut into patches, and class, guidance scale and
-    style codes steer every block. A fresh one draws gray images, because its
-    last layer starts at zero.
+    style codes modulate every block. An untrained one generates gray images,
+    because its last layer starts at zero.
 
     Args:
         image_shape: `(height, width, channels)` of an image or latent; height
             and width are multiples of `patch_size`.
-        num_classes: int or `None`. With classes, samples are drawn for a label
-            and a guidance scale. Defaults to `None`.
+        num_classes: int or `None`. With classes, samples are conditional on a
+            label and a guidance scale. Defaults to `None`.
         patch_size: int, the side of a patch. Defaults to `2`.
         hidden_dim: int, the width of a token. Defaults to `256`.
         depth: int, the number of blocks. Defaults to `6`.
@@ -287,8 +287,8 @@ def _grid_positions(rows, columns, dim):
     quarter = dim // 4
     frequencies = 10000.0 ** -(np.arange(quarter) / quarter)
 
-    def encode(places):
-        angles = np.outer(places, frequencies)
+    def encode(positions):
+        angles = np.outer(positions, frequencies)
         return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
 
     row, column = np.divmod(np.arange(rows * columns), columns)

@@ -1,4 +1,4 @@
-"""A transformer block steered by a condition."""
+"""Transformer block with adaptive layer norm."""
 
 import keras
 from keras import layers
@@ -13,8 +13,8 @@ from keras_drift.generators.modulation import token_norm
 class DiTBlock(layers.Layer):
     """Attention and feed-forward, each shifted, scaled and gated (adaLN-zero).
 
-    A dense layer that starts at zero turns the condition into the shifts,
-    scales and gates, so that a fresh block passes its tokens on unchanged.
+    A dense layer initialized to zero maps the condition to the shifts, scales
+    and gates, so that an untrained block is the identity.
 
     Args:
         dim: int, the width of a token.

@@ -1,4 +1,4 @@
-"""The part of a transformer block that works on each token alone."""
+"""Feed-forward network of a transformer block."""
 
 import keras
 from keras import layers

@@ -2,13 +2,15 @@
 
 import keras
 import numpy as np
+from keras import ops
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift.presets import PresetMixin
 
 
 class Generator(PresetMixin, keras.Model):
-    """Network that turns noise, and a condition, into a sample in one pass.
+    """Base class of one-step generators: noise and condition to sample.
 
     Its input is a dict: `"noise"`, Gaussian, `(batch, *noise_shape)`; with
     style tokens `"styles"`, int32 codes `(batch, num_style_tokens)`; with
@@ -78,12 +80,12 @@ class Generator(PresetMixin, keras.Model):
         return noise
 
     def sample_inputs(self, batch_size, labels=None, guidance=1.0, seed=None):
-        """Draws noise and puts the condition beside it.
+        """Draws noise, and adds the condition.
 
         Args:
             batch_size: int >= 1.
             labels: int, or ints `(batch_size,)`, in `[0, num_classes)`.
-                Defaults to `None`: the classes in turn.
+                Defaults to `None`: one class after the other, cyclically.
             guidance: float, or floats `(batch_size,)`, the strength of the
                 condition; without classes it has no effect. Defaults to `1.0`.
             seed: as in `sample_noise`.
@@ -102,6 +104,9 @@ class Generator(PresetMixin, keras.Model):
         guidance = np.asarray(guidance, "float32")
         inputs["labels"] = _one_each("labels", labels, batch_size)
         inputs["guidance"] = _one_each("guidance", guidance, batch_size)
+        if isinstance(seed, keras.random.SeedGenerator):
+            # Keras does not take arrays and tensors together.
+            return keras.tree.map_structure(ops.convert_to_tensor, inputs)
         return inputs
 
     def check_labels(self, labels):
@@ -109,7 +114,7 @@ class Generator(PresetMixin, keras.Model):
         if self.num_classes is None:
             raise ValueError(
                 "This generator has no classes: give it `num_classes`, or "
-                f"leave `labels` away. Received: labels={labels!r}"
+                f"leave out `labels`. Received: labels={labels!r}"
             )
         array = np.asarray(labels)
         if array.dtype.kind not in "iu":
@@ -126,6 +131,25 @@ class Generator(PresetMixin, keras.Model):
             )
         return array.astype("int32")
 
+    def export(self, filepath, format=None, **kwargs):
+        """Writes the network for serving, without Python code of this library.
+
+        The exported program takes the dict that `sample_inputs` returns, in
+        batches of any size.
+
+        Args:
+            filepath: path of the folder or file to write; for `"torch"` it ends
+                in `.pt2`.
+            format: str, as for `keras.Model.export`. Defaults to `None`:
+                `"tf_saved_model"` on JAX (where it needs TensorFlow) and on
+                TensorFlow, `"torch"` on PyTorch.
+            **kwargs: passed to `keras.Model.export`.
+        """
+        format = backend.EXPORT_FORMAT if format is None else format
+        options = backend.export_options(format, self.input_keys)
+        self(self.input)  # some formats of Keras refuse models never called
+        return super().export(filepath, format, **{**options, **kwargs})
+
     @property
     def _num_styles(self):
         return self.input["styles"].shape[1]
@@ -136,7 +160,7 @@ class Generator(PresetMixin, keras.Model):
         checks.non_negative_integer(
             "seed",
             seed,
-            "is a whole number, zero or above, a `SeedGenerator` or `None`",
+            "is a non-negative integer, a `SeedGenerator` or `None`",
         )
         # A stream each, so that no array's size shifts the other's values.
         noise_seed, style_seed = np.random.SeedSequence(seed).spawn(2)

@@ -1,4 +1,4 @@
-"""The generator for vectors."""
+"""Multilayer perceptron as a generator of vectors."""
 
 import keras
 from keras import layers
@@ -23,8 +23,8 @@ class MLP(Generator):
         hidden_dims: ints >= 1, the width of each hidden layer. Defaults to
             `(256, 256, 256)`.
         activation: what Keras takes as one. Defaults to `"silu"`.
-        num_classes: int or `None`. With classes, samples are drawn for a label
-            and a guidance scale. Defaults to `None`.
+        num_classes: int or `None`. With classes, samples are conditional on a
+            label and a guidance scale. Defaults to `None`.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:

@@ -1,4 +1,4 @@
-"""How a condition steers a layer."""
+"""Adaptive layer norm modulation (adaLN)."""
 
 import keras
 from keras import layers
@@ -7,7 +7,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Modulation(layers.Layer):
-    """Turns a condition into shifts, scales and gates, all zero at the start.
+    """Maps a condition to shifts, scales and gates, initialized to zero.
 
     Args:
         count: int, how many vectors.

@@ -9,9 +9,9 @@ from keras import ops
 class TokenDense(layers.Dense):
     """`keras.layers.Dense` for `(batch, length, dim)`, as one matrix product.
 
-    The result is that of `Dense`. Compilers for CPUs turn the gradient of a
-    product over two batch axes into a slow one; all tokens of all samples in
-    one axis train up to twice as fast.
+    The result is that of `Dense`. Compilers for CPUs are slow at the gradient
+    of a product over two batch axes; with all tokens of all samples in one
+    axis, training is up to twice as fast.
 
     Args:
         units: int, the size of the outputs.

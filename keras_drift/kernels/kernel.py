@@ -62,8 +62,7 @@ class Kernel(keras.layers.Layer):
     family = None
 
     def __init__(self, bandwidth=1.0, **kwargs):
-        # Half precision cannot tell neighbors apart.
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**checks.in_float32(kwargs))
         self._config_bandwidth = checks.positive_numbers(
             "bandwidth", bandwidth, "is a distance"
         )

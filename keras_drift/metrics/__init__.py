@@ -1,4 +1,4 @@
-"""How far the samples are from the data, and how near they could be."""
+"""Distances between generated samples and data, with their noise floors."""
 
 from keras_drift.metrics.distance import Distance
 from keras_drift.metrics.energy_distance import EnergyDistance

@@ -1,4 +1,4 @@
-"""The base class of the metrics that compare sets of samples."""
+"""The base class of metrics that compare sets of samples."""
 
 import keras
 from keras import ops
@@ -7,16 +7,20 @@ from keras_drift.metrics import samples
 
 
 class Distance(keras.metrics.Metric):
-    """A distance between generated and real samples, together with its floor.
+    """Distance between generated and real samples, with its noise floor.
 
     Two finite sets are never at distance zero, not even two sets of real
     samples, so a distance alone does not say how good a generator is. This
     metric reports both: in every batch it splits the real samples into two
-    halves, measures how far the generated samples are from one half, and how
-    far the other half is from it, which is all that a perfect generator could
-    reach. All sets have the same size, because a distance between few samples
-    is larger. Training is done when the two numbers meet. Both fall as batches
-    grow, so compare only numbers taken with the same batch size.
+    halves, measures the distance of the generated samples from one half, and
+    that of the other half from it, which is the best that a perfect generator
+    could reach. All sets have the same size. Training has converged when the
+    two numbers meet.
+
+    The distance between finite sets is biased upwards, the more so the fewer
+    samples there are. Only batches of the largest size seen are therefore
+    averaged: a short last batch would measure another quantity, and is left
+    out. For the same reason compare only numbers taken with one batch size.
 
     Subclasses write `distance(x, y)`, and `get_config` for their arguments.
 
@@ -32,7 +36,7 @@ class Distance(keras.metrics.Metric):
 
     Returns:
         dict from `name` and `{name}_floor` to float32 scalars: means over the
-        batches, weighted by their size. Zeros before the first batch.
+        batches of the largest size. Zeros before the first batch.
 
     Raises:
         ValueError: if `y_true` has fewer than two samples, or if there is a
@@ -54,8 +58,11 @@ class Distance(keras.metrics.Metric):
     def __init__(self, name):
         super().__init__(name=name, dtype="float32")
         self._direction = "down"  # for `EarlyStopping` and its like
-        self.total = self.add_variable((2,), "zeros", name="total")
-        self.count = self.add_variable((), "zeros", name="count")
+        # Keras would give variables the type of `keras.config.floatx()`.
+        self.total = self.add_variable((2,), "zeros", "float32", name="total")
+        self.count = self.add_variable((), "zeros", "float32", name="count")
+        # Of the sets of the batches that are averaged.
+        self.size = self.add_variable((), "zeros", "float32", name="size")
 
     def distance(self, x, y):
         """Distance of two sets of samples of one size: a scalar tensor.
@@ -65,7 +72,7 @@ class Distance(keras.metrics.Metric):
             y: float32 tensor `(k, ...)`.
         """
         raise NotImplementedError(
-            f"`{type(self).__name__}` must say its `distance(x, y)`: a scalar "
+            f"`{type(self).__name__}` must define `distance(x, y)`: a scalar "
             "for two sets of samples."
         )
 
@@ -78,14 +85,23 @@ class Distance(keras.metrics.Metric):
             [self.distance(generated, real), self.distance(reference, real)]
         )
         size = ops.cast(size, "float32")
-        # A last batch of one sample, met only when the code runs, has no
-        # halves and no distance.
-        self.total.assign_add(ops.where(size > 0, size * pair, 0.0))
-        self.count.assign_add(size)
+        total, count, known = map(
+            ops.convert_to_tensor, (self.total, self.count, self.size)
+        )
+        # A batch of one sample, met only when the code runs, has no halves
+        # and no distance: it is smaller than any.
+        counts = (size >= known) & (size > 0)
+        zero = ops.zeros_like(pair)
+        total = ops.where(size > known, zero, total)
+        count = ops.where(size > known, zero[0], count)
+        self.total.assign(total + ops.where(counts, pair, zero))
+        self.count.assign(count + ops.cast(counts, "float32"))
+        self.size.assign(ops.maximum(size, known))
 
     def result(self):
         """The distance and its floor, by their names in the logs."""
-        mean = ops.divide_no_nan(self.total, self.count)
+        # Before the first batch the total is zero as well.
+        mean = self.total / ops.maximum(self.count, 1.0)
         return {self.name: mean[0], f"{self.name}_floor": mean[1]}
 
     def get_config(self):

@@ -12,8 +12,8 @@ def energy_distance(x, y):
 
     The root of `2 E|x - y| - E|x - x'| - E|y - y'|`, the means taken over all
     pairs, a sample with itself included. It is zero only if both sets are the
-    same, has no parameter and needs no random directions. Choose it over
-    `sliced_wasserstein` for few samples in many dimensions; it takes `n m`
+    same, and has no parameter and no random directions. Choose it over
+    `sliced_wasserstein` for few samples in many dimensions; its cost is `n m`
     distances.
 
     Args:
@@ -51,9 +51,9 @@ def energy_distance(x, y):
 class EnergyDistance(Distance):
     """Energy distance to the data, with its floor.
 
-    Sees every difference between two distributions and has nothing to choose.
+    It detects every difference between two distributions and has no parameter.
     See `energy_distance` for the distance, and `Distance` for the floor and for
-    what happens to a batch.
+    how a batch is split.
 
     Args:
         name: str, the name in the logs. Defaults to `"energy_distance"`.

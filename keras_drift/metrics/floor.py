@@ -1,4 +1,4 @@
-"""The distance that remains between two sets of real samples."""
+"""The noise floor of a distance between finite sets of samples."""
 
 import numpy as np
 from keras import ops
@@ -7,13 +7,12 @@ from keras_drift import checks
 
 
 def floor(distance, data, n=None, repeats=4, seed=0):
-    """The distance that two sets of real samples have from each other.
+    """Mean distance between two sets of real samples: the noise floor.
 
-    A distance without its floor tells nobody anything: two finite sets differ
-    even if they come from one distribution, more so if they are small, and how
-    much depends on the distance, the data and the number of samples. The floor
-    is what a perfect generator would score. Report it beside every distance,
-    for the same `n`.
+    A distance means little without its floor: two finite sets differ even if
+    they come from one distribution, the more the smaller they are, by an amount
+    that depends on the distance and the data. The floor is the score of a
+    perfect generator. Report it beside every distance, for the same `n`.
 
     Args:
         distance: callable `(x, y) -> scalar`, such as `sliced_wasserstein`.
@@ -23,7 +22,7 @@ def floor(distance, data, n=None, repeats=4, seed=0):
             the data.
         repeats: int >= 1, how many pairs of sets are drawn and averaged.
             Defaults to `4`.
-        seed: int, of the draws. Defaults to `0`.
+        seed: int, for drawing the sets. Defaults to `0`.
 
     Returns:
         float32 scalar, in the units of the distance.

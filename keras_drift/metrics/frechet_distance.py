@@ -3,15 +3,16 @@
 import keras
 from keras import ops
 
+from keras_drift import backend
 from keras_drift.metrics import samples
-from keras_drift.ops import covariance_factor
+from keras_drift.ops import covariance_overlap
 
 
 def frechet_distance(x, y):
     """Fréchet distance between the Gaussians fitted to two sets of features.
 
     With Inception features it is the FID. It compares means and covariances
-    only, so it is blind to anything else: choose it on features of a network,
+    only and is insensitive to anything else: use it on features of a network,
     where it is the number that papers report.
 
     Args:
@@ -21,7 +22,8 @@ def frechet_distance(x, y):
     Returns:
         float32 scalar >= 0, in squared units of the features: by custom this
         distance is not followed by a square root. A set of one sample has
-        covariance zero.
+        covariance zero. Its gradient is finite everywhere, and zero where the
+        sets coincide; directions without variance get none from the spread.
 
     Raises:
         ValueError: if a set is empty or without feature axis, or if the samples
@@ -88,13 +90,7 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
         for moment in (mean_x, cov_x, mean_y, cov_y)
     )
     _check_moments(mean_x, cov_x, mean_y, cov_y)
-    # The singular values of a product of factors are the roots that the
-    # formula asks for. Taking roots of its eigenvalues instead would turn their
-    # rounding error e into sqrt(e), a bias where covariances are singular.
-    product = ops.matmul(
-        ops.transpose(covariance_factor(cov_x)), covariance_factor(cov_y)
-    )
-    overlap = ops.sum(ops.svd(product, compute_uv=False))
+    overlap = covariance_overlap(cov_x, cov_y)
     spread = ops.trace(cov_x) + ops.trace(cov_y) - 2 * overlap
     shift = ops.sum(ops.square(mean_x - mean_y))
     return ops.maximum(shift + spread, 0.0)
@@ -159,7 +155,7 @@ class FrechetDistance(keras.metrics.Metric):
                 f"as a Keras model, or `None`. Received: encoder={encoder!r}"
             )
         self.encoder = encoder
-        self.count = self.add_variable((), "zeros", name="count")
+        self.count = self.add_variable((), "zeros", "float32", name="count")
         # Made with the first batch, which knows the number of features.
         self.mean = None
         self.scatter = None
@@ -173,7 +169,7 @@ class FrechetDistance(keras.metrics.Metric):
         # Chan's update of two sets of moments, which loses no digits to a mean
         # far from zero.
         total = self.count + size
-        fraction = ops.divide_no_nan(size, total)
+        fraction = size / ops.maximum(total, 1.0)
         step = mean - self.mean
         between = step[:, :, None] * step[:, None, :]
         self.scatter.assign_add(scatter + self.count * fraction * between)
@@ -184,7 +180,7 @@ class FrechetDistance(keras.metrics.Metric):
         """The distance and its floor, by their names in the logs."""
         names = (self.name, f"{self.name}_floor")
         if self.mean is None:
-            return {name: ops.zeros(()) for name in names}
+            return {name: ops.zeros((), "float32") for name in names}
         covariance = _covariance(self.scatter, self.count)
         mean = ops.convert_to_tensor(self.mean)
         return {
@@ -207,9 +203,11 @@ class FrechetDistance(keras.metrics.Metric):
 
     def _make_variables(self, dim):
         if self.mean is None:
-            self.mean = self.add_variable((3, dim), "zeros", name="mean")
+            self.mean = self.add_variable(
+                (3, dim), "zeros", "float32", name="mean"
+            )
             self.scatter = self.add_variable(
-                (3, dim, dim), "zeros", name="scatter"
+                (3, dim, dim), "zeros", "float32", name="scatter"
             )
         elif self.mean.shape[-1] != dim:
             raise ValueError(
@@ -232,7 +230,7 @@ def _moments(features):
     divisor = ops.maximum(size, 1.0)
     mean = ops.sum(features, axis=1) / divisor
     centered = features - mean[:, None, :]
-    scatter = ops.matmul(ops.transpose(centered, (0, 2, 1)), centered)
+    scatter = backend.matmul(ops.transpose(centered, (0, 2, 1)), centered)
     return size, mean, scatter
 
 

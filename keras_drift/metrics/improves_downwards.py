@@ -11,10 +11,10 @@ class ImprovesDownwards(MetricsList):
     """Logged values that improve as they fall, by their names.
 
     `EarlyStopping`, `ModelCheckpoint` and `ReduceLROnPlateau` without a `mode`
-    ask the compiled metrics for their direction, by name. Values that a model
-    logs itself, and the further entries of metrics whose result is a dict, are
-    not found that way. A model that appends this object to its `metrics`
-    announces them. It has no variables and logs nothing.
+    ask the compiled metrics for their direction, by name. They do not find
+    values that a model logs itself, nor the further entries of metrics whose
+    result is a dict. A model with this object as an attribute announces them.
+    It has no variables and logs nothing.
 
     Args:
         names: iterable of str, the names in the logs, without `val_`.
@@ -22,10 +22,7 @@ class ImprovesDownwards(MetricsList):
     Example:
 
     ```python
-    class MyModel(keras.Model):
-        @property
-        def metrics(self):
-            return [*super().metrics, ImprovesDownwards(["drift_norm"])]
+    model.directions = ImprovesDownwards(["drift_norm"])
     ```
     """
 

@@ -14,10 +14,11 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
 
     The root of `E k(x, x') + E k(y, y') - 2 E k(x, y)`, the means taken over
     all pairs, a sample with itself included: the distance between the two sets
-    as seen at the scale of the kernel. Choose it to ask about one scale, for
-    instance the bandwidth that the drift uses; it is blind far below and far
-    above. With a bandwidth well below the distance between neighbors it is
-    `sqrt(1 / n + 1 / m)` for any two sets.
+    at the scale of the kernel. Choose it to examine one scale, for instance the
+    bandwidth of the drift; it is insensitive far below and far above. With a
+    bandwidth well below the distance between neighbors it is
+    `sqrt(1 / n + 1 / m)` for any two sets. A `spherical` kernel compares
+    directions.
 
     Args:
         x: float array or tensor `(n, d)`. Samples of higher rank are flattened.
@@ -64,14 +65,15 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
 class MaximumMeanDiscrepancy(Distance):
     """Maximum mean discrepancy to the data, with its floor.
 
-    Asks about one scale, that of its kernel. See `maximum_mean_discrepancy` for
-    the distance, and `Distance` for the floor and for what happens to a batch.
+    It is sensitive to one scale, that of its kernel. See
+    `maximum_mean_discrepancy` for the distance, and `Distance` for the floor
+    and for how a batch is split.
 
     Args:
         kernel: `kernels.Kernel`, its name or its config. The metric makes its
-            own copy, with the bandwidths that the kernel was made with: a
-            schedule that anneals the kernel of a drift does not change this
-            yardstick. Defaults to `"gaussian"`.
+            own copy with the initial bandwidths: a schedule that anneals the
+            kernel of a drift does not change the metric. Defaults to
+            `"gaussian"`.
         name: str, the name in the logs. Defaults to
             `"maximum_mean_discrepancy"`.
 

@@ -1,4 +1,4 @@
-"""Sets of samples: flattened, checked, and cut into sets of equal size."""
+"""Flattens, checks and splits sets of samples for the metrics."""
 
 import math
 
@@ -50,11 +50,11 @@ def flatten(x, name):
 
 
 def split(y_true, y_pred, sample_weight=None):
-    """Cuts a batch into three sets of one size.
+    """Splits a batch into three sets of one size.
 
     The real samples are split into two halves, one to measure against and one
-    that plays a perfect generator. They are taken in turns, because batches
-    often hold one class after the other.
+    in the role of a perfect generator. The halves are interleaved, because
+    batches often hold one class after the other.
 
     Args:
         y_true: array or tensor `(n, ...)`, real samples, n >= 2.
@@ -71,7 +71,7 @@ def split(y_true, y_pred, sample_weight=None):
     """
     _refuse_weights(sample_weight)
     y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
-    # Nobody trains on a metric: spare the backend the tape.
+    # A metric is not trained on: no gradient tape is needed.
     y_pred = ops.stop_gradient(
         ops.cast(ops.convert_to_tensor(y_pred), "float32")
     )
@@ -94,7 +94,8 @@ def root(squared):
     # Rounding can leave a distance of zero slightly negative, and `sqrt` is
     # infinitely steep at 0.
     positive = squared > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, squared, 1.0)), 0.0)
+    safe = ops.where(positive, squared, ops.ones_like(squared))
+    return ops.where(positive, ops.sqrt(safe), ops.zeros_like(squared))
 
 
 def _refuse_weights(sample_weight):
@@ -134,7 +135,7 @@ def _smaller(first, second):
 
 
 def _thin(samples, size):
-    """`size` samples, evenly spaced, so that no class is cut off."""
+    """`size` samples, evenly spaced, so that no class is left out."""
     # A size that is only known when the code runs may turn out to be zero.
     divisor = size if isinstance(size, int) else ops.maximum(size, 1)
     stride = ops.shape(samples)[0] // divisor

@@ -12,12 +12,12 @@ from keras_drift.ops import sliced_transport
 def sliced_wasserstein(x, y, num_projections=128, seed=0):
     """Sliced 2-Wasserstein distance between two sets of samples.
 
-    Both sets are projected on random directions, where the best transport is
-    found by sorting. The distance is the root of the mean squared transport
-    length over the directions. It grows in proportion to how far the samples
-    have to move, needs no bandwidth, and costs `n log n`: the first distance to
-    look at. In high dimension a direction sees little of a detail; compare
-    features there.
+    Both sets are projected on random directions, where the optimal transport is
+    found by sorting. The distance is the root mean square of the transport
+    length over the directions. It is proportional to how far the samples have
+    to move, needs no bandwidth, and costs `n log n`: the first distance to look
+    at. In high dimension a direction resolves little detail; compare features
+    there.
 
     Moving all of `y` by a vector `s` gives about `|s| / sqrt(d)`, and exactly
     that if `num_projections` is a multiple of `d`, because the directions come
@@ -69,10 +69,10 @@ def sliced_wasserstein(x, y, num_projections=128, seed=0):
 class SlicedWasserstein(Distance):
     """Sliced 2-Wasserstein distance to the data, with its floor.
 
-    The first metric to add to a `DriftModel`: it falls in proportion to how far
-    the samples still have to move, has no bandwidth to choose, and is cheap
-    enough for every step. See `sliced_wasserstein` for the distance, and
-    `Distance` for the floor and for what happens to a batch.
+    The first metric to add to a `DriftModel`: it is proportional to how far the
+    samples still have to move, has no bandwidth to choose, and is cheap enough
+    for every step. See `sliced_wasserstein` for the distance, and
+    `Distance` for the floor and for how a batch is split.
 
     Args:
         num_projections: int >= 1, the number of directions. Defaults to `128`.

@@ -19,6 +19,7 @@ from keras_drift.ops.means import mean_displacements
 from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.moments import covariance_factor
+from keras_drift.ops.moments import covariance_overlap
 from keras_drift.ops.official import official_distance_sums
 from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
@@ -52,6 +53,7 @@ __all__ = [
     "barycenters",
     "cost_sums",
     "covariance_factor",
+    "covariance_overlap",
     "curl_free_field",
     "dual_field",
     "f_divergence",

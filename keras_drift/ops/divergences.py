@@ -1,4 +1,4 @@
-"""The table of f-divergences."""
+"""f-divergences and their flow weights."""
 
 import math
 from typing import Any
@@ -28,9 +28,9 @@ class FDivergence(NamedTuple):
         integrand: callable from `log u` to `f(u) / (1 + u)`, whose mean under
             `p + q` is the divergence. It is 0 with slope 0 at `u = 1`, positive
             elsewhere, and bounded wherever a divergence can be.
-        log_weight: callable from `log u` to `log(u f''(u))`: what the
-            difference of the scores of `p` and `q` is multiplied by in the flow
-            that lowers the divergence. Both take any finite `log u`.
+        log_weight: callable from `log u` to `log(u f''(u))`: the factor of the
+            score difference of `p` and `q` in the gradient flow of the
+            divergence. Both take any finite `log u`.
     """
 
     integrand: Any
@@ -38,7 +38,7 @@ class FDivergence(NamedTuple):
 
 
 def f_divergence(divergence):
-    """Returns the functions that make a divergence.
+    """Resolves a name, an alpha or a mixture to an f-divergence.
 
     Args:
         divergence: one of
@@ -57,7 +57,7 @@ def f_divergence(divergence):
 
     Raises:
         ValueError: if there is no such divergence.
-        TypeError: if it is none of these things.
+        TypeError: if it is none of these.
     """
     if isinstance(divergence, dict):
         return _mixture(divergence)
@@ -86,7 +86,7 @@ _NEAR_A_LIMIT = 1e-3
 def _alpha_divergence(scale, alpha):
     def integrand(log_u):
         of_q, of_p = _shares(log_u)
-        # Near its two limits the difference below leaves no digits.
+        # Near its two limits the difference below cancels.
         if abs(alpha - 1) < _NEAR_A_LIMIT:
             return scale * (of_q * (log_u - 1) + of_p)
         if abs(alpha) < _NEAR_A_LIMIT:
@@ -103,7 +103,7 @@ def _alpha_divergence(scale, alpha):
 
 
 def _shares(log_u):
-    """What `q` and `p` are of their sum."""
+    """`q / (p + q)` and `p / (p + q)`."""
     return ops.sigmoid(log_u), ops.sigmoid(-log_u)
 
 

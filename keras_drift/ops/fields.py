@@ -3,7 +3,7 @@
 A field takes `log_kernels`, see `keras_drift.ops.reductions`, one for each
 bandwidth, and returns the velocity of each sample for each of them: a list of
 tensors `(groups, n, d)`. With `bias_correction`, means over few points are
-corrected as `keras_drift.ops.mean_shifts` says.
+corrected, see `keras_drift.ops.mean_shifts`.
 """
 
 from keras import ops
@@ -21,7 +21,7 @@ def row_field(log_kernels, positives, negatives, bias_correction=False):
     """Mean of the positives near a sample minus mean of the negatives near it.
 
     `V(x) = sum_j k(x, y_j) y_j / sum_j k(x, y_j)  -  the same over negatives`.
-    A mean over nothing is the sample itself, which then feels no force from it.
+    A mean over no points is the sample itself: it contributes no velocity.
 
     Args:
         log_kernels: sequence of callables, see above.
@@ -37,24 +37,34 @@ def row_field(log_kernels, positives, negatives, bias_correction=False):
 
 
 def curl_free_field(
-    log_kernels, pulls, positives, negatives, bias_correction=False
+    log_kernels,
+    log_gradient_weights,
+    positives,
+    negatives,
+    bias_correction=False,
 ):
-    """Difference of the gradients of two log-densities of kernels.
+    """Difference of the scores of two kernel density estimates.
 
     `V(x) = sum_j K(x, y_j) b(x, y_j) (y_j - x) / sum_j K(x, y_j)  -  the same
     over negatives`. With `b = -K'(r) / (r K(r))` that is the gradient of
-    `log sum_j K(x, y_j) - log sum_k K(x, z_k)`, so it goes round in no circles.
-    No points exert no force.
+    `log sum_j K(x, y_j) - log sum_k K(x, z_k)`, so the field is curl-free. The
+    contribution of no points is zero.
 
     Args:
         log_kernels: sequence of callables, see above: `log K`.
-        pulls: for each of them a callable from costs to `log b`.
+        log_gradient_weights: for each of them a callable from costs to
+            `log b`.
         positives: `Pairs` of the samples with the positives.
         negatives: `Pairs` of the samples with the negatives.
         bias_correction: bool, see above. Defaults to `False`.
     """
     toward, away = (
-        mean_shifts(pairs, log_kernels, pulls, bias_correction=bias_correction)
+        mean_shifts(
+            pairs,
+            log_kernels,
+            log_gradient_weights,
+            bias_correction=bias_correction,
+        )
         for pairs in (positives, negatives)
     )
     return [
@@ -64,14 +74,14 @@ def curl_free_field(
 
 
 def dual_field(log_kernels, positives, negatives, bias_correction=False):
-    """Algorithm 2 of Deng et al., with weights that count samples.
+    """Doubly normalized field: Algorithm 2 of Deng et al., with weights.
 
     The affinity of sample i to point j is
     `A_ij = w_j k_ij / sqrt(sum_l w_l k_il * sum_i k_ij)`, the geometric mean of
     a softmax over points and one over samples. With `P` and `Q` its sums over
     the positives and negatives, `V = P Q (C+ - C-)`: the difference of the
-    affinity-weighted means, each weighed by the mass of the other side. Takes
-    what `row_field` takes.
+    affinity-weighted means, scaled by the masses of both sides. It has the
+    arguments of `row_field`.
     """
     if positives.is_whole and negatives.is_whole:
         return _dual_field_at_once(
@@ -105,21 +115,21 @@ def _affine_sums(pairs, log_kernels, rows, columns, bias_correction):
     """Sums of the points under their affinities, and of the affinities."""
     if not bias_correction:
         return weighted_sums(pairs, log_kernels, rows, columns)
-    # The shares of the points need the sum of all their affinities first: as
-    # means, they are found in the same pass.
+    # Normalized weights need the sum of all affinities first; as means, both
+    # are computed in one pass.
     means = mean_shifts(pairs, log_kernels, None, columns, bias_correction)
     sums = []
-    for (step, _, log_mass), row in zip(means, rows, strict=True):
-        # Near nothing, both are infinite.
+    for (shift, _, log_mass), row in zip(means, rows, strict=True):
+        # Without any points, both are infinite.
         empty = log_mass == float("-inf")
         mass = ops.exp(ops.where(empty, 0.0, log_mass + row))
         mass = ops.where(empty, 0.0, mass)
-        sums.append((mass[..., None] * (pairs.x + step), mass))
+        sums.append((mass[..., None] * (pairs.x + shift), mass))
     return sums
 
 
 def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
-    """The same, with all pairs in one block: their logarithms are kept."""
+    """The same with all pairs in one block, whose logarithms are reused."""
     blocks = positives.whole(), negatives.whole()
     if backend.dual_field is not None and not bias_correction:
         velocities = backend.dual_field(log_kernels, *blocks)
@@ -147,7 +157,7 @@ def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
 
 
 def _corrected(affinities, mass, weights):
-    """Affinities of the same sum, whose mean has less bias."""
+    """Affinities of the same sum, with a less biased mean."""
     shares = affinities / ops.where(mass > 0, mass, 1.0)
     own = shares
     if weights is not None:
@@ -157,10 +167,11 @@ def _corrected(affinities, mass, weights):
 
 
 def unnormalized_field(log_kernels, positives, negatives):
-    """Mean pull of the positives minus mean pull of the negatives.
+    """Kernel-weighted mean displacement to positives, minus to negatives.
 
-    `V(x) = mean_j exp(s_j) (y_j - x)  -  the same over negatives`: the masses
-    of the near points count, unlike in `row_field`. Takes what it takes.
+    `V(x) = mean_j exp(s_j) (y_j - x)  -  the same over negatives`: unlike
+    `row_field`, it is not divided by the mass of the near points. It has the
+    arguments of `row_field`, without a correction.
     """
     toward, away = (
         mean_displacements(pairs, log_kernels)
@@ -170,10 +181,10 @@ def unnormalized_field(log_kernels, positives, negatives):
 
 
 def ratio_field(log_weight, log_kernels, positives, negatives):
-    """The row field times a weight of the ratio of the densities around.
+    """The row field times a function of the density ratio.
 
-    `V(x) = w(u) (mean near positives - mean near negatives)`, for the ratio
-    `u = mean_k k(x, z_k) / mean_j k(x, y_j)` of negatives to positives.
+    `V(x) = w(u) (mean of near positives - mean of near negatives)`, for the
+    ratio `u = mean_k k(x, z_k) / mean_j k(x, y_j)` of negatives to positives.
 
     Args:
         log_weight: callable from `log u`, finite, to `log w(u)`.
@@ -191,17 +202,17 @@ def ratio_field(log_weight, log_kernels, positives, negatives):
 def _means_near(log_kernels, pairs, bias_correction):
     if not bias_correction:
         return [means for means, _ in _near(log_kernels, pairs)]
-    steps = mean_shifts(pairs, log_kernels, bias_correction=True)
-    return [pairs.x + step for step, *_ in steps]
+    shifts = mean_shifts(pairs, log_kernels, bias_correction=True)
+    return [pairs.x + shift for shift, *_ in shifts]
 
 
 def _near(log_kernels, pairs):
-    """Means of the points near each sample, and their log-density there."""
+    """Kernel-weighted means at each sample, and the log-density there."""
     log_weights = ops.log(ops.maximum(pairs.weight_sums(), 1e-30))
     return [
         (
             ops.where(log_mass[..., None] == float("-inf"), pairs.x, means),
-            # Finite, so that the ratio of two nothings is a number.
+            # Finite, so that the ratio of two empty sums is a number.
             ops.maximum(log_mass, -1e30) - log_weights,
         )
         for means, log_mass in barycenters(pairs, log_kernels)

@@ -1,4 +1,4 @@
-"""Weighted sums and means of the points, sample by sample.
+"""Weighted sums, means and mean shifts of the points for each sample.
 
 `log_kernels` are those of `keras_drift.ops.reductions`.
 """
@@ -14,7 +14,7 @@ from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import nothing
 from keras_drift.ops.running_sums import zeros
 
-# A product with ones adds one number after the other: of more, a sum loses
+# A product with ones accumulates sequentially: for more terms, a sum loses
 # fewer digits.
 _WIDEST_PRODUCT = 4096
 
@@ -25,13 +25,13 @@ def barycenters(pairs, log_kernels, column_logs=None):
     Args:
         pairs: `Pairs`.
         log_kernels: sequence of callables, see above.
-        column_logs: for each score a float tensor `(groups, m)` to be added to
+        column_logs: for each kernel a float tensor `(groups, m)` to be added to
             it; a point with an infinite one is absent. Defaults to `None`:
             zeros.
 
     Returns:
-        For each score `(means, log_mass)`, `(groups, n, d)` and `(groups, n)`.
-        A mean of nothing is 0, with a log-mass of minus infinity.
+        For each kernel `(means, log_mass)`, `(groups, n, d)` and `(groups, n)`.
+        A mean over no points is 0, with a log-mass of minus infinity.
     """
     dim = pairs.x.shape[-1]
 
@@ -63,34 +63,40 @@ def barycenters(pairs, log_kernels, column_logs=None):
 
 
 def mean_shifts(
-    pairs, log_kernels, pulls=None, column_logs=None, bias_correction=False
+    pairs,
+    log_kernels,
+    log_gradient_weights=None,
+    column_logs=None,
+    bias_correction=False,
 ):
-    """Means of `exp(pull) * (point - sample)` and of `exp(pull)`.
+    """Kernel-weighted mean shifts, with the gradient weights of a score.
 
-    A mean under the weights `exp(log_kernel + column_log)` is a ratio of two
-    sums over the same few points, which biases it by
-    `-sum_j a_j^2 (u_j - mean)` to leading order, for the share `a_j` of a point
-    and its value `u_j`
+    The mean of `b (point - sample)` and that of the gradient weight `b`, under
+    weights proportional to `exp(log_kernel + column_log)`.
+
+    Such a mean is a ratio of two sums over the same few points, which biases it
+    by `-sum_j a_j^2 (u_j - mean)` to leading order, for the normalized weight
+    `a_j` of a point and its value `u_j`
     ([Zhang et al., 2026](https://arxiv.org/abs/2604.27239)). The correction
-    adds that back: the weights `a_j (1 + a_j - sum_l a_l^2)` are as positive as
-    the shares and add up to 1 as they do.
+    adds that back: the weights `a_j (1 + a_j - sum_l a_l^2)` are positive and
+    sum to 1 as well.
 
     A weight `c` above 1 counts copies, each with its own share: `a_j^2 / c`. A
-    weight below 1 makes one point count less.
+    weight below 1 reduces the mass of a single point.
 
     Args:
         pairs: `Pairs`.
         log_kernels: sequence of callables, see above.
-        pulls: for each score a callable from costs to logarithms. Defaults to
-            `None`: zeros.
-        column_logs: for each score a float tensor `(groups, m)`; a point with
+        log_gradient_weights: for each kernel a callable from costs to `log b`.
+            Defaults to `None`: zeros.
+        column_logs: for each kernel a float tensor `(groups, m)`; a point with
             an infinite one is absent. Defaults to `None`: zeros.
         bias_correction: bool, whether to correct the bias of few points.
             Defaults to `False`.
 
     Returns:
-        For each score `(steps, pull, log_mass)`, `(groups, n, d)`,
-        `(groups, n, 1)` and `(groups, n)`. Means of nothing are 0, with a
+        For each kernel `(shift, gradient_weight, log_mass)`, `(groups, n, d)`,
+        `(groups, n, 1)` and `(groups, n)`. Means over no points are 0, with a
         log-mass of minus infinity.
     """
     dim = pairs.x.shape[-1]
@@ -112,9 +118,11 @@ def mean_shifts(
             shrink = ops.exp(top - new_top)
             weights = backend.exp_of_difference(logits, new_top)
             powers = (weights, _squared_shares(weights, block))
-            pull = None if pulls is None else ops.exp(pulls[k](block.costs))
+            gradient_weight = None
+            if log_gradient_weights is not None:
+                gradient_weight = ops.exp(log_gradient_weights[k](block.costs))
             orders = tuple(
-                _add_pulls(sums, factor, power, pull, block)
+                _add_shifts(sums, factor, power, gradient_weight, block)
                 for sums, factor, power in zip(
                     orders, (shrink, shrink * shrink), powers, strict=False
                 )
@@ -137,35 +145,36 @@ def _squared_shares(weights, block):
     return squares / ops.maximum(block.weights, 1.0)
 
 
-def _add_pulls(sums, shrink, weights, pull, block):
-    mass, pulled_mass, pulled = sums
-    pulling = weights if pull is None else weights * pull
+def _add_shifts(sums, shrink, weights, gradient_weight, block):
+    mass, gradient_mass, shifts = sums
+    products = weights if gradient_weight is None else weights * gradient_weight
+    added = _weighted_displacements(products, block, block.rows[0])
     return (
         mass * shrink + ops.sum(weights, axis=-1, keepdims=True),
-        pulled_mass * shrink + ops.sum(pulling, axis=-1, keepdims=True),
-        pulled * shrink + _pulls(pulling, block, block.rows[0]),
+        gradient_mass * shrink + ops.sum(products, axis=-1, keepdims=True),
+        shifts * shrink + added,
     )
 
 
 def _means(first, second=None):
-    """Of the steps and of the pull; of nothing, zeros."""
+    """Means of the shifts and of the gradient weights; 0 over no points."""
     mass, *sums = first
     mass = ops.where(mass > 0, mass, 1.0)
-    pull, steps = (each / mass for each in sums)
+    weight, shift = (each / mass for each in sums)
     if second is None:
-        return steps, pull
-    squares, pull_2, steps_2 = (each / (mass * mass) for each in second)
+        return shift, weight
+    squares, weight_2, shift_2 = (each / (mass * mass) for each in second)
     return (
-        steps + (steps_2 - squares * steps),
-        pull + (pull_2 - squares * pull),
+        shift + (shift_2 - squares * shift),
+        weight + (weight_2 - squares * weight),
     )
 
 
 def mean_displacements(pairs, log_kernels):
-    """Means of `exp(log_kernel) * (point - sample)`, sample by sample.
+    """Means of `exp(log_kernel) * (point - sample)` for each sample.
 
     Unlike `barycenters`, they are not divided by the sum of the exponentials:
-    what is far away from all points is hardly pulled.
+    they vanish far away from all points.
 
     Args:
         pairs: `Pairs`.
@@ -173,7 +182,7 @@ def mean_displacements(pairs, log_kernels):
             stay finite.
 
     Returns:
-        For each score a tensor `(groups, n, d)`, 0 for a mean of nothing.
+        For each kernel a tensor `(groups, n, d)`, 0 for a mean over no points.
     """
     dim = pairs.x.shape[-1]
 
@@ -184,7 +193,9 @@ def mean_displacements(pairs, log_kernels):
         (x,) = block.rows
         return tuple(
             sums
-            + _pulls(block.count(ops.exp(log_kernel(block.costs))), block, x)
+            + _weighted_displacements(
+                block.count(ops.exp(log_kernel(block.costs))), block, x
+            )
             for log_kernel, sums in zip(log_kernels, rows, strict=True)
         ), columns
 
@@ -193,12 +204,12 @@ def mean_displacements(pairs, log_kernels):
     return [sums / ops.where(mass > 0, mass, 1.0) for sums in rows]
 
 
-def _pulls(weights, block, x):
+def _weighted_displacements(weights, block, x):
     """`sum_j weights_ij (point_j - x_i)`."""
     if x.shape[-1] > FEW_COORDINATES:
         mass = ops.sum(weights, axis=-1, keepdims=True)
         return backend.matmul(weights, block.points) - mass * x
-    # Near points pull strongly: no digit of their difference may be lost.
+    # Near points may have large weights: no digit of a difference may be lost.
     differences = (
         block.points[:, None, :, i] - x[:, :, None, i]
         for i in range(x.shape[-1])
@@ -213,7 +224,7 @@ def _row_sums(values):
     width = values.shape[-1]
     if backend.has_accelerator() or width is None or width > _WIDEST_PRODUCT:
         return ops.sum(values, axis=-1, keepdims=True)
-    # On CPUs compilers do a product in vectors, with what made the values.
+    # On CPUs compilers vectorize a product together with its operands.
     ones = ops.ones_like(values[..., :1, :])
     return backend.matmul(values, ops.swapaxes(ones, -1, -2))
 
@@ -221,18 +232,18 @@ def _row_sums(values):
 def weighted_sums(pairs, log_kernels, row_logs, column_logs):
     """Sums of the points under `exp(log_kernel + row_log + column_log)`.
 
-    Take it where the logarithms are normalized already, as those of a transport
-    plan: where their sum exceeds 80, its exponential is infinite.
+    For logarithms that are normalized already, such as those of a transport
+    plan: if their sum exceeds 80, its exponential overflows.
 
     Args:
         pairs: `Pairs`.
         log_kernels: sequence of callables, see above.
-        row_logs: for each score a float tensor `(groups, n)`.
-        column_logs: for each score a float tensor `(groups, m)`. Where one is
-            infinite, from a sum of nothing, no weight is left.
+        row_logs: for each kernel a float tensor `(groups, n)`.
+        column_logs: for each kernel a float tensor `(groups, m)`. Where one is
+            infinite, from an empty sum, the weight is zero.
 
     Returns:
-        For each score `(sums, mass)`, `(groups, n, d)` and `(groups, n)`.
+        For each kernel `(sums, mass)`, `(groups, n, d)` and `(groups, n)`.
     """
     dim = pairs.x.shape[-1]
 
@@ -248,7 +259,7 @@ def weighted_sums(pairs, log_kernels, row_logs, column_logs):
         ):
             logits = log_kernel(block.costs) + row_log
             logits = logits + ops.swapaxes(column_log, -1, -2)
-            # Weighed in logarithms: an absent pair may exceed any bound.
+            # Masked in log space: the value at an absent pair may overflow.
             weights = ops.exp(block.weigh(logits))
             sums = sums + backend.matmul(weights, block.points)
             mass = mass + ops.sum(weights, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""All pairs of two sets, visited block by block: the only loop over pairs."""
+"""Iterates over blocks of the pairwise matrix, for every reduction."""
 
 import functools
 import math
@@ -13,21 +13,21 @@ from keras_drift import checks
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.point_cloud import safe_log
 
-# Pairs in a block: on a CPU what stays in its caches, on an accelerator what
-# keeps it busy.
+# Pairs in a block: as many as fit the caches of a CPU, or saturate an
+# accelerator.
 _PAIRS_ON_CPU = 2**19
 _PAIRS_ON_ACCELERATOR = 2**24
 
 
 class Block(NamedTuple):
-    """The pairs of some samples with some points.
+    """A block of the pairwise matrix: some samples with some points.
 
     Attributes:
         costs: float tensor `(groups, a, b)`.
         points: float tensor `(groups, b, d)`.
         weights: float tensor `(groups, 1, b)` of the points, or `None`: ones.
-        absent: bool tensor `(a, b)`, the pairs that do not count, or `None`:
-            all do.
+        absent: bool tensor `(a, b)`, a mask of pairs to leave out, or `None`
+            for none.
         rows: tuple of tensors `(groups, a, f)` that go with the samples.
         columns: tuple of tensors `(groups, b, f)` that go with the points.
     """
@@ -40,40 +40,39 @@ class Block(NamedTuple):
     columns: tuple
 
     def count(self, values):
-        """`values` of the pairs times their weights, zero where absent."""
+        """Multiplies values by the weights of the points, zero if absent."""
         if self.weights is not None:
             values = values * self.weights
         return self.fill(values, 0.0)
 
     def weigh(self, logs):
-        """Adds the logarithms of the weights, minus infinity where absent."""
+        """Adds the log-weights of the points, minus infinity if absent."""
         if self.weights is not None:
             logs = logs + safe_log(self.weights)
         return self.fill(logs, float("-inf"))
 
     def fill(self, values, otherwise):
-        """`values` of the pairs, `otherwise` where they are absent."""
+        """Replaces the values of absent pairs by `otherwise`."""
         if self.absent is None:
             return values
         return ops.where(self.absent, otherwise, values)
 
 
 class Pairs:
-    """All pairs of samples with the points of a cloud.
+    """All pairs of samples with the points of a cloud, in blocks.
 
-    Reductions over pairs compute the costs of one block of them, use them and
-    drop them, so that memory grows with the number of samples only. Costs that
-    fit into one block are kept. A gradient computes blocks again rather than
-    keep them all (TensorFlow keeps them); it keeps what is carried from block
-    to block. On JAX, compile what folds over many blocks: outside of `jit`,
-    every call would compile its loop anew.
+    Reductions over pairs compute the costs of one block at a time, so that
+    memory is linear in the number of samples. Costs that fit into one block are
+    computed once. A gradient rematerializes the blocks (TensorFlow keeps them)
+    from the state carried from block to block. On JAX, call reductions over
+    many blocks inside of `jit`: outside, every call compiles its loop anew.
 
     Args:
         x: float tensor `(groups, n, d)`, the samples.
         cloud: `PointCloud` of `m` points.
         cost: callable from points `(groups, a, d)` and `(groups, b, d)` to
             costs `(groups, a, b)`. Defaults to the Euclidean distance.
-        block_size: int, or two: how many samples and how many points make a
+        block_size: int, or two: the numbers of samples and of points in a
             block. Defaults to `None`: chosen from the shapes. Where a compiled
             program does not know them, all pairs are one block.
 
@@ -97,8 +96,7 @@ class Pairs:
             )
         sizes = _block_shape(*shape, block_size)
         self._cuts = tuple(map(_Cut, shape, sizes))
-        # Several folds share them; where they are not used, they are not
-        # computed in compiled code.
+        # Shared by several folds; compiled code drops them where unused.
         self._costs = self._absent_pairs = None
         if self.is_whole:
             self._costs = cost(x, self.points)
@@ -112,15 +110,15 @@ class Pairs:
         return all(cut.count == 1 for cut in self._cuts)
 
     def whole(self):
-        """The `Block` of all pairs, with nothing beside them."""
+        """The `Block` of all pairs, without rows and columns."""
         return self._block(0, (self.x,), 0, self._with_points(()))
 
     def total_weight(self):
-        """Sum of the weights of all pairs that count: a scalar."""
+        """Sum of the weights over all present pairs: a scalar."""
         return ops.sum(self.weight_sums())
 
     def weight_sums(self):
-        """For each sample the sum of the weights that count: `(groups, n)`."""
+        """Sum of the weights over the points of each sample: `(groups, n)`."""
         weights = self.cloud.dense_weights()
         sums = ops.sum(weights, axis=-1, keepdims=True)
         if self.cloud.contains_samples:
@@ -204,7 +202,7 @@ class Pairs:
         )
 
     def _with_points(self, columns):
-        """Between the points and their weights, as `_block` takes them."""
+        """Adds the points ahead and their weights behind, for `_block`."""
         if self.cloud.weights is None:
             return (self.points, *columns)
         return (self.points, *columns, self.cloud.weights[..., None])
@@ -226,19 +224,19 @@ class Pairs:
         )
 
     def _absent(self, row_index, height, column_index, width):
-        """Self-pairs, and what fills up the last blocks."""
+        """Mask of self-pairs and of the padding of the last blocks."""
         cuts = self._cuts[1:]
         indices = row_index, column_index
-        meet = self.cloud.contains_samples and self._may_meet(*indices)
+        own = self.cloud.contains_samples and self._may_meet(*indices)
         ends = [
-            cut.may_be_filled_up(index)
+            cut.may_be_padded(index)
             for cut, index in zip(cuts, indices, strict=True)
         ]
-        if not (meet or any(ends)):
+        if not (own or any(ends)):
             return None
         i = row_index * height + ops.arange(height)[:, None]
         j = column_index * width + ops.arange(width)[None, :]
-        absent = [i == j] if meet else []
+        absent = [i == j] if own else []
         absent += [
             index >= cut.length
             for index, cut, end in zip((i, j), cuts, ends, strict=True)
@@ -260,7 +258,7 @@ class Pairs:
 
 
 class _Cut:
-    """How an axis is cut into pieces of one size, the last one filled up."""
+    """How an axis is cut into pieces of one size, the last one padded."""
 
     def __init__(self, length, size):
         self.length = length
@@ -269,8 +267,8 @@ class _Cut:
         self.size = None if size is None else math.ceil(length / self.count)
         self.padding = 0 if size is None else self.count * self.size - length
 
-    def may_be_filled_up(self, index):
-        """Whether a piece may be the last one, with nothing at its end."""
+    def may_be_padded(self, index):
+        """Whether a piece may be the last one, with padding at its end."""
         last = not isinstance(index, int) or index == self.count - 1
         return self.padding > 0 and last
 
@@ -299,12 +297,12 @@ class _Cut:
 
 
 def _known(shape):
-    """A shape to give to `reshape`; it may leave one axis open."""
+    """A shape for `reshape`, with -1 for an unknown axis."""
     return [-1 if size is None else size for size in shape]
 
 
 def _block_shape(groups, n, m, block_size):
-    """How many groups, samples and points make a block; `None` for all."""
+    """The groups, samples and points of a block; `None` for all."""
     block_size = checks.block_size(block_size)
     if n is None or m is None:
         return None, None, None
@@ -316,7 +314,7 @@ def _block_shape(groups, n, m, block_size):
     )
     if groups is not None and groups * n * m <= 2 * limit:
         return None, None, None
-    # A block is twice as wide as high, unless it fits only otherwise.
+    # A block is twice as wide as high where the shapes allow.
     width = min(m, max(math.isqrt(2 * limit), limit // n))
     height = min(n, max(1, limit // width))
     if groups is None:

@@ -1,8 +1,9 @@
-"""Sums over all pairs, sample by sample or point by point.
+"""Sums and log-sums over all pairs, for each sample or each point.
 
 `log_kernels` are functions from the costs of a block of pairs to the logarithms
-of what is summed, of the same shape: far below zero and minus infinity are
-fine. Several of them share the costs. The weights of the points count them.
+of the terms, of the same shape, such as `keras_drift.ops.LogKernel`. Very
+negative values and minus infinity are fine. Several of them share the costs.
+Every term is multiplied by the weight of its point.
 """
 
 import functools
@@ -60,14 +61,14 @@ def mean_similarity(pairs, log_kernels):
 
 
 def mean_over_points(pairs, function):
-    """Weighted mean of `function(costs)` over the points, sample by sample.
+    """Weighted mean of `function(costs)` over the points of each sample.
 
     Args:
         pairs: `Pairs`.
-        function: callable from costs to what is averaged, of the same shape.
+        function: callable from costs to values of the same shape.
 
     Returns:
-        `(groups, n)`, 0 for a mean of nothing.
+        `(groups, n)`, 0 for a mean over no points.
     """
 
     def add(rows, columns, block):
@@ -92,10 +93,10 @@ def log_sum_exp(pairs, log_kernels):
         log_kernels: sequence of callables, see above.
 
     Returns:
-        For each score `(over_points, over_samples)`, `(groups, n)` and
+        For each kernel `(over_points, over_samples)`, `(groups, n)` and
         `(groups, m)`: for each sample the weighted sum over the points, and for
-        each point the sum over the samples. Minus infinity for a sum of
-        nothing.
+        each point the sum over the samples. Minus infinity for an empty sum.
+        Points of weight zero are masked (`ops.mask_absent`).
     """
 
     def start(groups, size):
@@ -117,7 +118,7 @@ def log_sum_exp(pairs, log_kernels):
 
 
 def log_sum_over_points(pairs, log_kernel, column_logs):
-    """`log sum_j w_j exp(log_kernel_ij + column_logs_j)`, sample by sample.
+    """`log sum_j w_j exp(log_kernel_ij + column_logs_j)` for each sample.
 
     Args:
         pairs: `Pairs`.
@@ -126,7 +127,7 @@ def log_sum_over_points(pairs, log_kernel, column_logs):
             is absent.
 
     Returns:
-        `(groups, n)`, minus infinity for a sum of nothing.
+        `(groups, n)`, minus infinity for an empty sum.
     """
 
     def function(rows, columns, block):
@@ -164,7 +165,7 @@ def log_sums(pairs, log_kernel):
 
     Returns:
         Two callables, of `column_logs` and of `row_logs`. If all pairs are one
-        block, they share the scores.
+        block, they share the log-kernels.
     """
     if not pairs.is_whole:
         return (

@@ -15,12 +15,12 @@ from keras_drift.ops.reductions import log_sums
 
 
 class SinkhornPlan(NamedTuple):
-    """An entropic transport plan, kept as the potential of the points.
+    """An entropic transport plan, represented by the potential of the points.
 
-    The plan moves the share `exp((f_i + g_j - C_ij) / epsilon) w_j / (n W)`
-    from sample `i` to point `j`, with the costs `C` and the weights `w` of the
+    The plan moves the mass `exp((f_i + g_j - C_ij) / epsilon) w_j / (n W)` from
+    sample `i` to point `j`, with the costs `C` and the weights `w` of the
     pairs, `n` samples and the total weight `W` of the points. The potential `f`
-    of the samples follows from `g`, as each gives away all of its mass.
+    of the samples follows from `g` by the marginal constraint of the samples.
 
     Attributes:
         pairs: `Pairs`, with their costs.
@@ -48,7 +48,7 @@ class SinkhornPlan(NamedTuple):
         return self.epsilon * (_log_total(self.pairs) - logs)
 
     def means(self):
-        """Where the plan sends each sample on average: `(groups, n, d)`.
+        """Barycentric projection of the plan: `(groups, n, d)`.
 
         A convex combination of the points, converged or not. A sample stays
         where it is if no point of its group has any weight.
@@ -58,11 +58,11 @@ class SinkhornPlan(NamedTuple):
             [self.log_kernel],
             [self.point_potential / self.epsilon],
         )
-        nothing = log_mass[..., None] == float("-inf")
-        return ops.where(nothing, self.pairs.x, means)
+        empty = log_mass[..., None] == float("-inf")
+        return ops.where(empty, self.pairs.x, means)
 
     def value(self):
-        """The transport costs with their entropy, group by group: `(groups,)`.
+        """The entropic transport cost of each group: `(groups,)`.
 
         `sum_ij P_ij C_ij + epsilon KL(P | product of the marginals)` of the
         converged plan `P`, by its dual, the mean of the potentials, which
@@ -78,7 +78,7 @@ class SinkhornPlan(NamedTuple):
 def sinkhorn(
     pairs, epsilon, num_steps=100, symmetric=False, tolerance=None, start=None
 ):
-    """Transport plan of samples to points by Sinkhorn's iterations, in logs.
+    """Entropic transport plan by Sinkhorn's algorithm in log space.
 
     Every sample holds the same mass, every point a mass in proportion to its
     weight. Each step costs two passes over the pairs; none of them is stored.
@@ -89,24 +89,24 @@ def sinkhorn(
         epsilon: float or scalar tensor > 0, in the units of the cost: the
             entropy blurs the plan over a cost of about `epsilon`. Smaller ones
             need more steps.
-        num_steps: int >= 0, after each of which the points have received what
-            they should. 0 leaves the kernel `exp(-cost / epsilon)`, with rows
+        num_steps: int >= 0, each of which ends by satisfying the marginal of
+            the points. 0 leaves the kernel `exp(-cost / epsilon)`, with rows
             that sum to one. Defaults to `100`.
         symmetric: bool, whether the points are the samples, which then hold the
             masses of the points: both share one potential, which is averaged
             with its update. That takes one pass a step and, unless self-pairs
             are absent, far fewer steps. Defaults to `False`.
-        tolerance: float > 0: a group whose points receive their masses up to
-            this share of all mass, from 0 to 2, changes no more; once all
-            groups are there, further steps are skipped. PyTorch on an
-            accelerator computes them nevertheless, rather than wait for the
-            answer. Defaults to `None`: all steps are taken.
+        tolerance: float > 0: iterations of a group stop once the error of the
+            marginal of the points, in total variation from 0 to 2, is below
+            it; once all groups have stopped, further steps are skipped. PyTorch
+            on an accelerator computes them nevertheless, to avoid a
+            synchronization. Defaults to `None`: all steps are taken.
         start: float tensor `(groups, m)`, a point potential to start from, such
             as that of a plan between similar clouds. Defaults to `None`: zeros.
 
     Returns:
-        A `SinkhornPlan`. The samples give away all of their mass exactly; what
-        the points receive is right up to convergence.
+        A `SinkhornPlan`. The marginal of the samples is exact, that of the
+        points up to convergence.
 
     Example:
 
@@ -141,7 +141,7 @@ def sinkhorn(
     log_total = _log_total(pairs)
 
     def update(potential):
-        """The next potential, and the one that would give the right masses."""
+        """The next potential, and the one that satisfies the marginal."""
         rows = log_total - over_points(potential / epsilon)
         if symmetric:
             rows = epsilon * rows
@@ -159,7 +159,7 @@ def sinkhorn(
         def unsettled(state):
             potential, settled = state
             after, right = update(potential)
-            # What a point receives too much, as a share of what it should.
+            # The relative excess of the mass that a point receives.
             excess = ops.abs(ops.expm1(_finite((potential - right) / epsilon)))
             error = ops.sum(ops.where(weights > 0, weights * excess, 0.0), 1)
             near = error <= tolerance * ops.sum(weights, axis=1)
@@ -188,5 +188,5 @@ def _log_total(pairs):
 
 
 def _finite(potential):
-    """0 where nothing is transported, whose potential is infinite."""
+    """0 for potentials of points without mass, which are infinite."""
     return ops.where(ops.isfinite(potential), potential, 0.0)

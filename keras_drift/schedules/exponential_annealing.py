@@ -1,4 +1,4 @@
-"""The schedule of the theory."""
+"""Exponential annealing of a bandwidth."""
 
 import math
 

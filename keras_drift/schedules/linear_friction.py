@@ -1,4 +1,4 @@
-"""Friction that grows with the training step."""
+"""Step size with a friction that grows linearly."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ from keras_drift import checks
 
 @keras.saving.register_keras_serializable("keras_drift")
 class LinearFriction(keras.optimizers.schedules.LearningRateSchedule):
-    """Slows the samples down, linearly from the full step size.
+    """Step size that falls linearly, as under a growing friction.
 
     `value(step) = step_size * (1 - maximum * min(step / num_steps, 1))`, the
     `step_size` of a `DriftModel`. Early steps go far, late ones average out the

@@ -1,4 +1,4 @@
-"""What a kernel does to each frequency, and what follows for training."""
+"""Spectral analysis of drifts: decay rates, annealing plans, diagnostics."""
 
 from keras_drift.spectral.annealing_plan import AnnealingPlan
 from keras_drift.spectral.annealing_plan import plan_annealing

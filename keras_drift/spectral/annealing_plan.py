@@ -1,4 +1,4 @@
-"""The annealing schedule that a range of frequencies calls for."""
+"""Planning of a bandwidth schedule from a range of frequencies."""
 
 import math
 from typing import NamedTuple
@@ -12,14 +12,15 @@ from keras_drift.spectral.convergence_time import needed_damping
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 from keras_drift.spectral.frequency_range import frequency_range
+from keras_drift.spectral.frequency_range import mean_distance
 
 
 class AnnealingPlan(NamedTuple):
-    """An annealing schedule and the reasons for it; `print` shows them.
+    """An annealing schedule with its derivation; `print` shows it.
 
     Attributes:
         schedule: `ExponentialAnnealing`, of the largest bandwidth.
-        num_steps: int, training steps until every mode is done.
+        num_steps: int, training steps until every mode has converged.
         k_min: float, the lowest frequency, in radians per unit of length.
         k_max: float, the highest one.
         explanation: str, what was chosen and why.
@@ -45,27 +46,29 @@ def plan_annealing(
     dim=None,
     seed=0,
     verbose=True,
+    relative=False,
 ):
-    """The fastest exponential annealing that settles a range of frequencies.
+    """The fastest exponential annealing for a range of frequencies.
 
-    With the bandwidth `sigma(t) = sigma_0 exp(-r t)`, a mode `k` that the sweep
-    crosses collects the damping
+    With the bandwidth `sigma(t) = sigma_0 exp(-r t)`, the error of a mode `k`
+    is damped by a total of
     `(exp(-sigma_end^2 k^2 / 2) - exp(-sigma_0^2 k^2 / 2)) / r` with a Gaussian,
-    and the integral of its own rates with any other kernel: nearly the same for
-    all modes. A wide start and a narrow end catch more of it, but make the
-    sweep longer; the plan takes the balance that needs the fewest steps.
+    and by the integral of its rates with any other kernel: nearly the same for
+    all modes in the range. A wider start and a narrower end damp more, but take
+    longer; the plan is the compromise that needs the fewest steps.
 
     The theory moves samples by `step_size` times the velocity in every step. A
-    generator that follows more slowly, by a small learning rate, needs more
-    steps: lower `step_size` to the share that it follows.
+    generator that follows more slowly, because of a small learning rate, needs
+    more steps: lower `step_size` to the fraction that it follows.
 
     Args:
-        data: float array `(n, ...)`, samples to estimate from what is not
-            given of `k_min` and `k_max`: from half a wave across the largest
-            distance, up to where their power spectrum sinks into the noise of
-            `n` samples or half a wave fits between nearest neighbors.
-        k_min: float > 0, the lowest angular frequency to settle, in radians per
-            unit of length. Defaults to `None`: from the data.
+        data: float array `(n, ...)`, samples from which to estimate `k_min` and
+            `k_max` where they are not given: half a wavelength is at most the
+            largest distance, and at least the distance of nearest neighbors or
+            the scale at which the power spectrum reaches the noise level of
+            `n` samples.
+        k_min: float > 0, the lowest angular frequency, in radians per unit of
+            length. Defaults to `None`: from the data.
         k_max: float >= `k_min`, the highest. Defaults to `None`: from the data.
         tolerance: float in (0, 1), the share of an error that may remain in
             every mode of the range. Defaults to `0.01`.
@@ -75,16 +78,20 @@ def plan_annealing(
             plan is for the largest. Defaults to `"gaussian"`.
         dim: int >= 1, the dimension of the samples. Defaults to `None`: that of
             the data, or 1. It does not matter for a Gaussian.
-        seed: int, of the subset and the directions in which large data are
-            looked at. Defaults to `0`.
+        seed: int, of the random subset and directions that estimates from the
+            data use. Defaults to `0`.
         verbose: bool, whether to print the explanation. Defaults to `True`.
+        relative: bool, whether the schedule is for a drift with
+            `relative=True`: its bandwidths are then in units of the mean
+            distance between two samples of the data. Frequencies stay in the
+            units of the data. Defaults to `False`: all are.
 
     Returns:
         An `AnnealingPlan`.
 
     Raises:
-        ValueError: if there are neither data nor a range, or if an argument is
-            out of its range.
+        ValueError: if there are neither data nor a range, if `relative` has no
+            data to measure, or if an argument is out of its range.
 
     Example:
 
@@ -92,12 +99,13 @@ def plan_annealing(
     >>> plan = spectral.plan_annealing(k_min=1.0, k_max=50.0)
     Frequencies: 1 to 50 radians per unit of length, waves of 6.28
     down to 0.126 (as given).
-    Start at bandwidth 2.02, where the coarsest mode still falls quickly, and
+    Bandwidths are in the units of the data, for a drift with relative=False.
+    Start at bandwidth 2.02, where the coarsest mode still decays quickly, and
     end at 0.0106, where the finest one does.
-    Between them shrink by 17.2% a step: each of these modes then falls to 1%
+    In between, shrink by 17.2% per step: each of these modes then decays to 1%
     or less of its error.
     Steps: 29. Each doubling of k_max adds 4.
-    For a Gaussian kernel and samples that follow in full at step_size=1;
+    For a Gaussian kernel and samples that follow the drift at step_size=1;
     a generator lags, so plan it with a smaller one.
     >>> plan.num_steps
     29
@@ -114,8 +122,9 @@ def plan_annealing(
     dim = checks.positive_integer("dim", 1 if dim is None else dim)
     k_min, k_max, origin = _range(data, k_min, k_max, seed)
     kernel = kernel_of_space(kernel)
+    length, unit = _unit(data, relative, seed)
     wide, narrow, caught = _balance(kernel, dim, k_max / k_min)
-    initial, final = wide / k_min, narrow / k_max
+    initial, final = wide / k_min / length, narrow / k_max / length
     rate = step_size * caught / needed
     schedule = ExponentialAnnealing(initial, final, rate)
     # One more: a sum of rates is nearest to their integral when both ends are
@@ -125,16 +134,17 @@ def plan_annealing(
         f"Frequencies: {k_min:.3g} to {k_max:.3g} radians per unit of length, "
         f"waves of {2 * math.pi / k_min:.3g}\ndown to "
         f"{2 * math.pi / k_max:.3g} ({origin}).\n"
+        f"{unit}"
         f"Start at bandwidth {initial:.3g}, where the coarsest mode still "
-        f"falls quickly, and\nend at {final:.3g}, where the finest one does.\n"
-        f"Between them shrink by {100 * -math.expm1(-rate):.3g}% a step: each "
-        f"of these modes then falls to {100 * tolerance:.3g}%\nor less of "
-        "its error.\n"
+        f"decays quickly, and\nend at {final:.3g}, where the finest one "
+        f"does.\nIn between, shrink by {100 * -math.expm1(-rate):.3g}% per "
+        f"step: each of these modes then decays to {100 * tolerance:.3g}%\nor "
+        "less of its error.\n"
         f"Steps: {num_steps}. Each doubling of k_max adds "
         f"{math.log(2) / rate:.0f}.\n"
-        f"For a {type(kernel).__name__} kernel and samples that follow in full "
-        f"at step_size={step_size:g};\na generator lags, so plan it with a "
-        "smaller one."
+        f"For a {type(kernel).__name__} kernel and samples that follow the "
+        f"drift at step_size={step_size:g};\na generator lags, so plan it with "
+        "a smaller one."
     )
     if verbose:
         print(explanation)
@@ -163,8 +173,29 @@ def _samples(data):
     return data.reshape(len(data), -1)
 
 
+def _unit(data, relative, seed):
+    """The length that bandwidths are multiples of, and a line about it."""
+    if not relative:
+        return 1.0, (
+            "Bandwidths are in the units of the data, for a drift with "
+            "relative=False.\n"
+        )
+    if data is None:
+        raise ValueError(
+            "Relative bandwidths are in units of the mean distance between "
+            "samples, which `plan_annealing` measures in the data. Pass "
+            "`data`, or plan with relative=False. Received: data=None, "
+            f"relative={relative!r}"
+        )
+    length = mean_distance(data, seed)
+    return length, (
+        "Bandwidths are in units of the mean distance of two samples, "
+        f"{length:.3g},\nfor a drift with relative=True.\n"
+    )
+
+
 def _range(data, k_min, k_max, seed):
-    """Both ends as floats, and where they come from."""
+    """Both ends of the range as floats, and their origin in words."""
     for name, value in (("k_min", k_min), ("k_max", k_max)):
         if value is not None:
             checks.positive_number(name, value, "is an angular frequency > 0")
@@ -177,7 +208,7 @@ def _range(data, k_min, k_max, seed):
             )
         lowest, highest, reason = frequency_range(data, seed)
         k_min = lowest if k_min is None else k_min
-        # A range given at one end only stays a range.
+        # The data may reach less far than the end that was given.
         k_max = max(highest, k_min) if k_max is None else k_max
         origin = f"from the data; the finest by {reason}"
     if k_max < k_min:
@@ -189,17 +220,17 @@ def _range(data, k_min, k_max, seed):
 
 
 def _balance(kernel, dim, ratio):
-    """Where the sweep starts and ends, and the damping it gives to each mode.
+    """Start and end of the sweep, and the damping that every mode gets.
 
     Lengths are in radians of the mode, `u = sigma k`. A sweep from `u_0` to
-    `u_end` at the rate `r` collects `(S(u_0) - S(u_end)) / r`, where
+    `u_end` at the rate `r` damps by `(S(u_0) - S(u_end)) / r`, where
     `S(u) = integral_0^u rate(v) dv / v`; for a Gaussian `1 - exp(-u^2 / 2)`.
-    The start leaves out as much of `S` for the coarsest mode as the end does
-    for the finest one.
+    The start omits as much of `S` for the coarsest mode as the end does for the
+    finest one.
 
     Returns:
         `u_0` of the coarsest mode, `u_end` of the finest one, and the smaller
-        of their shares of `S`, which no mode in between falls short of.
+        of their shares of `S`, a lower bound for all modes in between.
     """
     log_u, swept = _swept(kernel, dim)
     total = swept[-1]

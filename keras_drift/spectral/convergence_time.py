@@ -1,4 +1,4 @@
-"""The time that every frequency needs."""
+"""The training time until each frequency has converged."""
 
 import math
 
@@ -23,9 +23,9 @@ def convergence_time(
     field="mean_shift",
     max_steps=1_000_000,
 ):
-    """Training steps until the error of each frequency has become small.
+    """Training steps until the error at each frequency is below a tolerance.
 
-    The error of a mode falls by `exp(-step_size * rate)` in a training step,
+    A training step multiplies the error of a mode by `exp(-step_size * rate)`,
     where `dispersion` gives the rate at the bandwidth of that step. Use it to
     compare bandwidths and schedules before training.
 
@@ -34,22 +34,22 @@ def convergence_time(
             bandwidths are averaged, as a drift averages their fields.
         frequencies: float array >= 0, radians per unit of length.
         dim: int >= 1, the dimension of the samples.
-        tolerance: float in (0, 1), the share of the error that may remain.
+        tolerance: float in (0, 1), the fraction of the error that may remain.
             Defaults to `0.01`.
         schedule: callable from the step to the bandwidth, such as
             `schedules.ExponentialAnnealing` or a Keras schedule. Of several
             bandwidths it sets the largest; the others keep their ratio to it.
-            It is called with an array of steps; if it cannot take one, with
-            one step after another. Defaults to `None`: the bandwidth stays.
-        step_size: float > 0, the share of the velocity that a training step
-            moves a sample. Defaults to `1.0`.
+            It is called with an array of steps, or step by step if it takes
+            no array. Defaults to `None`: a constant bandwidth.
+        step_size: float > 0, the fraction of the velocity by which a training
+            step moves a sample. Defaults to `1.0`.
         field: `"mean_shift"`, `"score"` or `"sharp"`, see `dispersion`.
-        max_steps: int >= 1, how far the schedule is followed. What is not done
-            by then goes on at the last bandwidth. Defaults to a million.
+        max_steps: int >= 1, how far the schedule is followed; beyond, the last
+            bandwidth is kept. Defaults to a million.
 
     Returns:
         float64 NumPy array shaped like `frequencies`, in training steps, not
-        rounded; `inf` where the error stays.
+        rounded; `inf` where the error does not decay.
 
     Raises:
         ValueError: if an argument is out of its range, or if the schedule gives
@@ -80,7 +80,7 @@ def convergence_time(
     flat = frequencies.reshape(-1)
 
     def damping(largest):
-        """What a step at each of the largest bandwidths takes off."""
+        """Log-damping by a step, for each of the largest bandwidths."""
         widths = largest[:, None] * (initial / initial.max())
         rates = rates_at(kernel, widths, flat, dim, field)
         return step_size * rates.mean(axis=1)
@@ -94,18 +94,18 @@ def convergence_time(
 
 
 def needed_damping(tolerance):
-    """`log(1 / tolerance)`, which the rates must add up to."""
+    """`log(1 / tolerance)`, to which the rates must add up."""
     checks.positive_number("tolerance", tolerance)
     if tolerance >= 1:
         raise ValueError(
-            "`tolerance` is the share of an error that may remain, below 1. "
+            "`tolerance` is the fraction of an error that may remain, below 1. "
             f"Received: tolerance={tolerance!r}"
         )
     return -math.log(tolerance)
 
 
 def _along(schedule, damping, needed, frequencies, max_steps):
-    """Adds up the damping of one stretch of steps after the other."""
+    """Accumulates the damping of consecutive chunks of steps."""
     steps = np.full(frequencies.size, np.inf)
     collected = np.zeros(frequencies.size)
     for start in range(0, max_steps, _STEPS_AT_ONCE):
@@ -114,12 +114,12 @@ def _along(schedule, damping, needed, frequencies, max_steps):
         sums = collected + np.cumsum(per_step, axis=0)
         arriving = np.flatnonzero(np.isinf(steps) & (sums[-1] >= needed))
         last = np.argmax(sums >= needed, axis=0)[arriving]
-        # The share of the last step that is not needed.
+        # The unused fraction of the last step.
         excess = sums[last, arriving] - needed
         unused = excess / per_step[last, arriving]
         steps[arriving] = stretch[last] + 1 - unused
         collected = sums[-1]
-        # The mean of the density is no error, and stays.
+        # At frequency zero, the total mass, there is no error.
         if np.all(np.isfinite(steps) | (frequencies == 0)):
             return steps
     rest = max_steps + _at_a_constant_rate(needed - collected, per_step[-1])
@@ -132,13 +132,13 @@ def _at_a_constant_rate(needed, per_step):
 
 
 def _bandwidths(schedule, steps):
-    """The schedule at each of the steps: a float64 array."""
+    """The bandwidths at the steps: a float64 array."""
     widths = None
     try:
         widths = schedule(ops.convert_to_tensor(steps, "float32"))
         widths = ops.convert_to_numpy(widths)
     except Exception:
-        # A Python `if` or `max`, or Keras' warm-up: they take one step only.
+        # A Python `if` or `max`, or Keras' warm-up, needs a scalar step.
         widths = None
     if np.shape(widths) != steps.shape:
         widths = [float(schedule(int(step))) for step in steps]

@@ -1,4 +1,4 @@
-"""The decay rate of every frequency."""
+"""Dispersion relation: the decay rate of each frequency."""
 
 import math
 
@@ -12,22 +12,22 @@ FIELDS = ("mean_shift", "score", "sharp")
 
 
 def dispersion(kernel, frequencies, dim, field="mean_shift"):
-    """How fast a drift removes an error of each frequency.
+    """Decay rate of the error at each frequency, for a kernel drift.
 
-    Near the data, where the density is locally flat, every Fourier mode of the
-    error decays on its own: `error(t) = error(0) * exp(-rate * t)`. A training
-    step of size `eta` advances `t` by `eta`. A rate near 1 is gone in a few
-    steps; a rate of 1e-6 needs a million. Use it to see which details a kernel
-    and a bandwidth can learn at all.
+    Linearized about a locally flat density, every Fourier mode of the error
+    decays independently: `error(t) = error(0) * exp(-rate * t)`. A training
+    step of size `eta` advances `t` by `eta`. A mode of rate near 1 has decayed
+    in a few steps; one of rate 1e-6 needs a million. Use it to see which
+    details a kernel and a bandwidth can learn.
 
     Args:
-        kernel: a `Kernel`, its name or its config. Its present bandwidth
-            counts.
+        kernel: a `Kernel`, its name or its config, with its current bandwidth.
+            A `spherical` one is refused.
         frequencies: float array >= 0, of any shape: angular frequencies in
             radians per unit of length, `2 pi / wavelength`.
         dim: int >= 1, the dimension of the samples.
         field: the drift. `"mean_shift"`: the mean of the positives near a
-            sample minus that of the negatives, `KernelDrift` as it comes:
+            sample minus that of the negatives, the default `KernelDrift`:
             `|xi|^2 companion^(xi) / kernel^(0)`, where `^` is the Fourier
             transform. `"score"`: the difference of the scores of the densities
             smoothed by the kernel, times `bandwidth**2`:
@@ -39,13 +39,13 @@ def dispersion(kernel, frequencies, dim, field="mean_shift"):
 
     Returns:
         float64 NumPy array of rates per unit of time, in which a wide kernel
-        moves samples by one full step: shaped like `frequencies`, with a
-        leading axis of bandwidths if the kernel has several. A drift averages
+        moves samples by one full step. It is shaped like `frequencies`, with a
+        leading axis of bandwidths if the kernel has several; a drift averages
         its bandwidths, so its rate is the mean over that axis.
 
     Raises:
         ValueError: if a frequency is negative, or if the kernel has no such
-            spectrum.
+            spectrum, as those of directions.
 
     Example:
 
@@ -80,7 +80,7 @@ def kernel_of_space(kernel):
 
 
 def rates_at(kernel, bandwidth, frequencies, dim, field):
-    """The same at any bandwidths, an array whose axes come first."""
+    """`dispersion` at given bandwidths, an array whose axes come first."""
     frequencies = checked_frequencies(frequencies)
     checks.positive_integer("dim", dim)
     checks.choice("field", field, FIELDS)
@@ -101,7 +101,7 @@ def rates_at(kernel, bandwidth, frequencies, dim, field):
 
 
 def checked_frequencies(frequencies):
-    """A float64 array of finite frequencies, zero or positive."""
+    """Frequencies as a float64 array, finite and not negative."""
     values = np.asarray(frequencies, "float64")
     if values.size == 0 or not np.all(np.isfinite(values) & (values >= 0)):
         raise ValueError(
@@ -112,14 +112,14 @@ def checked_frequencies(frequencies):
 
 
 def _spectrum_and_mass(kernel, scaled, dim, field):
-    """The spectrum that counts, and what it is relative to."""
+    """The spectrum in the numerator of the rate, and the denominator."""
     if field == "mean_shift":
         mass = kernel.spectrum(0.0, dim)
         return kernel.companion_spectrum(scaled, dim), float(mass)
     if field == "score":
         mass = kernel.spectrum(0.0, dim)
         return kernel.spectrum(scaled, dim), float(mass)
-    # In the unit of one full step the companion is 1 where points coincide.
+    # Normalized to 1 at coincident points, for a unit of one full step.
     top = ops.exp(kernel.log_companion(ops.zeros((), "float32")))
     mass = kernel.companion_spectrum(0.0, dim) / float(top)
     return kernel.companion_spectrum(scaled, dim), float(mass)

@@ -1,4 +1,4 @@
-"""The frequencies that samples have something to say about."""
+"""The range of frequencies that samples resolve."""
 
 import math
 
@@ -10,7 +10,7 @@ _BANDS_PER_OCTAVE = 4
 
 
 def frequency_range(samples, seed):
-    """The lowest and the highest frequency of samples, and what limits it.
+    """The lowest and the highest resolved frequency, and what limits it.
 
     Args:
         samples: float64 array `(n, d)`.
@@ -20,12 +20,9 @@ def frequency_range(samples, seed):
         `(k_min, k_max, reason)`, in radians per unit of length.
     """
     rng = np.random.default_rng(seed)
-    if len(samples) > _MOST_SAMPLES:
-        chosen = rng.choice(len(samples), _MOST_SAMPLES, replace=False)
-        samples = samples[chosen]
-    samples = samples - samples.mean(axis=0)
+    samples = _subset(samples, rng)
     longest, shortest = _distances(samples)
-    # Half a wave across all samples, and half a wave between neighbors.
+    # Half a wavelength: the diameter, and the distance of neighbors.
     k_min, k_nearest = math.pi / longest, math.pi / shortest
     k_power = _end_of_spectrum(samples, k_min, k_nearest, rng)
     if k_power < k_nearest:
@@ -33,11 +30,38 @@ def frequency_range(samples, seed):
     return k_min, k_nearest, "the distance of nearest neighbors"
 
 
+def mean_distance(samples, seed):
+    """Mean distance of two samples `(n, d)`: of distinct pairs."""
+    samples = _subset(samples, np.random.default_rng(seed))
+    distances = np.sqrt(np.maximum(_squared_distances(samples)[0], 0.0))
+    np.fill_diagonal(distances, 0.0)
+    mean = distances.sum() / (len(samples) * (len(samples) - 1))
+    if not mean > 0:
+        raise ValueError(
+            "All samples coincide, so their mean distance is no unit of "
+            f"length. Received: data of {len(samples)} equal samples"
+        )
+    return float(mean)
+
+
+def _subset(samples, rng):
+    """At most so many of them, around their mean."""
+    if len(samples) > _MOST_SAMPLES:
+        chosen = rng.choice(len(samples), _MOST_SAMPLES, replace=False)
+        samples = samples[chosen]
+    return samples - samples.mean(axis=0)
+
+
+def _squared_distances(samples):
+    """Of all pairs, and the squared lengths."""
+    squares = np.square(samples).sum(axis=1)
+    return squares[:, None] + squares - 2 * samples @ samples.T, squares
+
+
 def _distances(samples):
     """The largest distance, and the median one to a nearest neighbor."""
-    squares = np.square(samples).sum(axis=1)
-    squared = squares[:, None] + squares - 2 * samples @ samples.T
-    # What rounding leaves of coincident points is no distance.
+    squared, squares = _squared_distances(samples)
+    # Coincident points, up to rounding.
     squared[squared <= 1e-12 * squares.max()] = np.inf
     nearest = squared.min(axis=1)
     nearest = nearest[np.isfinite(nearest)]
@@ -51,11 +75,11 @@ def _distances(samples):
 
 
 def _end_of_spectrum(samples, k_min, k_max, rng):
-    """The first band of frequencies where samples say less than noise.
+    """The first frequency band whose power is at the noise level.
 
     The power `|mean exp(i k.x)|^2` of `n` independent samples is that of their
-    density plus at most `1 / n`, which is noise. Each band is a quarter of an
-    octave, met in random directions.
+    density plus at most `1 / n`, which is noise. A band is a quarter of an
+    octave, averaged over random directions.
     """
     n, dim = samples.shape
     width = 2 ** (1 / _BANDS_PER_OCTAVE)

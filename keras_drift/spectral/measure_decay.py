@@ -1,4 +1,4 @@
-"""The decay rate of every frequency, as a drift shows it."""
+"""Measurement of the decay rate of each frequency."""
 
 import math
 
@@ -9,39 +9,39 @@ from keras_drift import checks
 from keras_drift.spectral.dispersion import checked_frequencies
 from keras_drift.spectral.dispersion import kernel_of_space
 
-# Of the kernel's mass, what lies beyond the edge of the grid.
+# The fraction of the kernel's mass beyond the edge of the grid.
 _BEYOND = 1e-5
 _MOST_BANDWIDTHS = 60.0
 _MOST_POINTS = 2**20
 
 
 def measure_decay(drift, frequencies, dim, amplitude=0.1, resolution=3):
-    """How fast a drift removes an error of each frequency: measured.
+    """Measures the decay rate of the error at each frequency.
 
     The data are a uniform grid, the negatives the same grid with a wave in its
-    density, `1 + amplitude * cos(xi x)`. The drift is run at the two places
-    where the wave crosses its mean: there it pushes hardest, and in proportion
-    to the wave. The decay of the density follows from the velocity `v` as
-    `xi v / amplitude`. `dispersion` predicts it; use this to check a theory, or
-    to learn the rates of a drift without one.
+    density, `1 + amplitude * cos(xi x)`. The drift is evaluated at the two
+    points where the wave crosses its mean: there the velocity `v` is largest,
+    and proportional to the wave, so the density decays at the rate
+    `xi v / amplitude`. `dispersion` predicts it; use this to verify the theory,
+    or to find the rates of a drift without one.
 
-    It holds for drifts that divide by the mass around a sample and move each
-    one for itself: `KernelDrift` with `normalization="row"` or `"sharp"`, and
-    drifts like it.
+    It applies to drifts that divide by the mass around a sample and move each
+    sample independently: `KernelDrift` with `normalization="row"` or `"sharp"`,
+    and drifts like it.
 
     Args:
-        drift: `Drift` with a `kernel`, in absolute units and without scaling
-            to unit size.
+        drift: `Drift` with a `kernel` of distances, in absolute units and
+            without scaling to unit size.
         frequencies: float array > 0, of any shape, radians per unit of length.
         dim: 1 or 2, the dimension of the samples.
-        amplitude: float in (0, 1), of the wave. Defaults to `0.1`, which is far
-            above rounding and far from saturation.
+        amplitude: float in (0, 1), of the wave. Defaults to `0.1`, far above
+            rounding errors and in the linear regime.
         resolution: int >= 2, grid points per bandwidth, and per radian of the
             highest frequency where that is shorter. Defaults to `3`, good to
             1% wherever the rate is above a hundredth.
 
     Returns:
-        float64 NumPy array of rates shaped like `frequencies`, in the unit of
+        float64 NumPy array of rates shaped like `frequencies`, in the units of
         `dispersion`.
 
     Raises:
@@ -68,8 +68,8 @@ def measure_decay(drift, frequencies, dim, amplitude=0.1, resolution=3):
         )
     if checks.positive_integer("dim", dim) > 2:
         raise ValueError(
-            "A grid fills a line or a plane; the rates of more dimensions are "
-            f"`dispersion`'s to tell. Received: dim={dim}"
+            "Rates are measured on a line or a plane; use `dispersion` in more "
+            f"dimensions. Received: dim={dim}"
         )
     checks.positive_number("amplitude", amplitude)
     checks.positive_integer("resolution", resolution)
@@ -80,8 +80,8 @@ def measure_decay(drift, frequencies, dim, amplitude=0.1, resolution=3):
             f"amplitude={amplitude}, resolution={resolution}"
         )
     points = _grid(drift.kernel, flat.max(), dim, resolution)
-    # A sample at the origin, and the wave moved past it: for each frequency
-    # once a rising and once a falling flank, in a group of its own.
+    # A sample at the origin and shifted waves: for each frequency a group with
+    # a rising and one with a falling flank.
     waves = amplitude * np.sin(flat[:, None] * points[:, 0])
     weights = np.concatenate([1 - waves, 1 + waves])
     groups = len(weights)
@@ -106,9 +106,9 @@ def _check_drift(drift):
         kernel_of_space(kernel)
     if kernel is None or relative or coupled or drift.unit_rms:
         raise ValueError(
-            "Rates belong to a drift with a kernel, in absolute units, that "
-            "moves each sample for itself and does not scale its field: such "
-            "as KernelDrift(normalization='row', relative=False, "
+            "Rates are measured for a drift with a kernel, in absolute units, "
+            "that moves each sample independently and does not scale its "
+            "field, such as KernelDrift(normalization='row', relative=False, "
             f"unit_rms=False). Received: {type(drift).__name__} with "
             f"kernel={kernel}, normalization={normalization}, "
             f"relative={relative}, "
@@ -117,7 +117,7 @@ def _check_drift(drift):
 
 
 def _grid(kernel, highest, dim, resolution):
-    """Points `(m, dim)` around the origin, as far as the kernel reaches."""
+    """Grid points `(m, dim)` that cover the support of the kernel."""
     widths = ops.convert_to_numpy(kernel.bandwidth).astype("float64")
     spacing = min(widths.min(), 1 / highest) / resolution
     half = math.ceil(_reach(kernel, dim) * widths.max() / spacing)
@@ -130,16 +130,16 @@ def _grid(kernel, highest, dim, resolution):
             f"{widths.min():.3g} to {widths.max():.3g}, "
             f"{(2 * half) ** dim} points"
         )
-    # The origin lies between points: it is the sample's.
+    # The sample at the origin lies between grid points.
     axis = (np.arange(-half, half) + 0.5) * spacing
     axes = np.meshgrid(*[axis] * dim, indexing="ij")
     return np.stack(axes, axis=-1).reshape(-1, dim)
 
 
 def _reach(kernel, dim):
-    """The bandwidths beyond which the pull of a kernel is negligible."""
+    """The radius, in bandwidths, beyond which a kernel is negligible."""
     radius = np.linspace(0.0, _MOST_BANDWIDTHS, 6001)
     logs = ops.convert_to_numpy(kernel.log_value(ops.convert_to_tensor(radius)))
-    pull = radius**dim * np.exp(logs.astype("float64"))
-    within = np.cumsum(pull)
+    moment = radius**dim * np.exp(logs.astype("float64"))
+    within = np.cumsum(moment)
     return radius[np.searchsorted(within, (1 - _BEYOND) * within[-1])]

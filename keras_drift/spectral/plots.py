@@ -1,6 +1,6 @@
-"""Pictures of what kernels and drifts do. Matplotlib is imported when drawing.
+"""Plots of kernels and drifts. Matplotlib is imported when plotting.
 
-`pip install "keras-drift[examples]"` brings it. Every function draws on `ax`,
+`pip install "keras-drift[examples]"` installs it. Every function plots on `ax`,
 or on a new figure, and returns the axes.
 """
 
@@ -16,9 +16,9 @@ from keras_drift.spectral.dispersion import kernel_of_space
 def plot_dispersion(
     kernel, frequencies=None, dim=1, field="mean_shift", label=None, ax=None
 ):
-    """Draws the decay rate over the frequency, one curve for each bandwidth.
+    """Plots the decay rate over the frequency, one curve for each bandwidth.
 
-    Draw several kernels on the same `ax` to compare them. Read it as: rates
+    Plot several kernels on the same `ax` to compare them. Modes with a rate
     near 1 are learned in a few steps, those at the bottom never.
 
     Args:
@@ -45,7 +45,7 @@ def plot_dispersion(
         widths, rates.reshape(len(widths), -1), strict=True
     ):
         ax.loglog(frequencies, curve, label=f"{label}, bandwidth {width:.3g}")
-    # What falls below takes more steps than anybody trains.
+    # Lower rates would take more steps than any training.
     ax.set_ylim(1e-6, 3.0)
     ax.set_xlabel("frequency (radians per unit of length)")
     ax.set_ylabel("decay rate (per unit of time)")
@@ -54,7 +54,7 @@ def plot_dispersion(
 
 
 def plot_decay(frequencies, predicted, measured, label=None, ax=None):
-    """Draws predicted rates as a line and measured ones as points upon it.
+    """Plots predicted rates as a line and measured ones as points.
 
     Args:
         frequencies: float array `(n,)`, > 0.
@@ -90,7 +90,7 @@ def plot_decay(frequencies, predicted, measured, label=None, ax=None):
 
 
 def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
-    """Draws the velocity field between two sets in the plane.
+    """Plots the velocity field between two sets in the plane.
 
     Arrows on a grid show the direction and, by their color, the speed, over
     the density of the data (shaded) and the samples (dots).
@@ -113,7 +113,7 @@ def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
     for name, cloud in (("positives", positives), ("negatives", negatives)):
         if cloud.ndim != 2 or cloud.shape[1] != 2 or len(cloud) == 0:
             raise ValueError(
-                "A drift is drawn in the plane: `positives` and `negatives` "
+                "A drift is plotted in the plane: `positives` and `negatives` "
                 f"are `(n, 2)`. Received: {name}.shape={cloud.shape}"
             )
     checks.positive_integer("num_arrows", num_arrows)
@@ -123,17 +123,17 @@ def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
     low, high = both.min(axis=0), both.max(axis=0)
     margin = 0.05 * max((high - low).max(), 1e-6)
     low, high = low - margin, high + margin
-    places = np.stack(
+    grid = np.stack(
         np.meshgrid(*np.linspace(low, high, num_arrows).T), axis=-1
     ).reshape(-1, 2)
-    velocity = ops.convert_to_numpy(drift(places, positives, negatives))
+    velocity = ops.convert_to_numpy(drift(grid, positives, negatives))
     speed = np.linalg.norm(velocity, axis=1)
     direction = velocity / np.maximum(speed, 1e-30)[:, None]
     extent = [[low[0], high[0]], [low[1], high[1]]]
     ax.hist2d(*positives.T, bins=bins, range=extent, cmap="Grays")
     ax.plot(*negatives.T, ".", color="tab:green", markersize=3)
     arrows = ax.quiver(
-        *places.T,
+        *grid.T,
         *direction.T,
         speed,
         angles="xy",
@@ -146,11 +146,11 @@ def plot_drift(drift, positives, negatives, num_arrows=20, bins=60, ax=None):
 
 
 def plot_norm_distance(norms, distances, ax=None):
-    """Draws how the drift norm and a distance fall together in training.
+    """Plots the drift norm against a distance over the course of training.
 
-    One point for each report, from light to dark. Along a straight line the
-    norm tells how far training is; a norm that falls alone is a drift collapse.
-    The title has the correlation of the logarithms.
+    One point for each report, from light to dark. On a straight line the norm
+    measures the progress of training; a norm that decreases alone is a drift
+    collapse. The title has the correlation of the logarithms.
 
     Args:
         norms: floats `(n,)`, > 0, at least two: of `DriftMonitor`, the history
@@ -164,8 +164,8 @@ def plot_norm_distance(norms, distances, ax=None):
     norms, distances = _columns(norms=norms, distances=distances)
     ax = _axes(ax)
     ax.loglog(norms, distances, color="0.8", zorder=1)
-    turns = np.arange(len(norms))
-    ax.scatter(norms, distances, c=turns, cmap="viridis_r", zorder=2)
+    order = np.arange(len(norms))
+    ax.scatter(norms, distances, c=order, cmap="viridis_r", zorder=2)
     correlation = np.corrcoef(np.log(norms), np.log(distances))[0, 1]
     ax.set_title(f"correlation {correlation:.3f}")
     ax.set_xlabel("drift norm")
@@ -183,7 +183,7 @@ def _axes(ax):
 
 
 def _plain_ticks(*axes):
-    """Few ticks in plain numbers, on logarithmic axes of one or two decades."""
+    """Few ticks in decimal notation, for axes of one or two decades."""
     from matplotlib import ticker
 
     for axis in axes:
@@ -193,7 +193,7 @@ def _plain_ticks(*axes):
 
 
 def _columns(**columns):
-    """Float arrays of one length, which a logarithmic axis can show."""
+    """Float arrays of equal length."""
     arrays = [np.asarray(column, "float64") for column in columns.values()]
     if len({array.shape for array in arrays}) > 1 or arrays[0].ndim != 1:
         shapes = ", ".join(

@@ -1,4 +1,4 @@
-"""The test whether two samples come from one distribution."""
+"""A permutation two-sample test with a drift as its statistic."""
 
 from typing import NamedTuple
 
@@ -9,22 +9,22 @@ from keras_drift import checks
 from keras_drift import drifts
 from keras_drift import kernels
 
-# Two splits into the same sets differ by rounding only.
+# Identical splits differ by rounding only.
 _ROUNDING = 1e-5
 
 
 class TwoSampleResult(NamedTuple):
-    """What `two_sample_test` found.
+    """Result of `two_sample_test`.
 
     Attributes:
         statistic: float, the root mean square length of the velocities between
             the two samples. With a drift that scales its fields to unit size
             it is relative to all splits.
-        p_value: float in (0, 1], the share of random splits of the pooled
-            samples, the given one included, with a drift as large. Below 0.05
-            the samples differ at the usual level.
-        null: float64 array `(num_permutations,)`, the statistic of the random
-            splits.
+        p_value: float in (0, 1], the fraction of random splits of the pooled
+            samples, the given one included, with a statistic at least as
+            large. Below 0.05 the null hypothesis is rejected at the 5% level.
+        null: float64 array `(num_permutations,)`, the statistics of the random
+            splits: the null distribution.
     """
 
     statistic: float
@@ -33,18 +33,18 @@ class TwoSampleResult(NamedTuple):
 
 
 def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
-    """Tests by their drift whether two samples come from one distribution.
+    """Permutation test of whether two samples come from one distribution.
 
-    A drift vanishes if and only if the distributions agree, so its norm tells
-    them apart; how large it is by chance is found by dealing the pooled samples
-    out anew. The level is exact for every drift and every number of samples:
-    equal distributions get a p-value below 5% in 5% of all cases. Use it to
-    ask whether a model can still be told from held-out data, and at which
-    bandwidth.
+    The statistic is the norm of a drift, which vanishes if and only if the
+    distributions agree; its null distribution comes from random splits of the
+    pooled samples. The level is exact for every drift and every number of
+    samples: under the null hypothesis p-values are below 5% in 5% of all cases.
+    Use it to find out whether a model can still be distinguished from held-out
+    data, and at which bandwidth.
 
-    The bandwidth decides what is seen. Of 400 pairs of 100 points each in the
-    plane, the narrow kernel of the default, a wide one of 0.5 mean distances
-    and the energy distance told apart, at the level of 5%:
+    The power depends on the bandwidth. Rejection rates at the level of 5%, over
+    400 pairs of 100 points each in the plane, of the default (a narrow kernel),
+    a wide kernel of 0.5 mean distances and the energy distance:
 
     | pair                                        | narrow | wide | energy |
     |---------------------------------------------|--------|------|--------|
@@ -56,15 +56,15 @@ def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
     Args:
         x: float array `(n, ...)`, flattened. At least two samples.
         y: float array `(m, ...)` of the same features, at least two.
-        drift: `Drift`, its name or its config. The time needed is that of
+        drift: `Drift`, its name or its config. The cost is that of
             `num_permutations + 1` fields of `n + m` samples. Defaults to
             `None`: a `KernelDrift` with a Laplacian of 0.1 mean distances.
-        num_permutations: int >= 1, random splits. No p-value is below
-            `1 / (num_permutations + 1)`. Defaults to `199`.
+        num_permutations: int >= 1, the number of random splits. The smallest
+            p-value is `1 / (num_permutations + 1)`. Defaults to `199`.
         seed: int, of the splits. Defaults to `0`.
 
     Returns:
-        An `TwoSampleResult`: `statistic`, `p_value` and `null`.
+        A `TwoSampleResult`: `statistic`, `p_value` and `null`.
 
     Raises:
         ValueError: if a sample has fewer than two points, or if the numbers of
@@ -96,7 +96,7 @@ def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
     rng = np.random.default_rng(seed)
     given = np.arange(len(x) + len(y)) < len(x)
     splits = [given, *(rng.permutation(given) for _ in range(num_permutations))]
-    # A split is a choice of weights: every group has all points.
+    # A split is a choice of weights: every group holds all points.
     in_x = np.stack(splits).astype("float32")
     pooled = np.concatenate([x, y])
     pooled = np.broadcast_to(pooled, (len(splits), *pooled.shape))

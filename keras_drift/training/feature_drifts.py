@@ -88,9 +88,10 @@ class FeatureDrifts(Annealable, keras.layers.Layer):
     def anneal(self, bandwidth):
         if not self._annealed:
             super().anneal(bandwidth)  # raises: nothing can be annealed
-        largest = self.initial_bandwidth.max()
+        largest = float(self.initial_bandwidth.max())
         for drift in self._annealed:
-            drift.anneal(bandwidth * (drift.initial_bandwidth.max() / largest))
+            ratio = float(drift.initial_bandwidth.max()) / largest
+            drift.anneal(bandwidth * ratio)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

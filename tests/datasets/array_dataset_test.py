@@ -226,25 +226,3 @@ def test_says_which_axis_is_which():
 def test_names_an_argument_that_cannot_be(kwargs, error, message):
     with pytest.raises(error, match=message):
         ArrayDataset(**{"samples": np.zeros((2, 1)), **kwargs})
-
-
-@pytest.mark.parametrize("index", [-1, 2])
-def test_names_an_index_outside_the_epoch(index):
-    with pytest.raises(IndexError, match=rf"2 batches.*index={index}"):
-        ArrayDataset(numbered(8), batch_size=4)[index]
-
-
-@pytest.mark.parametrize(
-    ("state", "error", "message"),
-    [
-        (3, ValueError, "get_state.*state=3"),
-        ({"seed": 1}, ValueError, r"state=\{'seed': 1\}"),
-        ({"seed": 1, "epoch": -1}, ValueError, "epoch=-1"),
-        ({"seed": 1.5, "epoch": 1}, TypeError, "seed=1.5"),
-    ],
-)
-def test_names_a_state_of_something_else(state, error, message):
-    dataset = ArrayDataset(numbered(2))
-    with pytest.raises(error, match=message):
-        dataset.set_state(state)
-    assert dataset.get_state() == {"seed": 0, "epoch": 0}

@@ -119,7 +119,7 @@ def test_eight_gaussians_are_the_samples_of_the_ring():
 def test_names_a_number_of_samples_that_is_none(name):
     with pytest.raises(ValueError, match=r"`n`.*number of samples.*n=0"):
         datasets.TOYS[name](0)
-    with pytest.raises(TypeError, match=r"`n`.*whole number.*n=2\.5"):
+    with pytest.raises(TypeError, match=r"`n`.*positive integer.*n=2\.5"):
         datasets.TOYS[name](2.5)
 
 

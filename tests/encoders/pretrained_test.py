@@ -5,7 +5,10 @@ from keras import layers
 
 from contracts import copy_of
 from contracts import numpy
+from keras_drift import DriftModel
 from keras_drift import encoders
+from small_models import fitted
+from small_models import small_mlp
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 6, 6, 2)).astype("float32")
 
@@ -113,6 +116,67 @@ def test_survives_a_keras_file(tmp_path):
         numpy(loaded(IMAGES)["feature_0"]), numpy(model(IMAGES)["feature_0"])
     )
     assert not loaded.trainable_variables
+
+
+class Subclassed(keras.Model):
+    """A model without `build`, which makes its weights when first called."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(3)
+        self.norm = layers.BatchNormalization()
+
+    def call(self, x, training=None):
+        hidden = self.dense(x)
+        return {"hidden": hidden, "out": self.norm(hidden, training=training)}
+
+
+UNBUILT = {
+    "sequential": lambda: keras.Sequential([layers.Dense(3)]),
+    "subclassed": Subclassed,
+    "layer": lambda: layers.Dense(3),
+}
+
+
+@pytest.mark.parametrize("make", UNBUILT.values(), ids=UNBUILT)
+def test_builds_a_model_that_nobody_has_built(make):
+    points = np.ones((5, 2), "float32")
+    encoder = encoders.Pretrained(make())
+    encoder.build((None, 2))
+    assert encoder.model.built
+    assert encoder.weights
+    assert not encoder.trainable_variables
+    assert not any(weight.trainable for weight in encoder.weights)
+    before = encoder.get_weights()
+    called = encoders.Pretrained(make())  # built by its first call
+    called(points)
+    called.set_weights(before)
+    for name, feature in encoder(points).items():
+        assert feature.shape == (5, 1, 3)
+        np.testing.assert_allclose(
+            numpy(called(points)[name]), numpy(feature), rtol=1e-6
+        )
+
+
+def test_a_model_trains_with_an_encoder_that_nobody_has_built():
+    model = DriftModel(small_mlp(), encoder=Subclassed(), seed=0)
+    before = model.encoder.get_weights()
+    history = fitted(model, np.ones((8, 2), "float32"))
+    assert np.all(np.isfinite(history.history["loss"]))
+    for weight, old in zip(model.encoder.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_names_samples_that_its_model_cannot_be_built_for():
+    encoder = encoders.Pretrained(keras.Sequential([layers.Conv2D(2, 3)]))
+    with pytest.raises(ValueError, match=r"built for samples of shape \(2,\)"):
+        encoder.build((None, 2))
+
+
+def test_refuses_nested_outputs():
+    nested = layers.Lambda(lambda x: {"a": [x, x]})
+    with pytest.raises(TypeError, match=r"flat list or dict.*a list among"):
+        encoders.Pretrained(nested)(np.zeros((3, 2), "float32"))
 
 
 def test_works_with_batches_of_unknown_size():

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -149,8 +152,10 @@ def test_refuses_guidance_of_another_length(classes):
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "zero", [1, 2]])
-def test_refuses_a_seed_that_is_no_whole_number(seed, points):
-    with pytest.raises((TypeError, ValueError), match="`seed` is a whole"):
+def test_refuses_a_seed_that_is_no_integer(seed, points):
+    with pytest.raises(
+        (TypeError, ValueError), match="`seed` is a non-negative integer"
+    ):
         points.sample_noise(1, seed)
 
 
@@ -158,3 +163,58 @@ def test_refuses_a_seed_that_is_no_whole_number(seed, points):
 def test_refuses_a_batch_size_below_one(batch_size, points):
     with pytest.raises((TypeError, ValueError), match="`batch_size` must"):
         points.sample_noise(batch_size)
+
+
+def test_inputs_drawn_on_the_device_are_tensors_throughout():
+    generator = generators.MLP(2, hidden_dims=(4,), num_classes=3)
+    seed = keras.random.SeedGenerator(0)
+    inputs = generator.sample_inputs(4, labels=[2, 1, 0, 2], seed=seed)
+    assert all(keras.ops.is_tensor(value) for value in inputs.values())
+    assert numpy(inputs["labels"]).tolist() == [2, 1, 0, 2]
+    assert generator(inputs).shape == (4, 2)
+
+
+LOAD_AND_SERVE = """
+import sys
+import numpy as np
+folder, backend = sys.argv[1:]
+inputs = dict(np.load(f"{folder}/inputs.npz"))
+if backend == "torch":
+    import torch
+    program = torch.export.load(f"{folder}/generator.pt2").module()
+    inputs = {key: torch.as_tensor(value) for key, value in inputs.items()}
+    samples = program(inputs).detach().numpy()
+else:
+    import tensorflow as tf
+    program = tf.saved_model.load(f"{folder}/generator")
+    samples = program.serve(inputs).numpy()
+assert "keras_drift" not in sys.modules
+np.save(f"{folder}/samples.npy", samples)
+"""
+
+
+def test_exported_network_serves_batches_of_any_size_without_us(
+    tmp_path, tiny_dit, randomized
+):
+    generator = randomized(tiny_dit())
+    on_torch = keras.backend.backend() == "torch"
+    name = "generator.pt2" if on_torch else "generator"
+    generator.export(tmp_path / name, verbose=False)
+    inputs = generator.sample_inputs(3, seed=0)
+    np.savez(tmp_path / "inputs.npz", **inputs)
+    backend = keras.backend.backend()
+    subprocess.run(
+        [sys.executable, "-c", LOAD_AND_SERVE, str(tmp_path), backend],
+        check=True,
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "samples.npy"), numpy(generator(inputs)), atol=1e-5
+    )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="others write a SavedModel"
+)
+def test_names_a_format_that_cannot_be_written(tmp_path, points):
+    with pytest.raises(ValueError, match=r'"torch".*pt2.*tf_saved_model'):
+        points.export(tmp_path / "model", format="tf_saved_model")

@@ -1,6 +1,9 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 from keras import ops
 
 from keras_drift import kernels
@@ -176,13 +179,43 @@ def test_mixed_precision_computes_in_float32(metric):
     assert logs[floor] == pytest.approx(float(metric(x, x)[floor]), rel=1e-3)
 
 
-def test_mean_over_batches_counts_samples():
+@settings(deadline=None, max_examples=20, database=None)
+@given(
+    batches=st.lists(
+        st.tuples(st.sampled_from([2, 4, 6]), st.integers(-9, 9)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_is_the_mean_over_the_batches_of_the_largest_size(batches):
     metric = MeanGap()
-    # Gaps 10 and 20, from halves of 2 and of 1; floors 2 and 4.
-    metric.update_state(np.array([[0], [2], [0], [2]]), np.full((2, 1), 10))
-    metric.update_state(np.array([[0], [4]]), np.full((1, 1), 20))
+    for size, gap in batches:
+        real = np.tile([[0.0], [2.0]], (size // 2, 1))  # floor 2
+        metric.update_state(real, np.full((size, 1), gap))
+    largest = max(size for size, _ in batches)
+    expected = np.mean([gap for size, gap in batches if size == largest])
     logs = numbers(metric.result())
-    assert logs == pytest.approx({"gap": 40 / 3, "gap_floor": 8 / 3})
+    assert logs == pytest.approx({"gap": expected, "gap_floor": 2}, abs=1e-5)
+
+
+def test_a_short_last_batch_changes_nothing(metric):
+    if isinstance(metric, metrics.FrechetDistance):
+        pytest.skip("gathers the moments of all batches")
+    rng = np.random.default_rng(0)
+    sizes = [16, 16, 12]
+    batches = [
+        (rng.normal(size=(n, 3)), rng.normal(size=(n, 3))) for n in sizes
+    ]
+    for batch in batches[:2]:
+        metric.update_state(*batch)
+    expected = numbers(metric.result())
+    metric.update_state(*batches[2])
+    assert numbers(metric.result()) == expected
+    # Nor does it if it comes first.
+    metric.reset_state()
+    for batch in batches[::-1]:
+        metric.update_state(*batch)
+    assert numbers(metric.result()) == pytest.approx(expected, rel=1e-6)
 
 
 def test_says_what_a_subclass_must_write(batch):

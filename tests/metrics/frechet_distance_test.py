@@ -1,9 +1,16 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 from keras import ops
 from scipy import linalg
 
+import contracts
+from keras_drift import backend
 from keras_drift import metrics
 
 
@@ -86,6 +93,20 @@ def test_batches_gather_the_moments_of_all_samples():
     assert float(logs["frechet_distance_floor"]) == pytest.approx(
         floor, rel=1e-2
     )
+
+
+@settings(deadline=None, max_examples=10, database=None)
+@given(st.sets(st.sampled_from([2, 8, 14])))
+def test_does_not_depend_on_how_batches_are_cut(cuts):
+    rng = np.random.default_rng(0)
+    real, generated = rng.normal(size=(2, 24, 2))
+    whole = metrics.FrechetDistance()(real, generated)
+    metric = metrics.FrechetDistance()
+    edges = [0, *sorted(cuts), 24]
+    for start, end in itertools.pairwise(edges):
+        metric.update_state(real[start:end], generated[start:end])
+    for name, value in metric.result().items():
+        assert float(value) == pytest.approx(float(whole[name]), rel=1e-3)
 
 
 def conv_encoder():
@@ -172,3 +193,60 @@ def test_half_precision_gives_float32(clouds):
     value = metrics.frechet_distance(x, y)
     assert ops.dtype(value) == "float32"
     assert float(value) == pytest.approx(distance(*clouds), rel=1e-2)
+
+
+def gradients(x, y):
+    """Of the distance with respect to both sets."""
+    program = contracts.in_one_program(
+        lambda x, y: [
+            backend.gradient(lambda x: metrics.frechet_distance(x, y), x),
+            backend.gradient(lambda y: metrics.frechet_distance(x, y), y),
+        ]
+    )
+    x, y = (ops.convert_to_tensor(v, "float32") for v in (x, y))
+    return [contracts.numpy(each) for each in program(x, y)]
+
+
+def test_gradient_is_the_slope(clouds):
+    x, y = (cloud[:9] for cloud in clouds)
+    found = gradients(x, y)
+    for which, slope in enumerate(found):
+        for at in [(0, 0), (3, 2), (8, 3)]:
+            values = []
+            for step in (1e-4, -1e-4):
+                moved = [x.copy(), y.copy()]
+                moved[which][at] += step
+                values.append(by_scipy(*moved))
+            expected = (values[0] - values[1]) / 2e-4
+            assert slope[at] == pytest.approx(expected, rel=1e-3, abs=2e-4)
+
+
+@pytest.mark.parametrize("case", ["one point", "one set", "flat", "few"])
+def test_gradient_is_finite_where_covariances_are_singular(case):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 6, 4))
+    if case == "one point":
+        x, y = np.ones((2, 6, 4))
+    elif case == "one set":
+        y = x
+    elif case == "flat":
+        x[:, 1:] = 0.0
+    else:
+        x, y = x[:2], y[:3]
+    for slope in gradients(x, y):
+        assert np.all(np.isfinite(slope))
+        if case in ("one point", "one set"):
+            np.testing.assert_allclose(slope, 0, atol=1e-5)
+        else:
+            assert 1e-3 < np.abs(slope).max() < 10
+
+
+def test_products_keep_full_precision(clouds, monkeypatch):
+    """What a GPU or TPU would round to bfloat16 is multiplied by `backend`."""
+
+    def rough(x, y):
+        raise AssertionError("a product of reduced precision")
+
+    expected = by_scipy(*clouds)
+    monkeypatch.setattr(ops, "matmul", rough)
+    assert distance(*clouds) == pytest.approx(expected, rel=1e-4)

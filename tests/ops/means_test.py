@@ -3,6 +3,7 @@ import pytest
 from keras import ops
 
 import contracts
+from keras_drift import backend
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import barycenters
@@ -48,7 +49,9 @@ def test_a_sum_over_very_many_points_loses_no_digits():
         lambda: mean_displacements(pairs, [lambda cost: 0.0 * cost])
     )()
     exact = y.astype("float64").mean(axis=1, keepdims=True) - x
-    np.testing.assert_allclose(contracts.numpy(found), exact, rtol=5e-7)
+    # Accelerators add in an order of their own: four units in the last place.
+    rtol = 1e-6 if backend.has_accelerator() else 5e-7
+    np.testing.assert_allclose(contracts.numpy(found), exact, rtol=rtol)
 
 
 def test_a_mean_of_no_pulls_is_zero():

@@ -41,7 +41,8 @@ def count_and_sum(pairs):
 @pytest.mark.parametrize("contains_samples", [False, True])
 def test_every_pair_is_met_once(monkeypatch, limit, contains_samples):
     """Whatever is cut: groups, samples, points, or nothing."""
-    monkeypatch.setattr(pairs_module, "_PAIRS_ON_CPU", limit)
+    for name in ("_PAIRS_ON_CPU", "_PAIRS_ON_ACCELERATOR"):
+        monkeypatch.setattr(pairs_module, name, limit)
     x, y = draw(5, 4, 3), draw(5, 7, 3)
     y = ops.concatenate([x, y], axis=1)
     pairs = Pairs(x, PointCloud(y, None, contains_samples))

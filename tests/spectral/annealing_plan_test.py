@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 
 from keras_drift import datasets
 from keras_drift import kernels
@@ -132,3 +133,26 @@ def test_a_gaussian_takes_any_dimension():
 def test_refuses_what_it_cannot_use(arguments, message):
     with pytest.raises(ValueError, match=message):
         spectral.plan_annealing(**arguments)
+
+
+def test_relative_bandwidths_are_in_units_of_the_mean_distance():
+    data = 5 * np.random.default_rng(0).normal(size=(200, 3))
+    options = {"k_min": 0.2, "k_max": 2.0, "verbose": False}
+    absolute = spectral.plan_annealing(data, **options)
+    relative = spectral.plan_annealing(data, **options, relative=True)
+    unit = pdist(data).mean()
+    for step in (0, 5, 1000):
+        ratio = float(absolute.schedule(step)) / float(relative.schedule(step))
+        assert ratio == pytest.approx(unit, rel=1e-5)
+    assert relative.num_steps == absolute.num_steps
+    assert "units of the data, for a drift with relative=False" in str(absolute)
+    assert f"mean distance of two samples, {unit:.3g}" in str(relative)
+
+
+def test_relative_bandwidths_need_data():
+    with pytest.raises(ValueError, match=r"Pass `data`.*data=None"):
+        spectral.plan_annealing(k_min=1.0, k_max=2.0, relative=True)
+    with pytest.raises(ValueError, match=r"coincide.*4 equal samples"):
+        spectral.plan_annealing(
+            np.ones((4, 2)), k_min=1.0, k_max=2.0, relative=True
+        )
