@@ -64,25 +64,17 @@ class FieldInputs(NamedTuple):
         )
 
     def masked(self):
-        """The same inputs, independent of what absent points hold.
+        """The same inputs, absent samples replaced and marked in `present`.
 
-        Points of weight zero are replaced, see `keras_drift.ops.mask_absent`.
         A group without any positive weight among its positives is absent as a
-        whole; so is a sample that, as one of the negatives, has weight zero.
+        whole; so is a sample that, as one of the negatives, has weight zero: it
+        is replaced, see `keras_drift.ops.mask_absent`. Clouds are masked where
+        they are used, see `VelocityDrift.interaction`.
         """
-        x = self._masked_samples()
-        unconditional = self.unconditional
-        if unconditional is not None:
-            unconditional = unconditional.masked()
-        return self._replace(
-            x=x,
-            positives=self.positives.masked(),
-            negatives=self.negatives._replace(points=x)
-            if self._samples_are_negatives
-            else self.negatives.masked(),
-            unconditional=unconditional,
-            present=self._present(),
-        )
+        x, negatives = self._masked_samples(), self.negatives
+        if self._samples_are_negatives:
+            negatives = negatives._replace(points=x)
+        return self._replace(x=x, negatives=negatives, present=self._present())
 
     def with_finite_samples(self):
         """The same inputs, samples of weight zero that are not finite replaced.

@@ -122,9 +122,9 @@ class VelocityDrift(Drift):
         return ops.ones((), "float32")
 
     def interaction(self, x, cloud):
-        """Prepares a `PointCloud` for `velocities`. Defaults to the cloud."""
+        """Prepares a `PointCloud` for `velocities`: masks its absent points."""
         del x
-        return cloud
+        return cloud.masked()
 
     def origin(self, inputs):
         """The point `(groups, 1, d)` that all points are centered on."""
@@ -133,7 +133,7 @@ class VelocityDrift(Drift):
         return inputs.center()
 
     def mask(self, inputs):
-        """Makes the inputs independent of what absent points hold."""
+        """Makes the samples independent of what absent ones hold."""
         return inputs.masked()
 
     def compute_field(self, inputs):
