@@ -1,7 +1,8 @@
-"""Handwritten digits, drawn in one step.
+"""Handwritten digits, generated in one step.
 
 Trains a class-conditional one-step generator on scikit-learn's 8x8 digits in
-about a minute on a laptop, draws digits, and measures them with a classifier:
+about a minute on a laptop, generates digits, and measures them with
+classifiers:
 
     KERAS_BACKEND=jax python examples/digits.py
 
@@ -73,10 +74,15 @@ def train(model, images, labels, epochs, steps_per_epoch, callbacks, seed):
 
 
 def measure(model, train_set, test_set):
-    """What a classifier of real digits thinks of the drawn ones, and back."""
+    """Accuracies of classifiers across real and generated digits.
+
+    A classifier of real digits finds generated ones that are not their class. A
+    classifier of generated digits, as many as there are real ones to train on,
+    fails on real ones of a kind that is not generated.
+    """
     (images, labels), (test_images, test_labels) = train_set, test_set
-    drawn_labels = np.arange(len(images)) % 10
-    drawn = model.generate(labels=drawn_labels, seed=1)
+    generated_labels = np.arange(len(images)) % 10
+    generated = model.generate(labels=generated_labels, seed=1)
 
     def flat(x):
         return x.reshape(len(x), -1)
@@ -85,16 +91,16 @@ def measure(model, train_set, test_set):
         return SVC(C=10.0).fit(flat(x), y)
 
     real = classifier(images, labels)
-    fake = classifier(drawn, drawn_labels)
+    synthetic = classifier(generated, generated_labels)
     size = len(test_images)
-    distance = kd.metrics.sliced_wasserstein(drawn[:size], test_images)
+    distance = kd.metrics.sliced_wasserstein(generated[:size], test_images)
     everything = np.concatenate([images, test_images])
     floor = kd.metrics.floor(kd.metrics.sliced_wasserstein, everything, n=size)
     return {
-        "real_classifier_on_drawn_digits": real.score(
-            flat(drawn), drawn_labels
+        "real_classifier_on_generated_digits": real.score(
+            flat(generated), generated_labels
         ),
-        "drawn_classifier_on_real_digits": fake.score(
+        "generated_classifier_on_real_digits": synthetic.score(
             flat(test_images), test_labels
         ),
         "real_classifier_on_real_digits": real.score(
@@ -105,13 +111,13 @@ def measure(model, train_set, test_set):
     }
 
 
-def draw(model, images, labels, path):
-    """Twelve drawn digits of each class beside six real ones."""
-    drawn = model.generate(labels=np.repeat(np.arange(10), 12), seed=2)
-    drawn = drawn.reshape(10, 12, 8, 8, 1)
+def save_picture(model, images, labels, path):
+    """Twelve generated digits of each class beside six real ones."""
+    generated = model.generate(labels=np.repeat(np.arange(10), 12), seed=2)
+    generated = generated.reshape(10, 12, 8, 8, 1)
     real = np.stack([images[labels == digit][:6] for digit in range(10)])
     gap = np.ones((10, 1, 8, 8, 1))
-    rows = np.concatenate([drawn, gap, real], axis=1)
+    rows = np.concatenate([generated, gap, real], axis=1)
     write_png(path, image_grid(rows.reshape(-1, 8, 8, 1), columns=19, scale=4))
 
 
@@ -129,7 +135,7 @@ def main():
     train_set = kd.datasets.digits("train")
     test_set = kd.datasets.digits("test")
     print(
-        f"Learning to draw digits from {len(train_set[0])} examples on "
+        f"Learning to generate digits from {len(train_set[0])} examples on "
         f"{keras.backend.backend()}. `drift_norm` says how far the drift still "
         "wants to move the samples;\nthe loss is flat by construction. "
         f"Pictures of every epoch: {args.output / 'epochs'}"
@@ -143,7 +149,7 @@ def main():
         [kd.callbacks.SampleGrid(args.output / "epochs", rows=4)],
         args.seed,
     )
-    draw(model, *train_set, args.output / "digits.png")
+    save_picture(model, *train_set, args.output / "digits.png")
     numbers = {"seconds_of_fit": seconds}
     numbers.update(measure(model, train_set, test_set))
     model.save_to_preset(
@@ -155,14 +161,14 @@ def main():
             "metrics": {k: round(v, 4) for k, v in numbers.items()},
             "measured_with": f"examples/digits.py --epochs {args.epochs} "
             f"--seed {args.seed}, on {keras.backend.backend()}; "
-            f"{len(train_set[0])} drawn digits of seed 1",
+            f"{len(train_set[0])} generated digits of seed 1",
             "license": "Apache-2.0 (weights); CC BY 4.0 (data)",
         },
     )
     for name, value in numbers.items():
-        print(f"{name:35s} {value:8.4f}")
+        print(f"{name:38s} {value:8.4f}")
     (args.output / "numbers.json").write_text(json.dumps(numbers, indent=2))
-    print(f"Drawn beside real digits: {args.output / 'digits.png'}")
+    print(f"Generated beside real digits: {args.output / 'digits.png'}")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def run(monkeypatch, folder, script, *arguments):
     runpy.run_path(str(ROOT / script), run_name="__main__")
 
 
-def test_digits_example_draws_measures_and_saves(monkeypatch, tmp_path):
+def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
     run(
         monkeypatch,
         tmp_path,
@@ -34,12 +34,12 @@ def test_digits_example_draws_measures_and_saves(monkeypatch, tmp_path):
     assert (output / "digits.png").exists()
     assert (output / "epochs/epoch_0001.png").exists()
     numbers = json.loads((output / "numbers.json").read_text())
-    assert 0 <= numbers["real_classifier_on_drawn_digits"] <= 1
+    assert 0 <= numbers["real_classifier_on_generated_digits"] <= 1
     model = keras_drift.DriftModel.from_preset(output / "preset")
     assert model.generate(labels=[3], seed=0).shape == (1, 8, 8, 1)
 
 
-def test_toy_example_draws_and_measures(monkeypatch, tmp_path):
+def test_toy_example_generates_and_measures(monkeypatch, tmp_path):
     run(
         monkeypatch,
         tmp_path,
@@ -113,6 +113,6 @@ def test_preset_is_as_good_as_it_says(name):
     example = runpy.run_path(str(ROOT / "examples/digits.py"))
     digits = keras_drift.datasets.digits
     measured = example["measure"](model, digits("train"), digits("test"))
-    key = "real_classifier_on_drawn_digits"
+    key = "real_classifier_on_generated_digits"
     assert measured[key] == pytest.approx(metadata["metrics"][key], abs=0.003)
     assert {"description", "training_data", "license"} <= set(metadata)
