@@ -82,7 +82,7 @@ class VariationalDrift(VelocityDrift):
 
     def raw_fields(self, inputs):
         self._refuse_negatives(inputs)
-        # The energy chooses its origin: an encoder, or a direction, has its own.
+        # The energy chooses the origin: encoders and directions have their own.
         velocity = self._descent(inputs.x, inputs.positives)
         if inputs.guidance_scale is not None:
             other = self._descent(inputs.x, inputs.unconditional)

@@ -6,6 +6,7 @@ from keras import ops
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift import encoders
+from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
 from keras_drift.models import model_presets
 from keras_drift.models.sampler import Sampler
@@ -142,7 +143,7 @@ class DriftModel(DriftTrainer, PresetMixin, keras.Model):
         arguments.check(self)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
-        self.drift_norm._direction = "down"
+        self._directions = ImprovesDownwards(["drift_norm"])
         self.run = RunState()
         self._sampler = None
         self.encoder.build((None, *generator.sample_shape))

@@ -147,7 +147,9 @@ def test_log_file_has_the_columns_of_a_monitor(points, tmp_path):
     assert float(second.split(",")[column]) > 0
 
 
-@pytest.mark.parametrize("monitor", ["val_sliced_wasserstein", "val_loss"])
+@pytest.mark.parametrize(
+    "monitor", ["val_sliced_wasserstein", "val_loss", "drift_norm"]
+)
 def test_stopping_early_knows_which_way_is_better(points, monitor):
     model = DriftModel(small_mlp(), seed=0)
     stop = keras.callbacks.EarlyStopping(monitor)
