@@ -92,89 +92,7 @@ class DiT(Generator):
         **kwargs,
     ):
         height, width, channels = _checked_image_shape(image_shape, patch_size)
-        _check_sizes(hidden_dim, depth, num_heads, mlp_ratio)
-        _check_optional_sizes(
-            num_classes=num_classes,
-            cond_dim=cond_dim,
-            noise_channels=noise_channels,
-        )
-        checks.non_negative_integer("num_style_tokens", num_style_tokens)
-        checks.non_negative_integer("num_context_tokens", num_context_tokens)
-        checks.positive_integer("style_codebook_size", style_codebook_size)
-        conditional = num_classes is not None or num_style_tokens > 0
-        if num_context_tokens and not conditional:
-            raise ValueError(
-                "Context tokens are made from the condition: give the "
-                "generator `num_classes` or `num_style_tokens`. Received: "
-                f"num_context_tokens={num_context_tokens}"
-            )
-
-        # === Layers ===
-        embed_condition = ConditionEmbedding(
-            cond_dim or hidden_dim,
-            num_classes,
-            num_style_tokens,
-            style_codebook_size,
-            name="condition",
-        )
-        embed_patches = TokenDense(hidden_dim, name="patches")
-        positions = _Positions(
-            height // patch_size, width // patch_size, name="positions"
-        )
-        blocks = [
-            DiTBlock(
-                hidden_dim,
-                num_heads,
-                mlp_ratio,
-                use_rmsnorm,
-                use_qknorm,
-                use_swiglu,
-                use_rope,
-                name=f"block_{i}",
-            )
-            for i in range(depth)
-        ]
-        last_modulation = Modulation(2, hidden_dim, name="last_modulation")
-        last_norm = token_norm(use_rmsnorm, "last_norm", None)
-        to_pixels = TokenDense(
-            patch_size**2 * channels,
-            kernel_initializer="zeros",
-            name="to_pixels",
-            dtype="float32",
-        )
-
-        # === Functional graph ===
-        noise_shape = (height, width, noise_channels or channels)
-        noise = keras.Input(noise_shape, name="noise")
-        conditions = condition_inputs(num_classes, num_style_tokens)
-        tokens = positions(embed_patches(_to_patches(noise, patch_size)))
-        if conditional:
-            condition = embed_condition(conditions)
-        else:
-            condition = _NoCondition(
-                cond_dim or hidden_dim, name="no_condition"
-            )(noise)
-        if num_context_tokens:
-            context = _ContextTokens(
-                num_context_tokens, hidden_dim, name="context"
-            )(condition)
-            tokens = ops.concatenate([context, tokens], axis=1)
-        for block in blocks:
-            tokens = block(tokens, condition)
-        shift, scale = last_modulation(condition)
-        tokens = last_norm(tokens) * (1 + scale) + shift
-        pixels = to_pixels(tokens)[:, num_context_tokens:]
-        image = _to_image(pixels, (height, width, channels), patch_size)
-        super().__init__(
-            {"noise": noise, **conditions},
-            image,
-            num_classes,
-            style_codebook_size,
-            **kwargs,
-        )
-
-        # === Config ===
-        self._config = {
+        config = {
             "image_shape": [height, width, channels],
             "num_classes": num_classes,
             "patch_size": patch_size,
@@ -192,6 +110,12 @@ class DiT(Generator):
             "use_swiglu": use_swiglu,
             "use_rope": use_rope,
         }
+        _check_sizes(config)
+        inputs, image = _graph(config)
+        super().__init__(
+            inputs, image, num_classes, style_codebook_size, **kwargs
+        )
+        self._config = config
 
     def get_config(self):
         return {**self._config, "name": self.name, "trainable": self.trainable}
@@ -282,6 +206,69 @@ class _NoCondition(layers.Layer):
         return {**super().get_config(), "dim": self.dim}
 
 
+def _graph(config):
+    """The functional graph: a dict of inputs, and the image."""
+    height, width, channels = config["image_shape"]
+    size, dim = config["patch_size"], config["hidden_dim"]
+    noise_channels = config["noise_channels"] or channels
+    noise = keras.Input((height, width, noise_channels), name="noise")
+    conditions = condition_inputs(
+        config["num_classes"], config["num_style_tokens"]
+    )
+    condition = _condition(config, noise, conditions)
+    tokens = TokenDense(dim, name="patches")(_to_patches(noise, size))
+    positions = _Positions(height // size, width // size, name="positions")
+    tokens = positions(tokens)
+    num_context = config["num_context_tokens"]
+    if num_context:
+        context = _ContextTokens(num_context, dim, name="context")(condition)
+        tokens = ops.concatenate([context, tokens], axis=1)
+    for block in _blocks(config):
+        tokens = block(tokens, condition)
+    shift, scale = Modulation(2, dim, name="last_modulation")(condition)
+    norm = token_norm(config["use_rmsnorm"], "last_norm", None)
+    to_pixels = TokenDense(
+        size**2 * channels,
+        kernel_initializer="zeros",
+        name="to_pixels",
+        dtype="float32",
+    )
+    pixels = to_pixels(norm(tokens) * (1 + scale) + shift)
+    image = _to_image(pixels[:, num_context:], (height, width, channels), size)
+    return {"noise": noise, **conditions}, image
+
+
+def _condition(config, noise, conditions):
+    """The condition vector; a learned constant where there is no condition."""
+    dim = config["cond_dim"] or config["hidden_dim"]
+    if not conditions:
+        return _NoCondition(dim, name="no_condition")(noise)
+    embed = ConditionEmbedding(
+        dim,
+        config["num_classes"],
+        config["num_style_tokens"],
+        config["style_codebook_size"],
+        name="condition",
+    )
+    return embed(conditions)
+
+
+def _blocks(config):
+    return [
+        DiTBlock(
+            config["hidden_dim"],
+            config["num_heads"],
+            config["mlp_ratio"],
+            config["use_rmsnorm"],
+            config["use_qknorm"],
+            config["use_swiglu"],
+            config["use_rope"],
+            name=f"block_{i}",
+        )
+        for i in range(config["depth"])
+    ]
+
+
 def _grid_positions(rows, columns, dim):
     """Sines and cosines of the column, then of the row: `(1, tokens, dim)`."""
     quarter = dim // 4
@@ -333,20 +320,28 @@ def _checked_image_shape(image_shape, patch_size):
     return shape
 
 
-def _check_sizes(hidden_dim, depth, num_heads, mlp_ratio):
-    checks.positive_integer("hidden_dim", hidden_dim)
-    checks.positive_integer("depth", depth)
-    checks.positive_integer("num_heads", num_heads)
+def _check_sizes(config):
+    for name in ("hidden_dim", "depth", "num_heads", "style_codebook_size"):
+        checks.positive_integer(name, config[name])
+    for name in ("num_style_tokens", "num_context_tokens"):
+        checks.non_negative_integer(name, config[name])
+    for name in ("num_classes", "cond_dim", "noise_channels"):
+        if config[name] is not None:
+            checks.positive_integer(name, config[name])
+    checks.positive_number("mlp_ratio", config["mlp_ratio"])
+    hidden_dim, num_heads = config["hidden_dim"], config["num_heads"]
     if hidden_dim % (2 * num_heads):
         raise ValueError(
             "`num_heads` must divide `hidden_dim` into heads of even size, "
             "since positions rotate pairs of coordinates. Received: "
             f"hidden_dim={hidden_dim}, num_heads={num_heads}"
         )
-    checks.positive_number("mlp_ratio", mlp_ratio)
-
-
-def _check_optional_sizes(**sizes):
-    for name, size in sizes.items():
-        if size is not None:
-            checks.positive_integer(name, size)
+    conditional = config["num_classes"] is not None or (
+        config["num_style_tokens"] > 0
+    )
+    if config["num_context_tokens"] and not conditional:
+        raise ValueError(
+            "Context tokens are made from the condition: give the "
+            "generator `num_classes` or `num_style_tokens`. Received: "
+            f"num_context_tokens={config['num_context_tokens']}"
+        )

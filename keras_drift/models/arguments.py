@@ -32,6 +32,11 @@ def checked_generator(generator):
     return generator
 
 
+def checked_seed(seed):
+    """Returns `seed` as an `int`, or `None`."""
+    return None if seed is None else checks.non_negative_integer("seed", seed)
+
+
 def check(model):
     """Refuses arguments that are wrong, alone or together."""
     if not callable(model.step_size):
@@ -39,8 +44,6 @@ def check(model):
     if model.num_generated is not None:
         checks.positive_integer("num_generated", model.num_generated)
     checks.positive_integer("frozen_steps", model.frozen_steps)
-    if model.seed is not None:
-        checks.non_negative_integer("seed", model.seed)
     checked_sampler(model.guidance_sampler, model.generator)
     checked_loss_weights(model.loss_weights)
     check_schedule(model.bandwidth_schedule, model.drift)

@@ -8,9 +8,9 @@ from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
-from keras_drift.models import model_presets
+from keras_drift.models.model_presets import ModelPresets
+from keras_drift.models.model_presets import without_reference
 from keras_drift.models.sampler import Sampler
-from keras_drift.presets import PresetMixin
 from keras_drift.training import DriftObjective
 from keras_drift.training import TrainingBatch
 from keras_drift.training import batches
@@ -39,7 +39,7 @@ _VALUES = (
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class DriftModel(DriftTrainer, PresetMixin, keras.Model):
+class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     """One-step generative model, trained by a drift field.
 
     In every training step the generator draws samples, the drift says where
@@ -108,8 +108,6 @@ class DriftModel(DriftTrainer, PresetMixin, keras.Model):
     - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
     """
 
-    preset_parts = property(lambda self: (self.generator, self.encoder))
-
     def __init__(
         self,
         generator,
@@ -139,7 +137,7 @@ class DriftModel(DriftTrainer, PresetMixin, keras.Model):
         self.frozen_steps = frozen_steps
         self.stop_gradient = bool(stop_gradient)
         self.guidance_sampler = guidance_sampler
-        self.seed = None if seed is None else int(seed)
+        self.seed = arguments.checked_seed(seed)
         arguments.check(self)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
@@ -312,45 +310,6 @@ class DriftModel(DriftTrainer, PresetMixin, keras.Model):
         """
         return self.generator.export(filepath, **kwargs)
 
-    def save_to_preset(self, directory, metadata=None, encoder=None):
-        """Writes the model as a preset: a folder that any backend can load.
-
-        Args:
-            directory: path of the folder. An older preset is replaced, once the
-                new one is complete.
-            metadata: optional dict of what others should know: `"description"`,
-                `"training_data"`, `"metrics"`, `"license"`.
-            encoder: the preset of the encoder, to store this reference in place
-                of its weights, which only training needs. Defaults to `None`:
-                the encoder is a part of the preset.
-        """
-        model_presets.save(self, directory, metadata, encoder)
-
-    @classmethod
-    def from_preset(cls, preset, load_weights=True, load_encoder=True):
-        """Loads a trained model.
-
-        Args:
-            preset: the name of a built-in preset, one of `DriftModel.presets`,
-                or the path of a folder that `save_to_preset` wrote.
-            load_weights: bool, whether to load the weights. Defaults to `True`.
-            load_encoder: bool, whether to load an encoder that the preset only
-                refers to. Without it the model can `generate`, but not train.
-                Defaults to `True`.
-
-        Returns:
-            A `DriftModel`, ready to `generate`; `compile` it to train on.
-
-        Example:
-
-        >>> import keras_drift as kd
-        >>> model = kd.DriftModel.from_preset("digits_dit")
-        >>> model.generate(labels=[3, 1, 4], seed=0).shape
-        (3, 8, 8, 1)
-        """
-        model = super().from_preset(preset, load_weights)
-        return model_presets.with_encoder(model, preset, load_encoder)
-
     def save_own_variables(self, store):
         """Writes the state of the random generator."""
         state = backend.host_value(self.seed_generator.state)
@@ -372,7 +331,7 @@ class DriftModel(DriftTrainer, PresetMixin, keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Makes the model that `get_config` describes."""
-        config = model_presets.resolved(config)
+        config = without_reference(config)
         deserialize = keras.saving.deserialize_keras_object
         objects = {
             name: deserialize(config.get(name), custom_objects)

@@ -102,6 +102,7 @@ class DriftObjective:
             _group_by_token(feature, groups, count),
             **point_sets,
             positive_weights=_repeat_for_tokens(batch.weights, tokens),
+            placement=batch.placement,
             **{
                 key: _repeat_for_tokens(value, tokens)
                 for key, value in self._guidance(batch, count).items()
