@@ -1,11 +1,17 @@
 # %% [markdown]
 # # Annealing the bandwidth
 #
-# A Gaussian kernel sees one scale: that of its bandwidth. This guide shows what
-# that costs, and what a bandwidth that shrinks during training does about it: a
-# wide kernel first, which settles the coarse features, a narrow one last.
+# A Gaussian kernel resolves one scale, that of its bandwidth. This guide shows
+# how slowly other scales converge under a fixed bandwidth, and how a bandwidth
+# that shrinks during training fixes this: a wide kernel first, for the coarse
+# structure of the data, a narrow one last, for the fine structure.
 #
-# Run it as a script, or cell by cell. Pictures go to `outputs/guides`.
+# Run it as a script, or cell by cell:
+#
+#     KERAS_BACKEND=jax python guides/annealing_the_bandwidth.py
+#
+# with the backend that you installed: `jax`, `tensorflow` or `torch`. Figures
+# are written to `outputs/guides`.
 
 # %%
 import os
@@ -26,63 +32,65 @@ folder.mkdir(parents=True, exist_ok=True)
 keras.utils.set_random_seed(0)
 
 # %% [markdown]
-# ## A fixed bandwidth is blind to fine detail
+# ## A fixed bandwidth cannot resolve fine detail
 #
-# Take the difference of model and data apart into waves. Near the data each of
-# them decays by itself, at a rate that depends on the kernel: `dispersion`. For
-# a Gaussian of bandwidth `sigma` and a wave of `k` radians per unit of length
-# it is `(sigma k)**2 exp(-(sigma k)**2 / 2)`. A wave much longer than the
-# bandwidth decays slowly, one much shorter than it never.
+# Decompose the difference between model and data into Fourier modes. Near the
+# data each mode decays independently, at a rate that depends on the kernel,
+# given by `spectral.dispersion`. For a Gaussian of bandwidth `sigma` and a mode
+# of `k` radians per unit of length the rate is `(sigma k)**2 exp(-(sigma k)**2
+# / 2)`. A mode whose wavelength is much longer than the bandwidth decays
+# slowly, and one that is much shorter hardly at all.
 
 # %%
-waves = [1.0, 4.0, 16.0]
+frequencies = [1.0, 4.0, 16.0]
 figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
-print("steps to 1% of a wave of    k = 1    k = 4   k = 16")
+print("steps until 1% is left of   k = 1    k = 4   k = 16")
 for bandwidth in (1.0, 0.25, 0.0625):
     kernel = kernels.Gaussian(bandwidth)
     spectral.plot_dispersion(kernel, np.geomspace(0.1, 100, 200), ax=axis)
-    steps = spectral.convergence_time(kernel, waves, dim=1)
+    steps = spectral.convergence_time(kernel, frequencies, dim=1)
     numbers = " ".join(f"{s:8.2g}" for s in steps)
     print(f"bandwidth {bandwidth:<6.4g}          {numbers}")
 sweep = spectral.plan_annealing(k_min=1.0, k_max=16.0, verbose=False)
 steps = spectral.convergence_time(
-    "gaussian", waves, dim=1, schedule=sweep.schedule
+    "gaussian", frequencies, dim=1, schedule=sweep.schedule
 )
 print("annealed                  ", " ".join(f"{s:8.2g}" for s in steps))
 figure.savefig(folder / "fixed_bandwidths.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# Each bandwidth is quick for its own wave, and none for all three: with the
-# wide one the finest would take longer than anybody can wait. A bandwidth that
-# passes through all of them, as in the last row, meets every wave at its best
-# moment. And the sweep is short: it needs as many steps for each halving of the
-# bandwidth, so its length grows with the logarithm of the finest detail only.
+# Each bandwidth is fast for one frequency and none is fast for all three: with
+# the wide one the highest frequency never converges in practice. An annealed
+# bandwidth, in the last row, passes through the best bandwidth of every
+# frequency. And annealing is short: every halving of the bandwidth takes the
+# same number of steps, so the total grows only with the logarithm of the
+# highest frequency.
 
 # %% [markdown]
 # ## A plan from the data
 #
-# Where should the sweep start, where end, and how fast may it be?
-# `plan_annealing` looks at the data for the waves that they have something to
-# say about, and says what it has chosen and why. It prints this:
+# At which bandwidth should the schedule start and end, and how fast may it
+# fall? `plan_annealing` estimates from the data the range of frequencies that
+# they resolve, and explains its choice. It prints this:
 
 # %%
 data = kd.datasets.checkerboard(2000 if quick else 20_000, seed=0)
 plan = spectral.plan_annealing(data)
 
 # %% [markdown]
-# The plan is for particles that follow their velocity in full. Let them: once
-# with the schedule, and for comparison with each end of it held fixed, and with
-# the middle.
+# The plan is for particles that move by their full velocity in every step. Run
+# such a particle flow with the schedule, and for comparison with three fixed
+# bandwidths: the initial one, the final one, and their geometric mean.
 #
-# Two numbers tell how they do. The sliced Wasserstein distance to data that
-# they have not seen, over its floor, is about the coarse: whether the mass is
-# where it belongs. The share of the particles on a dark field of the board, 1
-# for the data and 0.5 by chance, is about the fine: whether the edges are
-# sharp.
+# Two numbers measure the result. The sliced Wasserstein distance to held-out
+# data, divided by its floor, measures the coarse structure: whether every
+# region has its mass. The share of the particles on dark squares of the board,
+# 1 for the data and 0.5 by chance, measures the fine structure: whether edges
+# are sharp.
 
 # %%
-positives, unseen = (
+positives, held_out = (
     kd.datasets.checkerboard(100 if quick else 800, seed=s) for s in (1, 2)
 )
 start = 0.3 * np.random.default_rng(0).normal(size=positives.shape)
@@ -96,7 +104,7 @@ wide, narrow = plan.schedule.initial, plan.schedule.final
 
 
 def report(name, points):
-    distance = kd.metrics.sliced_wasserstein(points[: len(unseen)], unseen)
+    distance = kd.metrics.sliced_wasserstein(points[: len(held_out)], held_out)
     dark = np.sum(np.floor(points), axis=1) % 2 == 0
     dark &= np.max(np.abs(points), axis=1) < 2
     print(f"{name:14s} {float(distance / floor):12.2f} {np.mean(dark):12.2f}")
@@ -113,7 +121,7 @@ flow = kd.flows.ParticleFlow(
     kd.drifts.KernelDrift(kernels.Gaussian(wide)), 1.0, metrics={}
 )
 figure, axes = plt.subplots(1, 5, figsize=(14, 3.2), layout="constrained")
-print(f"{plan.num_steps} steps     over floor     on dark")
+print(f"{f'{plan.num_steps} steps':14s}   over floor      on dark")
 for axis, (name, choice) in zip(axes, choices.items(), strict=False):
     flow.schedule = choice
     flow.run(start, positives, plan.num_steps, record_every=plan.num_steps)
@@ -128,20 +136,21 @@ figure.savefig(folder / "annealed_particles.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# The wide kernel fills the square and blurs the fields. The narrow one draws
-# the edges of those fields that it sees, and has not even spread out. The
-# middle one puts the mass where it belongs and blurs the edges. The sweep does
-# the first nearly as well, and draws the edges.
+# The wide kernel covers the whole board and blurs its squares. The narrow one
+# resolves the edges of the squares near the start, and never reaches the
+# others. The intermediate one distributes the mass correctly but blurs the
+# edges. Annealing distributes the mass nearly as well, and resolves the edges.
 #
 # ## The schedule in training
 #
-# A generator does not follow its goals in full: it turns by as much as its
-# learning rate allows. The plan needs to know. With `step_size=0.05` it assumes
-# that a training step covers a twentieth of the way, and plans a sweep twenty
-# times as long. It is also made for one batch instead of all data: a field is
-# computed from a batch, and what is finer than a batch can show is noise.
-# `BandwidthAnnealing` lets the drift follow the schedule during `fit`; the
-# bandwidth appears in the logs.
+# A generator does not reach its targets in one training step: it moves only as
+# far as its learning rate allows. The plan has to account for this. With
+# `step_size=0.05` it assumes that a training step covers a twentieth of the
+# distance, and plans a schedule twenty times as long. It is also made from one
+# batch instead of all data: a field is estimated from a batch, and structure
+# finer than a batch resolves is noise. `BandwidthAnnealing` anneals the drift
+# during `fit`, and the bandwidth appears in the logs. To make the schedule a
+# part of the model, pass it as `DriftModel(bandwidth_schedule=...)`.
 
 # %%
 batch_size = 200 if quick else 500
@@ -178,11 +187,11 @@ print("bandwidth after each epoch:", ", ".join(f"{w:.2g}" for w in widths))
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
-print("drawn in one step  over floor     on dark")
+print("in one step      over floor      on dark")
 for axis, (name, (model, _)) in zip(axes, runs.items(), strict=False):
-    drawn = model.generate(2000, seed=0)
-    report(name, drawn)
-    axis.scatter(*drawn.T, s=1, color="C3")
+    generated = model.generate(2000, seed=0)
+    report(name, generated)
+    axis.scatter(*generated.T, s=1, color="C3")
     axis.set_title(name)
 axes[-1].scatter(*data[:2000].T, s=1)
 axes[-1].set_title("data")
@@ -192,18 +201,18 @@ figure.savefig(folder / "annealed_generator.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# Do not expect the gain of the particles here. A small network cannot draw the
-# edges after so few steps, at any bandwidth: the share on dark fields is near
-# chance for both. And the sweep ends with the coarse a little worse than the
-# fixed bandwidth leaves it, as narrow kernels do not hold it in place. The
-# theory speaks of samples that follow their velocity; a generator that does not
-# keep up with the sweep has nothing from it. Before training for long, look at
-# both numbers, one for the coarse and one for the fine:
+# The gain is much smaller than for the particles. A small network cannot
+# represent the edges after so few steps, at any bandwidth: the share on dark
+# squares is near chance for both. And annealing ends with slightly worse coarse
+# structure than the fixed bandwidth, since narrow kernels do not preserve it.
+# The theory describes samples that follow their velocity; a generator that lags
+# behind the schedule does not profit from it. Before a long training, look at
+# both numbers, for the coarse and for the fine structure:
 #
-# - If the fine is bad and the coarse is good, a fixed bandwidth has reached its
-#   end, and a sweep is worth its steps.
-# - If the coarse gets worse toward the end of a sweep, the sweep may be too
-#   quick for the generator: lower `step_size` in the plan, or raise the
-#   `batch_size`, since a narrow kernel needs many samples.
-# - If no single scale fits and no schedule is wanted, take several bandwidths
-#   at once, or a Laplacian: see `guides/choosing_a_drift_and_a_kernel.py`.
+# - If the fine structure is bad and the coarse structure good, a fixed
+#   bandwidth has reached its limit, and annealing is worth its steps.
+# - If the coarse structure gets worse toward the end of a schedule, the
+#   schedule may be too fast for the generator: lower `step_size` in the plan,
+#   or raise the `batch_size`, since a narrow kernel needs many samples.
+# - If no single scale fits and no schedule is wanted, use several bandwidths at
+#   once, or a Laplacian: see `guides/choosing_a_drift_and_a_kernel.py`.

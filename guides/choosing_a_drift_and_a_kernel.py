@@ -1,12 +1,17 @@
 # %% [markdown]
 # # Choosing a drift and a kernel
 #
-# A drift is to a drifting model what a loss is to other models: the model takes
-# any of them, and what it learns depends on which. This guide puts them side by
-# side on a toy, as particles without a network, and ends with a short list of
-# what to take when.
+# The drift is to a drifting model what the loss is to other models: an
+# exchangeable part that decides what is learned. This guide compares the drifts
+# of the library on a toy distribution, as particle flows without a network, and
+# ends with a list of recommendations.
 #
-# Run it as a script, or cell by cell. Pictures go to `outputs/guides`.
+# Run it as a script, or cell by cell:
+#
+#     KERAS_BACKEND=jax python guides/choosing_a_drift_and_a_kernel.py
+#
+# with the backend that you installed: `jax`, `tensorflow` or `torch`. Figures
+# are written to `outputs/guides`.
 
 # %%
 import os
@@ -29,32 +34,33 @@ folder.mkdir(parents=True, exist_ok=True)
 keras.utils.set_random_seed(0)
 
 # %% [markdown]
-# ## Normalizations: how far a pull reaches
+# ## Normalizations: how the velocity depends on distance
 #
-# `KernelDrift` has four ways to turn a kernel into a velocity. To see what they
-# do, put the data in a small heap at 0, the model in a small heap at 3, and
-# look at the velocity of further samples, on the line between and beyond.
+# `KernelDrift` has four ways to turn a kernel into a velocity. To compare them,
+# concentrate the data in a small cluster at 0 and the generated samples in a
+# small cluster at 3, and evaluate the velocity on the line through both.
 
 # %%
 rng = np.random.default_rng(0)
-places = np.linspace(-1.5, 4.5, 121).astype("float32")
-heap = 0.1 * rng.normal(size=(100, 1)).astype("float32")
+positions = np.linspace(-1.5, 4.5, 121).astype("float32")
+cluster = 0.1 * rng.normal(size=(100, 1)).astype("float32")
 
 
 def velocities(normalization):
-    """The velocity of a hundred samples at each of the places."""
+    """The velocity of a hundred samples at each of the positions."""
     drift = drifts.KernelDrift(
         kernels.Laplacian(bandwidth=0.5),
         normalization,
         relative=False,
         unit_rms=False,
     )
-    # One group for each place: samples of a group see each other.
-    at_places = np.tile(places[:, None, None], (1, 100, 1))
-    groups = [
-        np.tile(points, (len(places), 1, 1)) for points in (heap, heap + 3)
-    ]
-    velocity = drift(at_places, *groups)
+    # One group for each position: samples of one group interact.
+    x = np.tile(positions[:, None, None], (1, 100, 1))
+    positives, negatives = (
+        np.tile(points, (len(positions), 1, 1))
+        for points in (cluster, cluster + 3)
+    )
+    velocity = drift(x, positives, negatives)
     return keras.ops.convert_to_numpy(velocity)[:, 0, 0]
 
 
@@ -62,41 +68,42 @@ figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
 print("velocity at     -1.5     1.5     4.5")
 for normalization in ("row", "dual", "sharp", "score"):
     velocity = velocities(normalization)
-    axis.plot(places, velocity, label=normalization)
+    axis.plot(positions, velocity, label=normalization)
     numbers = "  ".join(f"{v:6.3f}" for v in velocity[[0, 60, 120]])
     print(f"{normalization:11s}  {numbers}")
 axis.axvspan(-0.2, 0.2, color="0.85")
 axis.axvspan(2.8, 3.2, color="mistyrose")
-axis.set(xlabel="place of the sample", ylabel="velocity")
-axis.set_title("data around 0 (gray), samples around 3 (red)")
+axis.set(xlabel="position of the sample", ylabel="velocity")
+axis.set_title("data around 0 (gray), generated samples around 3 (red)")
 axis.legend()
 figure.savefig(folder / "normalizations.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# - `"row"`, the default, is the mean of the data nearby minus the mean of the
-#   samples nearby. Each mean is divided by the mass around the sample, so it is
-#   felt at any distance, in full: here minus 3, the way from the samples to the
-#   data, wherever one looks.
-# - `"dual"` is the recipe for images. Points also share their pull among the
-#   samples around them, and the pull is weighed by the masses of both sides. It
-#   is at most half a step and differs much from place to place, so it comes
-#   with `unit_rms=True`, which scales each field to length 1, and with
-#   `relative=True`, bandwidths in units of the mean distance. Both are switched
-#   off here, to compare.
+# - `"row"`, the default, is the kernel-weighted mean of the data minus that of
+#   the generated samples. Each mean is divided by the kernel mass around the
+#   sample, so the velocity does not decay with distance: here it is -3
+#   everywhere, the displacement from the samples to the data.
+# - `"dual"` is the recipe for images. The kernels are also divided by their
+#   sums over the samples, and the two means are weighted by the masses of both
+#   sides. The velocity is at most half a step and varies strongly with
+#   position, so it comes with `unit_rms=True`, which scales each field to a
+#   root mean square of 1, and with `relative=True`, bandwidths in units of the
+#   mean distance. Both are switched off here, for comparison.
 # - `"sharp"` and `"score"` are gradients of the difference of two
-#   log-densities, so samples never circle. Under a Laplacian the score adds up
-#   unit vectors times the bandwidth: one toward the data, one away from the
-#   samples. Outside they cancel, and between they add up to twice 0.5.
+#   log-densities, so the field is curl-free. With a Laplacian the score is a
+#   sum of unit vectors times the bandwidth: one toward the data, one away from
+#   the generated samples. Outside the two clusters they cancel, and between
+#   them they add up to twice 0.5.
 #
-# With a Gaussian kernel `"row"`, `"sharp"` and `"score"` are the same.
+# With a Gaussian kernel `"row"`, `"sharp"` and `"score"` are equal.
 
 # %% [markdown]
-# ## Kernels: which details fall, and how fast
+# ## Kernels: the decay rate of every frequency
 #
-# Near the data every frequency of the error decays at a rate of its own, and
-# the rate follows from the kernel: `spectral.dispersion`. A rate near 1 is gone
-# in a few steps, one of a millionth never.
+# Near the data every Fourier mode of the error decays at its own rate, which
+# follows from the kernel: `spectral.dispersion`. A mode with a rate near 1
+# vanishes within a few steps, one with a rate of a millionth never does.
 
 # %%
 width = 0.3
@@ -106,12 +113,13 @@ candidates = [
     kernels.Matern(width, nu=1.5),
     kernels.InverseMultiquadric(width, exponent=1.5),
 ]
-# A wave once around the ring of the toy below has 0.67 radians per unit of
-# length; half a wave as wide as one of its modes, 0.2, has 15.
+# A wave with one period around the ring of the toy below has frequency 0.67, in
+# radians per unit of length; one with half a period across a mode, 0.2 wide,
+# has 15.
 frequencies = np.array([0.67, 5.0, 15.0, 45.0])
 figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
 print(
-    "steps to 1% of the error, at frequency  0.67         5        15        45"
+    "steps until 1% is left, at frequency    0.67         5        15        45"
 )
 for kernel in candidates:
     spectral.plot_dispersion(kernel, np.geomspace(0.1, 100, 200), 2, ax=axis)
@@ -122,30 +130,31 @@ figure.savefig(folder / "kernels.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# At one bandwidth the Gaussian is the quickest at its favorite frequency and
-# blind above it. The inverse multiquadric, whose tail is the heaviest, is the
-# quickest with the longest waves of the picture. The Laplacian falls slowest at
-# the fine end and wins there; `Matern(nu=1.5)`, smoother, lies between it and
-# the Gaussian. No kernel is good everywhere, since one bandwidth is one scale.
-# Two ways out of this trade are several bandwidths at once (`Laplacian([0.1,
-# 0.4, 1.6])`) and one that shrinks, which is the subject of
-# `guides/annealing_the_bandwidth.py`.
+# At equal bandwidths the Gaussian is the fastest near the peak of its rate, and
+# its rate vanishes above. The inverse multiquadric, whose tail is the heaviest,
+# is the fastest at the lowest frequencies of the figure. The rate of the
+# Laplacian falls off most slowly at high frequencies, where it is the fastest;
+# `Matern(nu=1.5)`, a smoother kernel, lies between it and the Gaussian. No
+# kernel is good at all frequencies, since one bandwidth is one scale. Two
+# remedies are several bandwidths at once (`Laplacian([0.1, 0.4, 1.6])`) and a
+# bandwidth that shrinks, the subject of `guides/annealing_the_bandwidth.py`.
 
 # %% [markdown]
 # ## All drifts on one toy
 #
-# Eight small Gaussians on a ring, and two starts: a cloud that covers them all,
-# and a heap in one corner, far from most of them. The first asks how well a
-# drift settles detail, the second how it travels.
+# The data are eight narrow Gaussians on a ring. There are two initial
+# distributions: a wide Gaussian that covers them all, and a narrow one at one
+# side, far from most of them. The first tests how well a drift resolves detail,
+# the second how well it transports mass over long distances.
 #
-# The distance is the sliced Wasserstein distance to data that the particles
-# have never seen, over its floor, the distance of such data to as many of the
-# particles' own. It can be below 1, since particles that repel each other lie
-# more evenly than chance.
+# The distance is the sliced Wasserstein distance to held-out data, divided by
+# its floor, the distance between two sets of data of that size. The ratio can
+# be below 1, since particles that repel each other are spread more evenly than
+# independent samples.
 
 # %%
 size = 80 if quick else 320
-data, unseen = (kd.datasets.eight_gaussians(size, seed=s) for s in (0, 1))
+data, held_out = (kd.datasets.eight_gaussians(size, seed=s) for s in (0, 1))
 floor = kd.metrics.floor(
     kd.metrics.sliced_wasserstein,
     kd.datasets.eight_gaussians(20 * size, seed=2),
@@ -170,8 +179,8 @@ def modes_kept(particles):
 
 laplacian = kernels.Laplacian(bandwidth=0.2)
 several = kernels.Laplacian(bandwidth=[0.1, 0.4, 1.6])
-# Each with the step size and the number of steps that suit it.
-contestants = {
+# Each with a suitable step size and number of steps.
+candidate_drifts = {
     "Gaussian 0.2": (drifts.KernelDrift(kernels.Gaussian(0.2)), 0.5, 60),
     "Laplacian 0.2": (drifts.KernelDrift(laplacian), 0.5, 60),
     "Laplacian 0.1, 0.4, 1.6": (drifts.KernelDrift(several), 0.5, 60),
@@ -202,20 +211,21 @@ contestants = {
     ),
 }
 if quick:
-    contestants = {
-        name: contestants[name] for name in ("Laplacian 0.2", "SinkhornDrift")
+    candidate_drifts = {
+        name: candidate_drifts[name]
+        for name in ("Laplacian 0.2", "SinkhornDrift")
     }
 
 # %%
 figure, axes = plt.subplots(
     2,
-    len(contestants),
-    figsize=(2.2 * len(contestants), 4.6),
+    len(candidate_drifts),
+    figsize=(2.2 * len(candidate_drifts), 4.6),
     layout="constrained",
 )
-print(f"{'distance over floor':25s} noise  corner  modes kept  ms a step")
-for column, (name, contestant) in enumerate(contestants.items()):
-    drift, step_size, steps = contestant
+print(f"{'distance over floor':25s}  wide  narrow  modes kept  ms per step")
+for column, (name, candidate) in enumerate(candidate_drifts.items()):
+    drift, step_size, steps = candidate
     steps = 3 if quick else steps
     flow = kd.flows.ParticleFlow(drift, step_size, metrics={})
     over_floor = []
@@ -224,7 +234,7 @@ for column, (name, contestant) in enumerate(contestants.items()):
         flow.run(start, data, steps, record_every=steps)
         elapsed = time.perf_counter() - begun  # compiled, the second time
         particles = flow.snapshots[-1]
-        distance = kd.metrics.sliced_wasserstein(particles, unseen)
+        distance = kd.metrics.sliced_wasserstein(particles, held_out)
         over_floor.append(float(distance / floor))
         axis.scatter(*particles.T, s=2, color="C3")
         axis.set(xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), aspect="equal")
@@ -232,37 +242,39 @@ for column, (name, contestant) in enumerate(contestants.items()):
     axes[0, column].set_title(name, fontsize=8)
     print(
         f"{name:25s} {over_floor[0]:5.2f}  {over_floor[1]:6.2f}"
-        f"  {modes_kept(particles):6d}  {1000 * elapsed / steps:13.1f}"
+        f"  {modes_kept(particles):10d}  {1000 * elapsed / steps:11.1f}"
     )
-axes[0, 0].set_ylabel("from noise")
-axes[1, 0].set_ylabel("from the corner")
+axes[0, 0].set_ylabel("wide start")
+axes[1, 0].set_ylabel("narrow start")
 figure.savefig(folder / "drifts.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# - From noise, where every mode has particles nearby, kernel drifts are the
-#   best of all: they settle detail.
-# - From the corner, a narrow kernel keeps to the modes that it sees, and
-#   `FDivergenceDrift` with one as well. Several bandwidths carry particles to
-#   all of them, but leave too many at the near end.
-# - Transport has no such limit. Every data point must receive its share, so no
-#   mode is left out, for `SinkhornDrift` and for `SlicedWassersteinDrift`.
-# - `EnergyDistanceDrift` travels as well, and needs no bandwidth. Its detail
-#   comes slowly: some particles still lie between the modes. `Sum` with a
-#   Laplacian brings them home.
-# - `MMDDrift` divides by no mass, so its forces are weak where little is near.
-#   Even with the largest step of all its particles lie the most scattered.
-# - `Lookahead` makes four small steps in one call, for the price of four
-#   fields. The particles end where those of the drift inside end. In training
-#   it saves three of four passes through the generator.
+# - From the wide start, where every mode has particles nearby, kernel drifts
+#   are the best: they resolve detail.
+# - From the narrow start, a narrow kernel reaches only the modes nearby, and so
+#   does `FDivergenceDrift` with one. Several bandwidths transport particles to
+#   all modes, but leave too many at the near ones.
+# - Optimal transport has no such limit. Every data point receives its share of
+#   the mass, so no mode is lost, with `SinkhornDrift` and with
+#   `SlicedWassersteinDrift`.
+# - `EnergyDistanceDrift` transports mass as far, and needs no bandwidth, but
+#   converges slowly in the details: some particles still lie between the modes.
+#   Its `Sum` with a Laplacian drift moves those to the modes.
+# - `MMDDrift` is not divided by a kernel mass, so its velocities are small
+#   where few points are near. Even with the largest step size of all, its
+#   particles are the most scattered.
+# - `Lookahead` makes four small steps in one call, at the cost of four fields.
+#   The particles end where those of the inner drift do. In training it saves
+#   three of four passes through the generator.
 
 # %% [markdown]
-# ## f-divergences: what a generator does that cannot fit
+# ## f-divergences: generators that cannot fit the data
 #
-# All of these drifts rest where model and data agree, if the model can get
-# there. One that cannot has to choose, and the divergence chooses for it. Here
-# is the smallest such generator, `center + spread * noise`, regressed onto its
-# goals like a network, on data with two modes of which one is larger.
+# All of these drifts vanish where model and data agree, if the model can get
+# there. Where it cannot, the divergence decides what it learns instead. Here is
+# the smallest such generator, `center + spread * noise`, regressed onto its
+# targets like a network, for data with two modes of unequal weight.
 
 # %%
 noise = rng.normal(size=256).astype("float32")
@@ -278,36 +290,39 @@ for axis, divergence in zip(axes, divergences, strict=True):
     for _ in range(5 if quick else 400):
         sample = (center + spread * noise)[:, None]
         velocity = keras.ops.convert_to_numpy(drift(sample, two_modes[:, None]))
-        goal = sample + 0.1 * velocity
-        spread, center = np.polyfit(noise, goal[:, 0], 1)
+        target = sample + 0.1 * velocity
+        spread, center = np.polyfit(noise, target[:, 0], 1)
     print(f"{divergence:14s} center {center:.2f}, spread {spread:.2f}")
-    bins = np.linspace(-4, 4, 60)
-    axis.hist(two_modes, bins, color="0.8", density=True)
-    axis.hist(sample[:, 0], bins, color="C3", density=True, histtype="step")
+    options = {"bins": np.linspace(-4, 4, 60), "density": True}
+    axis.hist(two_modes, color="0.8", label="data", **options)
+    axis.hist(
+        sample[:, 0], color="C3", histtype="step", label="generated", **options
+    )
     axis.set_title(divergence)
+axes[0].legend(fontsize=8)
 figure.savefig(folder / "divergences.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# `"kl_qp"`, which is `KernelDrift`, settles on the larger mode, as exactly as
-# it can, and leaves the other out: it punishes samples where there are no data.
-# `"kl_pq"` punishes data where there are no samples, and so covers both, with
-# samples in the empty middle. Take it where variety counts more than that every
-# sample is good. A network large enough need not choose.
+# `"kl_qp"`, which is `KernelDrift`, fits the larger mode exactly and loses the
+# other: it penalizes samples where there are no data. `"kl_pq"` penalizes data
+# where there are no samples, so it covers both modes, and also generates
+# samples between them. Choose it where diversity matters more than the quality
+# of each sample. A generator that is large enough does not have to choose.
 #
-# ## What to take
+# ## Recommendations
 #
-# - To start with: `KernelDrift("laplacian")`, with several bandwidths if
-#   nothing is known about the scale of the data.
+# - To start with: `KernelDrift("laplacian")`, with several bandwidths if the
+#   scale of the data is unknown.
 # - For images, in features: `normalization="dual"`.
-# - If the scale of the detail is known: a Gaussian and
-#   `callbacks.BandwidthAnnealing`.
+# - If the scale of the detail is known: a Gaussian and a bandwidth schedule.
 # - If modes get lost, or samples start far away: `SinkhornDrift`; in few
-#   dimensions `SlicedWassersteinDrift`, which is cheaper; or `Sum` of
-#   `EnergyDistanceDrift`, which travels, and a kernel, which settles detail.
-# - If nothing may be tuned: `EnergyDistanceDrift`, or sliced Wasserstein.
-# - If one number has to fall, for a proof or a plot: `MMDDrift`, or
-#   `VariationalDrift` of an energy. It wants large batches and patience.
-# - If the generator is too small for the data: `FDivergenceDrift`, `"kl_pq"` to
-#   cover, `"kl_qp"` to be exact.
+#   dimensions `SlicedWassersteinDrift`, which is cheaper; or the `Sum` of
+#   `EnergyDistanceDrift`, for long distances, and a kernel drift, for details.
+# - If nothing is to be tuned: `EnergyDistanceDrift`, or
+#   `SlicedWassersteinDrift`.
+# - If one functional has to decrease, for a proof or a plot: `MMDDrift`, or
+#   `VariationalDrift` of an energy. They need large batches and many steps.
+# - If the generator is too small for the data: `FDivergenceDrift`, with
+#   `"kl_pq"` to cover all modes, with `"kl_qp"` for the quality of each sample.
 # - If the generator is slow and the drift cheap: `Lookahead`.

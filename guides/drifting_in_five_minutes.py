@@ -1,10 +1,16 @@
 # %% [markdown]
 # # Drifting in five minutes
 #
-# A drifting model turns noise into a sample in one forward pass. This guide
-# shows the one idea behind it, first without a network, then with one.
+# A drifting model is a one-step generative model: it maps noise to a sample in
+# one forward pass. This guide shows the idea behind it, first as a particle
+# flow without a network, then with a generator.
 #
-# Run it as a script, or cell by cell. Pictures go to `outputs/guides`.
+# Run it as a script, or cell by cell:
+#
+#     KERAS_BACKEND=jax python guides/drifting_in_five_minutes.py
+#
+# with the backend that you installed: `jax`, `tensorflow` or `torch`. Figures
+# are written to `outputs/guides`.
 
 # %%
 import os
@@ -23,12 +29,11 @@ folder.mkdir(parents=True, exist_ok=True)
 keras.utils.set_random_seed(0)
 
 # %% [markdown]
-# ## A drift moves points
+# ## A drift is a velocity field
 #
-# A *drift* looks at some samples and at some data, and says in which direction
-# every sample should move: toward the data around it (the *positives*), away
-# from the other samples around it (the *negatives*). What counts as around is
-# the kernel's to say.
+# A *drift* assigns a velocity to every generated sample: toward the data nearby
+# (the *positives*), away from the other generated samples nearby (the
+# *negatives*). The kernel and its bandwidth define what is nearby.
 
 # %%
 data = kd.datasets.two_moons(1000, seed=0)
@@ -36,13 +41,13 @@ drift = kd.drifts.KernelDrift(kd.kernels.Laplacian(bandwidth=0.3))
 
 samples = np.random.default_rng(0).normal(size=(500, 2)).astype("float32")
 velocity = keras.ops.convert_to_numpy(drift(samples, data))
-print("A velocity for each sample:", velocity.shape)
+print("velocities, one for each sample:", velocity.shape)
 
 # %% [markdown]
-# Let the samples follow it for a while. Nothing is trained here: these are
-# particles, and `ParticleFlow` moves each of them by `step_size` along its
-# velocity, again and again. The drift shrinks as they arrive, and rests where
-# samples and data have one distribution.
+# Let the samples follow this field. Nothing is trained here: the samples are
+# particles, and in every step `ParticleFlow` moves each of them by `step_size`
+# times its velocity. The drift shrinks as the particles approach the data, and
+# vanishes where samples and data have the same distribution.
 
 # %%
 flow = kd.flows.ParticleFlow(drift, step_size=0.5)
@@ -69,18 +74,19 @@ figure.savefig(folder / "particles.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# `flow.animate("flow.gif")` draws the whole journey.
+# `flow.animate("flow.gif")` writes an animation of the trajectories.
 
 # %% [markdown]
-# ## A network learns where they would go
+# ## A generator is trained on the moved samples
 #
-# A `DriftModel` does the same with the samples that a network draws. In every
-# step it draws samples, asks the drift where they should be, and regresses the
-# network onto those places. The places are held fixed (`stop_gradient`): the
-# samples move, the field does not bend toward them.
+# A `DriftModel` does the same with the samples of a generator. In every
+# training step it generates samples, computes their drift, and regresses the
+# generator onto the samples moved one step along the drift. These targets are
+# held fixed (`stop_gradient`), so the loss can fall only by moving the samples,
+# not by shrinking the field.
 #
-# After training, the network has absorbed the whole journey from noise to data,
-# and makes it in one forward pass.
+# After training, the generator maps noise to data in one forward pass, without
+# any intermediate steps.
 
 # %%
 model = kd.DriftModel(kd.generators.MLP(output_dim=2), drift, seed=0)
@@ -99,9 +105,10 @@ history = model.fit(
 # %% [markdown]
 # ## How good is it?
 #
-# No two finite sets of points are at distance zero, not even two sets of data.
-# So every distance here comes with its *floor*, the distance of data to data.
-# Training is done when the two meet.
+# Two finite samples of one distribution are not at distance zero from each
+# other. So every distance here is reported with its *floor*, the distance
+# between two sets of data. Training has converged when the distance reaches the
+# floor.
 
 # %%
 distance, floor = (
@@ -109,10 +116,10 @@ distance, floor = (
 )
 print(f"distance to held-out data {distance:.3f}, floor {floor:.3f}")
 
-drawn = model.generate(1000, seed=0)
+generated = model.generate(1000, seed=0)
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.5), layout="constrained")
 for axis, points, title in zip(
-    axes, (drawn, held_out), ("drawn in one step", "data"), strict=True
+    axes, (generated, held_out), ("generated in one step", "data"), strict=True
 ):
     axis.scatter(*points.T, s=2)
     axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
@@ -122,11 +129,11 @@ plt.close(figure)
 # %% [markdown]
 # ## Where to go from here
 #
-# - `guides/choosing_a_drift_and_a_kernel.py`: other drifts than this one, and
-#   what each is good at.
-# - `guides/annealing_the_bandwidth.py`: a wide kernel first, a narrow one last.
-# - `guides/writing_your_own_drift_from_an_energy.py`: anything that can be
-#   differentiated is a drift.
-# - `examples/toy_2d.py`: the other toys. `examples/digits.py`: images with
-#   classes, in about a minute, with `normalization="dual"`, the recipe for
-#   images.
+# - `guides/choosing_a_drift_and_a_kernel.py`: the other drifts, compared.
+# - `guides/annealing_the_bandwidth.py`: bandwidth schedules, from wide kernels
+#   to narrow ones.
+# - `guides/writing_your_own_drift_from_an_energy.py`: every differentiable
+#   energy defines a drift.
+# - `examples/toy_2d.py`: other toy distributions. `examples/digits.py`:
+#   class-conditional images, in about a minute, with `normalization="dual"`,
+#   the recipe for images.
