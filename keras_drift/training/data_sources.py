@@ -12,6 +12,7 @@ from keras_drift.datasets import GroupedDataset
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values
 from keras_drift.training.group_batches import GroupBatches
+from keras_drift.training.stepped_dataset import SteppedDataset
 
 # A field estimated from Keras' usual 32 samples is a poor one.
 _BATCH_SIZE = 256
@@ -45,6 +46,7 @@ def as_source(
     shuffle=True,
     seed=0,
     fixed=False,
+    num_steps=None,
 ):
     """Turns samples and labels into a data source, and checks its first batch.
 
@@ -60,6 +62,8 @@ def as_source(
         seed: int, of the order. Defaults to `0`.
         fixed: bool, whether every epoch has the same batches, as validation
             needs. Defaults to `False`.
+        num_steps: int, batches of an epoch where arrays are given. Defaults to
+            `None`: as many as show every sample.
 
     Returns:
         A `Source`.
@@ -69,6 +73,9 @@ def as_source(
         checks.positive_integer("batch_size", batch_size)
     size = _BATCH_SIZE if batch_size is None else batch_size
     if not is_array(x):
+        _refuse_beside_a_source(
+            x, y=y, sample_weight=sample_weight, batch_size=batch_size
+        )
         if fixed and hasattr(x, "fixed"):
             x = x.fixed()
         return _checked(x, generator, needs_unconditional)
@@ -83,6 +90,8 @@ def as_source(
             source = ArrayDataset(x, sample_weight, size, shuffle, seed)
         else:
             source = GroupBatches(x, y, sample_weight, size, shuffle, seed)
+    if num_steps is not None:
+        source = SteppedDataset(source, num_steps)
     source = source.fixed() if fixed else source
     return _checked(source, generator, needs_unconditional, made_here=True)
 
@@ -139,6 +148,11 @@ def refuse_class_weight(class_weight):
             "instead, in batches of your own. "
             f"Received: class_weight={class_weight!r}"
         )
+
+
+def is_array_like(x):
+    """Whether `x` is an array, a list or a frame, rather than a data source."""
+    return is_array(_as_array(x))
 
 
 def is_array(x):
@@ -217,6 +231,18 @@ def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
         unconditional=_UNCONDITIONAL if needs_unconditional else 0,
         seed=seed,
     )
+
+
+def _refuse_beside_a_source(x, **arguments):
+    """Refuses what a data source has already decided."""
+    for name, value in arguments.items():
+        if value is not None and x is not None:
+            raise ValueError(
+                f"`{name}` goes with arrays. A data source makes its own "
+                "batches, of positives, or of `(positives, labels)`, or of "
+                "`(positives, labels, weights)`. Received: "
+                f"x={type(x).__name__}, {name} of type {type(value).__name__}"
+            )
 
 
 def _refuse_weights(sample_weight):

@@ -112,12 +112,21 @@ class DriftTrainer(backend.TrainerGuard):
             (x, y, sample_weight), validation_data = data_sources.split(
                 x, y, sample_weight, validation_split
             )
-        source = self._source(x, y, sample_weight, batch_size, shuffle)
+        if data_sources.is_array_like(x):
+            num_steps = kwargs.pop("steps_per_epoch", None)
+            source = self._source(
+                x, y, sample_weight, batch_size, shuffle, num_steps=num_steps
+            )
+        else:
+            source = self._source(x, y, sample_weight, batch_size)
         if validation_data is not None:
+            held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
+            if validation_batch_size is None and (
+                data_sources.is_array_like(held_out[0])
+            ):
+                validation_batch_size = batch_size
             validation_data = self._source(
-                *keras.utils.unpack_x_y_sample_weight(validation_data),
-                validation_batch_size or batch_size,
-                fixed=True,
+                *held_out, validation_batch_size, fixed=True
             ).x
         callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
         first_epoch = kwargs.get("initial_epoch", 0)
@@ -221,7 +230,14 @@ class DriftTrainer(backend.TrainerGuard):
         states.restore(self, state)
 
     def _source(
-        self, x, y, sample_weight, batch_size=None, shuffle=False, fixed=False
+        self,
+        x,
+        y,
+        sample_weight,
+        batch_size=None,
+        shuffle=False,
+        fixed=False,
+        num_steps=None,
     ):
         source = data_sources.as_source(
             x,
@@ -233,6 +249,7 @@ class DriftTrainer(backend.TrainerGuard):
             shuffle,
             0 if self.seed is None else self.seed,
             fixed,
+            num_steps,
         )
         self.run.expect("test" if fixed else "train", source.ranks)
         return source

@@ -161,3 +161,39 @@ def test_stopping_early_knows_which_way_is_better(points, monitor):
         callbacks=[stop],
     )
     assert stop.monitor_op is keras.ops.less
+
+
+def test_refuses_what_a_data_source_would_ignore(points, classes):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    source = datasets.GroupedDataset(points, positives=32)
+    for name, value in (
+        ("y", np.zeros(64, "int32")),
+        ("sample_weight", np.ones(64)),
+        ("batch_size", 32),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` goes with arrays"):
+            model.fit(source, **{name: value}, verbose=0)
+        with pytest.raises(ValueError, match=f"`{name}` goes with arrays"):
+            model.evaluate(source, **{name: value}, verbose=0)
+    # The batch size of arrays in training is not that of another source.
+    model.fit(points, batch_size=32, validation_data=source, verbose=0)
+
+
+def test_epochs_of_arrays_have_the_steps_asked_for(points):
+    for steps in (1, 5):
+        source = data_sources.as_source(
+            points,
+            None,
+            None,
+            small_mlp(),
+            batch_size=32,
+            num_steps=steps,
+        ).x
+        assert len(source) == steps
+        batches = [batch for (batch,) in source]
+        first, last = batches[0], batches[-1]
+        assert steps == 1 or np.abs(first - last).max() > 0
+    model = DriftModel(small_mlp(), seed=0)
+    fitted(model, points, steps_per_epoch=3, epochs=2)
+    assert int(model.optimizer.iterations) == 6

@@ -1,0 +1,31 @@
+"""Epochs of a given number of batches."""
+
+from keras_drift import checks
+from keras_drift.datasets.seeded_dataset import SeededDataset
+
+
+class SteppedDataset(SeededDataset):
+    """A data set whose epochs have a given number of batches.
+
+    Where that is more than a pass over the data, the next pass has an order of
+    its own.
+
+    Args:
+        data: `SeededDataset`.
+        num_steps: int >= 1.
+    """
+
+    def __init__(self, data, num_steps):
+        super().__init__(data.seed)
+        self._data = data
+        self._num_steps = checks.positive_integer("steps_per_epoch", num_steps)
+        self.group_axis = data.group_axis
+        self.sample_axis = data.sample_axis
+        self.placement = data.placement
+
+    def __len__(self):
+        return self._num_steps
+
+    def _batch(self, index):
+        passes, index = divmod(index, len(self._data))
+        return self._data.fixed(self.epoch + passes)[index]
