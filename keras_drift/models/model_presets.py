@@ -1,4 +1,4 @@
-"""Presets of models, whose encoder may be a reference to another preset."""
+"""Presets of models, in which the encoder may be a reference."""
 
 import keras
 
@@ -15,7 +15,7 @@ def save(model, directory, metadata, encoder):
     config = keras.saving.serialize_keras_object(bare)
     config.pop("compile_config", None)
     if encoder is not None:
-        encoders.Encoder.from_preset(encoder, load_weights=False)  # it is there
+        encoders.Encoder.from_preset(encoder, load_weights=False)  # it exists
         config["config"]["encoder"] = {_REFERENCE: str(encoder)}
     metadata = {
         "num_parameters": model.generator.count_params(),
@@ -25,14 +25,14 @@ def save(model, directory, metadata, encoder):
 
 
 def encoder_reference(handle):
-    """The handle of the encoder of a preset, if it is a reference."""
+    """Returns the handle of a referenced encoder, or `None`."""
     config = files.read_config(handles.resolve(handle))
     encoder = config.get("config", {}).get("encoder")
     return encoder.get(_REFERENCE) if isinstance(encoder, dict) else None
 
 
 def resolved(config):
-    """A config whose encoder is no reference, for `from_config`."""
+    """Removes a reference to an encoder from a config, for `from_config`."""
     encoder = config["encoder"]
     if isinstance(encoder, dict) and _REFERENCE in encoder:
         return {**config, "encoder": None}
@@ -40,7 +40,7 @@ def resolved(config):
 
 
 def _without_optimizer(model, keep_encoder):
-    """A copy that has not been compiled: presets hold no optimizer state."""
+    """An uncompiled copy of a model: presets hold no optimizer state."""
     config = model.get_config()
     if not keep_encoder:
         config["encoder"] = None
@@ -53,7 +53,7 @@ def _without_optimizer(model, keep_encoder):
 
 
 def with_encoder(model, handle, load_encoder):
-    """Gives a loaded model the encoder that its preset refers to."""
+    """Loads the encoder that the preset of a model refers to."""
     reference = encoder_reference(handle)
     if reference is None:
         return model

@@ -19,7 +19,7 @@ from small_models import small_mlp
         (
             {"frozen_steps": 2, "stop_gradient": False},
             ValueError,
-            "need that field frozen",
+            "toward one frozen field",
         ),
         ({"guidance_sampler": 1.5}, TypeError, "PowerLawGuidance"),
         (

@@ -84,7 +84,7 @@ def test_saving_twice_replaces_the_preset(model, tmp_path):
 
 def test_does_not_replace_a_folder_of_other_things(model, tmp_path):
     (tmp_path / "thesis.tex").write_text("chapter one")
-    with pytest.raises(ValueError, match="holds other things"):
+    with pytest.raises(ValueError, match="holds other files"):
         model.save_to_preset(tmp_path)
 
 

@@ -48,10 +48,10 @@ def test_agrees_with_the_release():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"low": 0.5}, "start at 1"),
+        ({"low": 0.5}, "at least 1"),
         ({"low": 2.0, "high": 2.0}, "`high` above `low`"),
         ({"power": -1}, "`power`"),
-        ({"plain_fraction": 1.5}, "share"),
+        ({"plain_fraction": 1.5}, "from 0 to 1"),
     ],
 )
 def test_names_a_wrong_argument(arguments, message):
