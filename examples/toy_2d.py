@@ -1,12 +1,12 @@
-"""A one-step generator for points in the plane.
+"""Trains a one-step generator of points in the plane.
 
-Trains on a toy distribution while the bandwidth of the drift is annealed,
-draws points in one forward pass, and compares them with the data:
+The bandwidth of the drift is annealed during training. Then samples are
+generated in one forward pass and compared with the data:
 
     KERAS_BACKEND=jax python examples/toy_2d.py --toy checkerboard
 
-The backend is `jax`, `tensorflow` or `torch`. The picture and the numbers go to
-`outputs/toy_2d`.
+`KERAS_BACKEND` is the backend that you installed: `jax`, `tensorflow` or
+`torch`. A figure and the results are written to `outputs/toy_2d`.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def train(data, epochs, seed):
         keras.optimizers.Adam(learning_rate, use_ema=True, ema_momentum=0.995),
         metrics=[kd.metrics.SlicedWasserstein()],
     )
-    # Wide at first, to settle the outline; narrow at 70%, for the corners.
+    # Wide at first, for the coarse structure; narrow after 70% of the steps.
     wide, narrow = 0.5, 0.2
     schedule = kd.schedules.ExponentialAnnealing(
         wide, narrow, rate=math.log(wide / narrow) / (0.7 * num_steps)
@@ -58,7 +58,7 @@ def train(data, epochs, seed):
 
 
 def measure(model, toy, num_samples):
-    """Distance to fresh data over three draws, and that of data to data."""
+    """Mean distance to held-out data over three seeds, and its floor."""
     distances = [
         float(
             kd.metrics.sliced_wasserstein(
@@ -84,10 +84,10 @@ def measure(model, toy, num_samples):
     }
 
 
-def draw(samples, data, history, path):
+def plot(samples, data, history, path):
     figure, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
     for axis, points, title in zip(
-        axes, (data, samples), ("data", "drawn in one step"), strict=False
+        axes, (data, samples), ("data", "generated in one step"), strict=False
     ):
         axis.scatter(*points[:8000].T, s=1, linewidths=0, alpha=0.6)
         axis.set(title=title, aspect="equal", xlim=(-2.5, 2.5))
@@ -101,7 +101,7 @@ def draw(samples, data, history, path):
     ):
         epochs = np.arange(1, len(history[name]) + 1)
         curves.semilogy(epochs, history[name], label=name.replace("_", " "))
-    curves.set(title="training", xlabel="epoch")
+    curves.set(title="training history", xlabel="epoch")
     curves.legend(fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -125,9 +125,9 @@ def main():
     toy = kd.datasets.TOYS[args.toy]
     data = toy(BATCH_SIZE * args.steps_per_epoch, seed=args.seed)
     print(
-        f"Learning {args.toy} from {len(data)} points on "
-        f"{keras.backend.backend()}: training is done when "
-        "`sliced_wasserstein` meets its floor."
+        f"Training on {len(data)} points of {args.toy} with "
+        f"{keras.backend.backend()}: it has converged when "
+        "`sliced_wasserstein` reaches its floor."
     )
     start = time.perf_counter()
     model, history = train(data, args.epochs, args.seed)
@@ -135,11 +135,11 @@ def main():
     numbers.update(measure(model, toy, args.num_samples))
     args.output.mkdir(parents=True, exist_ok=True)
     picture = args.output / f"{args.toy}.png"
-    draw(model.generate(8000, seed=0), data, history, picture)
+    plot(model.generate(8000, seed=0), data, history, picture)
     (args.output / f"{args.toy}.json").write_text(json.dumps(numbers, indent=2))
     for name, value in numbers.items():
         print(f"{name:20s} {value:10.4f}")
-    print(f"Data, samples and training curves: {picture}")
+    print(f"Data, generated samples and training history: {picture}")
 
 
 if __name__ == "__main__":

@@ -187,9 +187,10 @@ trained = report(model)
 
 # %% [markdown]
 # Compared with the Laplacian drift of `guides/drifting_in_five_minutes.py`, the
-# moons are blurred. The gradient of this energy vanishes as the samples
-# approach the data, as the curve above shows, so the last part of training is
-# slow. Whether an energy is a good training objective shows only in training.
+# moons are strongly blurred. The gradient of this energy vanishes as the
+# samples approach the data, as the curve above shows, so the last part of
+# training is slow. Whether an energy is a good training objective shows only in
+# training.
 #
 # ## Fine-tuning with the Fréchet distance
 #
@@ -221,7 +222,7 @@ figure.savefig(folder / "energy_generator.png", dpi=110)
 plt.close(figure)
 
 # %% [markdown]
-# The Fréchet distance falls to a fraction, and the moons are as blurred as
+# The Fréchet distance decreases further, and the moons are as blurred as
 # before: a distance of means and covariances cannot measure that. So monitor
 # another distance when fine-tuning, as here.
 #

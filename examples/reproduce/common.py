@@ -1,4 +1,4 @@
-"""What the reproductions share: arguments, training a toy, writing results."""
+"""Helpers of the reproductions: arguments, training on toys, results."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ OUTPUT = pathlib.Path("outputs/reproduce")
 
 
 def parser(description, **sizes):
-    """Arguments of a script; `sizes` are the ints that say how long it runs."""
+    """Arguments of a script; `sizes` are the integers that set its run time."""
     found = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -24,13 +24,15 @@ def parser(description, **sizes):
         found.add_argument(
             f"--{name.replace('_', '-')}", type=int, default=value, help="."
         )
-    found.add_argument("--seed", type=int, default=0, help="of everything")
+    found.add_argument(
+        "--seed", type=int, default=0, help="of all random numbers"
+    )
     found.add_argument("--output", type=pathlib.Path, default=OUTPUT)
     return found
 
 
 def write(args, name, figure, numbers):
-    """Writes `name.png` and `name.json`, and says where they are."""
+    """Writes `name.png` and `name.json`, and prints their paths."""
     args.output.mkdir(parents=True, exist_ok=True)
     picture = args.output / f"{name}.png"
     figure.savefig(picture, dpi=120)
@@ -38,11 +40,11 @@ def write(args, name, figure, numbers):
     numbers = {"backend": keras.backend.backend(), **numbers}
     path = args.output / f"{name}.json"
     path.write_text(json.dumps(numbers, indent=2))
-    print(f"picture: {picture}\nnumbers: {path}")
+    print(f"figure: {picture}\nresults: {path}")
 
 
 def network():
-    """A small generator for the plane."""
+    """A small generator of points in the plane."""
     return kd.generators.MLP(output_dim=2, noise_dim=4)
 
 
@@ -61,8 +63,8 @@ def train(
 ):
     """Trains a generator of points in the plane; returns `(model, seconds)`.
 
-    Every step sees a batch of the data, which go round; the learning rate falls
-    along a cosine, to `final_rate` of its highest.
+    The batches of the data are repeated in the same order; the learning rate
+    decays along a cosine to `final_rate` times its maximum.
     """
     model = kd.DriftModel(generator or network(), drift, seed=seed, **kwargs)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -77,7 +79,7 @@ def train(
     )
     start = time.perf_counter()
     model.fit(
-        _Rounds(data, batch_size, num_steps),
+        _RepeatedBatches(data, batch_size, num_steps),
         epochs=1,
         verbose=0,
         callbacks=list(callbacks),
@@ -85,8 +87,8 @@ def train(
     return model, time.perf_counter() - start
 
 
-class _Rounds(keras.utils.PyDataset):
-    """Batches of data that go round and round."""
+class _RepeatedBatches(keras.utils.PyDataset):
+    """A fixed number of batches that repeat the data cyclically."""
 
     def __init__(self, data, batch_size, num_steps):
         super().__init__()
@@ -100,8 +102,8 @@ class _Rounds(keras.utils.PyDataset):
         return self.batches[step % len(self.batches)]
 
 
-def over_floor(model, toy, num_samples=5000, draws=3):
-    """Sliced Wasserstein distance to fresh data, over that of data to data."""
+def over_floor(model, toy, num_samples=5000, repeats=3):
+    """Sliced Wasserstein distance to held-out data, divided by its floor."""
     distances = [
         float(
             kd.metrics.sliced_wasserstein(
@@ -109,7 +111,7 @@ def over_floor(model, toy, num_samples=5000, draws=3):
                 toy(num_samples, seed=1000 + seed),
             )
         )
-        for seed in range(draws)
+        for seed in range(repeats)
     ]
     floor = kd.metrics.floor(
         kd.metrics.sliced_wasserstein,
@@ -120,7 +122,7 @@ def over_floor(model, toy, num_samples=5000, draws=3):
 
 
 def scatter(axis, points, title, limit=2.5):
-    """Points in the plane, without ticks."""
+    """Plots points in the plane, without ticks."""
     axis.scatter(*np.asarray(points).T, s=2, linewidths=0, alpha=0.5)
     axis.set(title=title, aspect="equal", xlim=(-limit, limit))
     axis.set(ylim=(-limit, limit), xticks=[], yticks=[])

@@ -1,14 +1,14 @@
-"""Which drift to pick: every one of them on every toy.
+"""Compares all drifts on all toy distributions.
 
     python examples/reproduce/compare_drifts.py
     python examples/reproduce/compare_drifts.py --drifts sinkhorn mmd
 
-The same network, data, batches and number of steps for all; bandwidths shrink
-along the way. The table tells the distance to fresh data over that of data to
-data (1 is perfect), the share of data that has a sample nearby (97% for data),
-and the time of a step. Each operator should come within 1.5 of the floor on at
-least one toy. All of it takes about an hour on two cores, one toy ten minutes:
-`--toys checkerboard`.
+All use the same network, data, batches and number of steps; bandwidths are
+annealed. The table shows the sliced Wasserstein distance to held-out data
+divided by its floor (1 is perfect), the coverage, which is the fraction of the
+data with a generated sample nearby (97% for data), and the time per step. Each
+drift should reach a ratio of 1.5 on at least one toy. All of it takes about an
+hour on two cores, one toy ten minutes: `--toys checkerboard`.
 """
 
 import math
@@ -16,7 +16,7 @@ import os
 import tempfile
 import time
 
-# A program that was compiled for one toy serves for the others.
+# Programs compiled for one toy are reused for the others.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR",
     os.path.join(tempfile.gettempdir(), "keras_drift_programs"),
@@ -35,7 +35,7 @@ from keras_drift import kernels
 
 BATCH_SIZE = 512
 NUM_SAMPLES = 2000
-# The widest and the narrowest bandwidth along the training.
+# The initial and the final bandwidth.
 WIDE, NARROW = 0.6, 0.15
 
 
@@ -43,8 +43,9 @@ def kernel_drift(**options):
     return drifts.KernelDrift(kernels.Laplacian(WIDE), **options)
 
 
-# A name, how to make it, and whether its bandwidth is annealed. Some tell the
-# size of a step: energies whose pull fades near the data take longer ones.
+# For each name: a function that makes the drift, and whether its bandwidth is
+# annealed. A third entry is the step size, larger for energies whose gradients
+# are small near the data.
 OPERATORS = {
     "kernel": (kernel_drift, True),
     "kernel_gaussian": (
@@ -103,7 +104,7 @@ OPERATORS = {
 
 
 def learn(name, toy, args):
-    """Trains on a toy; returns samples and what was measured."""
+    """Trains on a toy; returns generated samples and measurements."""
     keras.utils.set_random_seed(args.seed)
     make, annealed, *step_size = OPERATORS[name]
     callbacks = []
@@ -112,11 +113,11 @@ def learn(name, toy, args):
             WIDE, NARROW, rate=math.log(WIDE / NARROW) / (0.7 * args.steps)
         )
         callbacks.append(kd.callbacks.BandwidthAnnealing(schedule))
-    draw = kd.datasets.TOYS[toy]
+    sample = kd.datasets.TOYS[toy]
     clock = Clock()
     model, _ = common.train(
         make(),
-        draw(BATCH_SIZE * 50, seed=args.seed),
+        sample(BATCH_SIZE * 50, seed=args.seed),
         args.steps,
         BATCH_SIZE,
         learning_rate=1e-2,
@@ -127,14 +128,14 @@ def learn(name, toy, args):
     )
     samples = model.generate(NUM_SAMPLES, seed=0, batch_size=2048)
     return samples, {
-        "over_floor": common.over_floor(model, draw, NUM_SAMPLES),
-        "coverage": coverage(samples, draw(NUM_SAMPLES, seed=1000)),
+        "over_floor": common.over_floor(model, sample, NUM_SAMPLES),
+        "coverage": coverage(samples, sample(NUM_SAMPLES, seed=1000)),
         "seconds_per_step": clock.seconds_per_step(),
     }
 
 
 class Clock(keras.callbacks.Callback):
-    """The time of a step, without those that compile."""
+    """Measures the time per step, without compilation."""
 
     def on_train_begin(self, logs=None):
         self.times = []
@@ -148,7 +149,7 @@ class Clock(keras.callbacks.Callback):
 
 
 def coverage(samples, data, neighbors=5):
-    """Share of the data with a sample among its nearest neighbors.
+    """Fraction of the data with a sample among its nearest neighbors.
 
     Naeem et al., 2020, arXiv 2002.09797.
     """
@@ -156,7 +157,7 @@ def coverage(samples, data, neighbors=5):
     def distances(to):
         return np.linalg.norm(data[:, None] - to[None], axis=-1)
 
-    # The nearest datum is the point itself.
+    # The nearest neighbor of a data point is the point itself.
     radius = np.sort(distances(data), axis=1)[:, neighbors]
     return float(np.mean(distances(samples).min(axis=1) <= radius))
 

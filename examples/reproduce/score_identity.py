@@ -1,19 +1,19 @@
-"""The Gaussian drift is the difference of two scores, and vanishes with it.
+"""Score identity: the Gaussian drift is a difference of two scores.
 
-The claim (arXiv 2603.09936 and others): for the Gaussian kernel the drift of
-infinitely many samples is `bandwidth**2 * grad log(p_s / q_s)`, with `p_s` and
-`q_s` the densities of data and samples smoothed by the bandwidth. So it is zero
+The claim (arXiv 2603.09936 and others): with a Gaussian kernel and infinitely
+many samples the drift is `bandwidth**2 * grad log(p_s / q_s)`, where `p_s` and
+`q_s` are the densities of data and model, smoothed by the kernel. So it is zero
 everywhere only if the two distributions are equal.
 
     python examples/reproduce/score_identity.py
 
-For Gaussian mixtures the scores are known in closed form. The script measures
-how far the drift of N positives and N independent negatives is from them on
-average, over points drawn from both densities in equal parts: at 50,000 samples
-at most 4.9e-3, and falling like the root of N, the rate of Monte Carlo. Then it
-turns, widens, shifts and weighs the modes of q little by little, and measures
-the drift with it. Its norm is zero where q is p, and grows in proportion to
-each of the changes.
+The scores of Gaussian mixtures have a closed form. The script measures the mean
+distance between the drift of N positives and N independent negatives and this
+closed form, at points sampled from both densities in equal parts: at most
+4.9e-3 at 50,000 samples, decreasing as the inverse root of N, the Monte Carlo
+rate. Then the modes of q are rotated, widened, shifted and reweighted step by
+step: the norm of the drift is zero where q is p, and grows in proportion to
+each of these perturbations.
 """
 
 import common
@@ -32,11 +32,11 @@ CHUNK = 64
 
 
 def mixtures():
-    """The data p and the model q: four modes each, q turned and shifted."""
+    """The data p and the model q: four modes each, q rotated and shifted."""
     angles = np.pi / 2 * np.arange(4)
     p = GaussianMixture(_circle(angles), stds=0.3)
-    turned = _circle(angles + np.pi / 12)
-    q = GaussianMixture(np.add(turned, [0.1, -0.1]), stds=0.35)
+    rotated = _circle(angles + np.pi / 12)
+    q = GaussianMixture(np.add(rotated, [0.1, -0.1]), stds=0.35)
     return p, q
 
 
@@ -51,7 +51,7 @@ def exact_drift(p, q, x, bandwidth=BANDWIDTH):
 
 
 def mean_error(num_samples, seed, num_queries=256):
-    """Mean distance of the drift of `num_samples` samples to the exact one."""
+    """Mean error of the drift estimated from `num_samples` samples."""
     p, q = mixtures()
     rng = np.random.default_rng(seed)
     half = num_queries // 2
@@ -70,9 +70,9 @@ def mean_error(num_samples, seed, num_queries=256):
 
 
 def perturbed(kind, amount):
-    """The mixture p with its modes changed by an amount, 0 for not at all."""
+    """The mixture p with perturbed modes; an amount of 0 changes nothing."""
     angles = np.pi / 2 * np.arange(4)
-    if kind == "turned":
+    if kind == "rotated":
         return GaussianMixture(_circle(angles + amount), stds=0.3)
     if kind == "shifted":
         return GaussianMixture(np.add(_circle(angles), [amount, 0.0]), stds=0.3)
@@ -92,40 +92,42 @@ def exact_norm(kind, amount, num_queries=4000):
 
 
 def slope(sizes, errors):
-    """Of `log(errors)` against `log(sizes)`, by least squares."""
+    """Least-squares slope of `log(errors)` against `log(sizes)`."""
     return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
 def measure_convergence(args):
     """The mean error for each number of samples, averaged over seeds."""
-    print(" samples  mean error  over seeds")
+    print(" samples  mean error  std of seeds")
     means = []
     for size in args.sizes:
         errors = [mean_error(size, args.seed + i) for i in range(args.seeds)]
         means.append(float(np.mean(errors)))
-        print(f"{size:8,}  {means[-1]:10.2e}  {np.std(errors):10.1e}")
+        print(f"{size:8,}  {means[-1]:10.2e}  {np.std(errors):12.1e}")
     return means
 
 
-def draw_fields(axis):
-    """Drift of samples, and what it should be, over the two mixtures."""
+def plot_fields(axis):
+    """Plots the estimated drift over the exact one."""
     p, q = mixtures()
     rng = np.random.default_rng(0)
     x = np.stack(
         np.meshgrid(*[np.linspace(-1.8, 1.8, 15)] * 2), axis=-1
     ).reshape(-1, 2)
-    clouds = [ops.convert_to_tensor(m.sample(20_000, rng)) for m in (p, q)]
+    samples = [ops.convert_to_tensor(m.sample(20_000, rng)) for m in (p, q)]
     drift = KernelDrift(
         Gaussian(BANDWIDTH),
         self_interaction="independent",
         block_size=(len(x), 20_000),
     )
-    found = ops.convert_to_numpy(drift(x, *clouds))
+    found = ops.convert_to_numpy(drift(x, *samples))
     exact = exact_drift(p, q, x)
     style = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.004}
-    axis.quiver(*x.T, *exact.T, color="0.7", label="scores", **style)
-    axis.quiver(*x.T, *found.T, color="C0", label="drift of 20,000", **style)
-    axis.set(title="drift and difference of scores", aspect="equal")
+    axis.quiver(*x.T, *exact.T, color="0.7", label="score difference", **style)
+    axis.quiver(
+        *x.T, *found.T, color="C0", label="drift, 20,000 samples", **style
+    )
+    axis.set(title="drift and score difference", aspect="equal")
     axis.legend(fontsize=8, loc="upper right")
 
 
@@ -138,29 +140,32 @@ def main():
     means = measure_convergence(args)
     rate = slope(args.sizes, means)
     print(f"slope of log(error): {rate:.3f} (bar: -0.5 +- 0.05)")
-    print(f"error at the largest: {means[-1]:.2e} (bar: 4.9e-3 at 50,000)")
+    print(
+        f"mean error at {args.sizes[-1]:,} samples: {means[-1]:.2e} "
+        "(bar: 4.9e-3 at 50,000)"
+    )
 
     figure, axes = plt.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
-    draw_fields(axes[0])
+    plot_fields(axes[0])
     axes[1].loglog(args.sizes, means, "o-", label="measured")
     guide = means[0] * np.sqrt(args.sizes[0] / np.array(args.sizes))
-    axes[1].loglog(args.sizes, guide, "k:", label="root of N")
-    axes[1].set(title="mean error", xlabel="samples N")
+    axes[1].loglog(args.sizes, guide, "k:", label="inverse root of N")
+    axes[1].set(title="mean error of the drift", xlabel="number of samples N")
     axes[1].legend()
     amounts = np.linspace(0, 0.5, 11)
     norms = {
         kind: [exact_norm(kind, amount) for amount in amounts]
-        for kind in ("turned", "shifted", "widened", "weighed")
+        for kind in ("rotated", "shifted", "widened", "reweighted")
     }
     for kind, values in norms.items():
         axes[2].plot(amounts, values, "o-", label=kind)
-    axes[2].set(title="norm of the drift", xlabel="how far q is from p")
+    axes[2].set(title="norm of the drift", xlabel="perturbation of q")
     axes[2].legend()
-    at_rest = max(values[0] for values in norms.values())
+    equal = max(values[0] for values in norms.values())
     least = min(values[1] for values in norms.values())
     print(
-        f"norm of the drift where q is p: {at_rest:.1e}; of the smallest "
-        f"change of any kind: at least {least:.1e}"
+        f"norm of the drift where q is p: {equal:.1e}; after the smallest "
+        f"perturbation of any kind: at least {least:.1e}"
     )
     numbers = {
         "sizes": args.sizes,

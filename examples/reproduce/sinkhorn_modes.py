@@ -1,17 +1,18 @@
-"""Modes that a narrow kernel loses and optimal transport keeps.
+"""Mode coverage: a narrow kernel loses modes, optimal transport keeps them.
 
-The claim (arXiv 2603.12366): a sample feels only the data that its kernel
-reaches, so at a low bandwidth some modes never get their samples. Transport has
-to serve every point of the data, however far, and keeps all modes.
+The claim (arXiv 2603.12366): a sample interacts only with the data within reach
+of its kernel, so with a small bandwidth some modes never receive samples. A
+transport plan has to give every data point its mass, however far, so all modes
+are kept.
 
     python examples/reproduce/sinkhorn_modes.py
 
-Both drifts have one kernel, `exp(-distance / bandwidth)`, and the same network,
-data, batches and steps; `SinkhornDrift` also asks that every point of the data
-receives its share. Both toys have eight modes of equal
-weight. A mode counts as kept if at least a quarter of its fair share, an eighth
-of all samples, is close to it: within three standard deviations of a Gaussian,
-inside a field of the board.
+Both drifts use the kernel `exp(-distance / bandwidth)` and the same network,
+data, batches and steps; `SinkhornDrift` also imposes the marginal constraint
+that every data point receives its mass. Both toys have eight modes of equal
+weight. A mode counts as kept if it holds at least a quarter of its share, an
+eighth of all samples: within three standard deviations of a Gaussian, or inside
+a square of the checkerboard.
 """
 
 import common
@@ -21,11 +22,11 @@ import numpy as np
 
 import keras_drift as kd
 
-# Low enough for the kernel to lose modes of the toy.
+# Small enough for the kernel drift to lose modes.
 BANDWIDTHS = {"eight_gaussians": 0.02, "checkerboard": 0.01}
 NUM_MODES = 8
 BATCH_SIZE = 256
-KEPT = 0.25  # of the fair share
+KEPT = 0.25  # of the share of a mode
 DRIFTS = {
     "kernel": lambda bandwidth: kd.drifts.KernelDrift(
         kd.kernels.Laplacian(bandwidth), self_interaction="independent"
@@ -40,14 +41,14 @@ DRIFTS = {
 
 
 def close_to_gaussians(samples):
-    """Which sample is close to which mode: bool array `(n, NUM_MODES)`."""
+    """Membership of samples in modes, a bool array `(n, NUM_MODES)`."""
     ring = kd.datasets.GaussianMixture.ring(NUM_MODES)
     distances = np.linalg.norm(samples[:, None] - ring.means, axis=-1)
     return distances <= 3 * ring.stds
 
 
-def close_to_fields(samples):
-    """The same for the dark fields of the board."""
+def close_to_squares(samples):
+    """The same for the dark squares of the checkerboard."""
     corners = np.mgrid[-2:2, -2:2].reshape(2, -1).T
     dark = corners[corners.sum(axis=1) % 2 == 0]
     return np.all(np.floor(samples)[:, None] == dark, axis=-1)
@@ -55,17 +56,17 @@ def close_to_fields(samples):
 
 CLOSE = {
     "eight_gaussians": close_to_gaussians,
-    "checkerboard": close_to_fields,
+    "checkerboard": close_to_squares,
 }
 
 
 def shares(toy, samples):
-    """What each mode holds, over its fair share: `(NUM_MODES,)`."""
+    """Mass of each mode relative to its share, `(NUM_MODES,)`."""
     return NUM_MODES * np.mean(CLOSE[toy](samples), axis=0)
 
 
 def learn(toy, name, seed, args):
-    """Trains once; returns samples and what was found."""
+    """Trains once; returns generated samples and measurements."""
     keras.utils.set_random_seed(seed)
     make = kd.datasets.TOYS[toy]
     model, seconds = common.train(
@@ -87,8 +88,8 @@ def learn(toy, name, seed, args):
     }
 
 
-def draw(axis, toy, samples, title):
-    """Samples, and a ring around every mode that is lost."""
+def plot(axis, toy, samples, title):
+    """Plots samples, with a circle around every lost mode."""
     held = shares(toy, samples)
     kept = int(np.sum(held >= KEPT))
     common.scatter(axis, samples, f"{title}: {kept} of {NUM_MODES} modes")
@@ -107,21 +108,21 @@ def main():
     numbers = {}
     for row, toy in zip(axes, CLOSE, strict=True):
         data = kd.datasets.TOYS[toy](args.samples, seed=args.seed)
-        draw(row[0], toy, data, f"{toy}, data")
+        plot(row[0], toy, data, f"{toy}, data")
         numbers[toy] = {}
         for axis, name in zip(row[1:], DRIFTS, strict=True):
             runs = [
                 learn(toy, name, args.seed + i, args) for i in range(args.seeds)
             ]
-            draw(axis, toy, runs[0][0], name)
+            plot(axis, toy, runs[0][0], name)
             found = [run for _, run in runs]
             numbers[toy][name] = found
             bar = "all 8" if name == "Sinkhorn" else "below 8"
             print(
                 f"{toy}, {name}: keeps {[run['modes'] for run in found]} of "
-                f"{NUM_MODES} modes (bar: {bar}), smallest share "
+                f"{NUM_MODES} modes (bar: {bar}), smallest relative mass "
                 f"{min(min(run['shares']) for run in found):.2f}, sliced "
-                "Wasserstein distance over its floor "
+                "Wasserstein distance divided by its floor "
                 f"{[round(run['over_floor'], 2) for run in found]}"
             )
     common.write(args, "sinkhorn_modes", figure, numbers)

@@ -1,17 +1,17 @@
-"""What a fixed bandwidth cannot see, and annealing can.
+"""Spectral bottleneck: convergence time of each frequency, by schedule.
 
-The claim (arXiv 2603.09936): near the data every frequency `k` of an error
-decays on its own. The time that it takes is exponential in `k**2` with a fixed
-Gaussian, a power of `k` with a fixed Laplacian, and the logarithm of `k` with a
-bandwidth that shrinks exponentially.
+The claim (arXiv 2603.09936): near the data every frequency `k` of the error
+decays independently. The time this takes is exponential in `k**2` with a fixed
+Gaussian, a power of `k` with a fixed Laplacian, and logarithmic in `k` with a
+bandwidth that is annealed exponentially.
 
     python examples/reproduce/spectral_bottleneck.py
 
 The data are a uniform grid on a circle of length 2 pi, the particles the same
 grid, displaced by a small wave of every frequency. `KernelDrift` moves them;
-the size of each wave in their density is recorded until it has fallen to
-`TOLERANCE`, and compared with `spectral.convergence_time`. That one is for
-infinitely small steps; real ones are a few percent faster.
+the amplitude of each frequency in their density is recorded until it has
+decayed to `TOLERANCE`, and compared with `spectral.convergence_time`, which is
+for infinitely small steps; finite ones are a few percent faster.
 """
 
 import functools
@@ -27,11 +27,11 @@ from keras_drift import spectral
 
 TOLERANCE = 0.01
 STEP_SIZE = 0.125
-BANDWIDTH = 0.25  # of the kernels that stay fixed
-AMPLITUDE = 0.003  # of every wave, as a share of the density
+BANDWIDTH = 0.25  # of the fixed kernels
+AMPLITUDE = 0.003  # of every wave, relative to the density
 ANNEALED = ("exponential", "linear", "cosine")
-# The circle is a line on which everything repeats: the widest kernel sees two
-# periods to either side.
+# The circle as a periodic line: the widest kernel reaches two periods to either
+# side.
 PERIODS = 2 * np.pi * np.arange(-2, 3)
 
 predicted_steps = functools.partial(
@@ -43,7 +43,7 @@ predicted_steps = functools.partial(
 
 
 class Circle:
-    """Particles on a circle, which a drift moves."""
+    """Particles on a circle that move along a drift."""
 
     def __init__(self, kernel, num_particles, frequencies, seed):
         self.drift = kd.drifts.KernelDrift(kernel, self_interaction="included")
@@ -55,14 +55,14 @@ class Circle:
         )
         waves = np.sin(self.grid * frequencies + phases) / frequencies
         self.displacements = (AMPLITUDE * waves.sum(axis=1)).astype("float32")
-        # From each place of the grid to each, `(n, periods * n)`.
+        # Displacements between all grid points, `(n, periods * n)`.
         to = (PERIODS[:, None] + self.grid[:, 0]).reshape(-1)
         self.between = (to - self.grid).astype("float32")
         self.moved = backend.jit(self._moved, list(self.drift.variables))
 
     def _moved(self, displacements):
-        # Every particle is the origin of a group of its own, where it is alone
-        # with all data and particles: small differences keep their digits.
+        # Every particle is the origin of its own group, with all data and all
+        # particles as points: float32 resolves small differences there.
         data = keras.ops.subtract(self.between, displacements[:, None])
         particles = data + keras.ops.tile(displacements, (len(PERIODS),))
         velocity = self.drift(
@@ -73,14 +73,14 @@ class Circle:
         return displacements + STEP_SIZE * velocity[:, 0, 0]
 
     def amplitudes(self):
-        """The size of each wave in the density of the particles."""
+        """The amplitude of each frequency in the density of the particles."""
         displacements = keras.ops.convert_to_numpy(self.displacements)
-        places = self.grid + displacements[:, None].astype("float64")
-        waves = np.exp(-1j * places * self.frequencies)
+        positions = self.grid + displacements[:, None].astype("float64")
+        waves = np.exp(-1j * positions * self.frequencies)
         return 2 * np.abs(waves.mean(axis=0))
 
     def run(self, schedule, num_steps, at_least):
-        """Amplitudes over those of the start, `(steps + 1, frequencies)`."""
+        """Amplitudes over the initial ones, `(steps + 1, frequencies)`."""
         records = [self.amplitudes()]
         for step in range(num_steps):
             if step >= at_least and np.all(
@@ -95,7 +95,7 @@ class Circle:
 
 
 def settings(plan):
-    """A kernel and a schedule for each name."""
+    """A dict from names to a kernel and a bandwidth schedule."""
     wide, narrow = plan.schedule.initial, plan.schedule.final
     schedules = keras.optimizers.schedules
     shapes = (
@@ -113,7 +113,7 @@ def settings(plan):
 
 
 def measured_steps(amplitudes):
-    """The step, not rounded, at which each wave is down to the tolerance."""
+    """The interpolated step at which each amplitude is at the tolerance."""
     done = amplitudes <= TOLERANCE
     after = np.argmax(done, axis=0)
     logs = np.log(amplitudes)
@@ -126,11 +126,11 @@ def measured_steps(amplitudes):
 
 
 def slope(x, y):
-    """Of the straight line through the points, and R^2."""
+    """Slope and R^2 of a straight line through the points."""
     if x.size < 4:
         raise ValueError(
-            "A law is fitted to four frequencies at least: take more `--steps` "
-            f"or `--modes`. Received: {x.size} frequencies that settled"
+            "A law is fitted to at least four frequencies: use more `--steps` "
+            f"or `--modes`. Received: {x.size} frequencies that converged"
         )
     return np.polyfit(x, y, 1)[0], np.corrcoef(x, y)[0, 1] ** 2
 
@@ -139,7 +139,7 @@ def laws(k, steps):
     """The exponents of the three laws, from the steps of each schedule."""
     gaussian, laplacian = steps["fixed Gaussian"], steps["fixed Laplacian"]
     annealed = steps["exponential"]
-    # Beyond the peak of the rate, where finer is slower.
+    # Above the peak of the rate, where higher frequencies are slower.
     fine = BANDWIDTH * k >= 2.5
     seen = fine & np.isfinite(gaussian)
     found = {
@@ -149,7 +149,7 @@ def laws(k, steps):
             np.log(gaussian[seen] * k[seen] ** 2),
         ),
         "fixed Laplacian": (np.log(k[fine]), np.log(laplacian[fine])),
-        # The sweep starts at the coarsest.
+        # The schedule starts at the lowest frequencies.
         "exponential": (np.log(k[k >= 3]), annealed[k >= 3]),
     }
     found = {name: slope(*points) for name, points in found.items()}
@@ -159,8 +159,8 @@ def laws(k, steps):
     return found, k[seen]
 
 
-def draw_decay(axes, k, amplitudes, predicted, num_steps):
-    """A map of every schedule: which wave is how large when."""
+def plot_decay(axes, k, amplitudes, predicted, num_steps):
+    """Plots the amplitude of every frequency over time, by schedule."""
     for axis, (name, values) in zip(axes, amplitudes.items(), strict=True):
         values = np.maximum(values[: num_steps + 1], 1e-3)
         image = axis.pcolormesh(
@@ -184,10 +184,10 @@ def draw_decay(axes, k, amplitudes, predicted, num_steps):
     axes[0].legend(facecolor="0.3", labelcolor="w", fontsize=8)
     bar = axes[0].figure.colorbar(image, ax=axes, ticks=[-3, -2, -1, 0])
     bar.ax.set_yticklabels(["0.1%", "1%", "10%", "100%"])
-    bar.set_label("of the wave is left")
+    bar.set_label("relative amplitude")
 
 
-def draw_times(axes, k, measured, predicted, found):
+def plot_times(axes, k, measured, predicted, found):
     titles = {
         "fixed Gaussian": "fixed Gaussian: exp({0:.4f} k²) / k²",
         "fixed Laplacian": "fixed Laplacian: k to the {0:.2f}",
@@ -215,7 +215,7 @@ def draw_times(axes, k, measured, predicted, found):
 
 
 def report(k, amplitudes, measured, predicted, plan):
-    """Says what was found beside what theory says; returns it as numbers."""
+    """Prints measurements beside predictions; returns both as numbers."""
     found, seen = laws(k, measured)
     expected, _ = laws(k, predicted)
     limits = {
@@ -240,7 +240,7 @@ def report(k, amplitudes, measured, predicted, plan):
         )
     left = {n: float(a[plan.num_steps].max()) for n, a in amplitudes.items()}
     print(
-        f"What is left of the slowest of k = 1 to {k[-1]} after "
+        f"Relative amplitude of the slowest of k = 1 to {k[-1]} after "
         f"{plan.num_steps} steps (bar: {TOLERANCE:.0%} for exponential "
         "annealing, more for the others): "
         + ", ".join(f"{name} {value:.1%}" for name, value in left.items())
@@ -264,7 +264,7 @@ def report(k, amplitudes, measured, predicted, plan):
 
 
 def finite(steps):
-    """As JSON has them: what was not seen to settle is `null`."""
+    """Steps as JSON values; frequencies that did not converge are `null`."""
     return [float(s) if np.isfinite(s) else None for s in steps]
 
 
@@ -291,8 +291,8 @@ def main():
     figure = plt.figure(figsize=(15, 7.5), layout="constrained")
     maps, times = figure.subfigures(2, 1)
     maps = maps.subplots(1, 5, sharey=True)
-    draw_decay(maps, k, amplitudes, predicted, plan.num_steps)
-    draw_times(times.subplots(1, 3), k, measured, predicted, found)
+    plot_decay(maps, k, amplitudes, predicted, plan.num_steps)
+    plot_times(times.subplots(1, 3), k, measured, predicted, found)
     common.write(args, "spectral_bottleneck", figure, numbers)
 
 

@@ -1,16 +1,16 @@
-"""Why the moved samples are held fixed: without `stop_gradient` they collapse.
+"""Drift collapse: without `stop_gradient` the field vanishes, not the error.
 
-The claim (arXiv 2603.09936): with it, the norm of the drift tells how far the
-samples are from the data; without it, the loss falls by shrinking the field,
-while the samples stay away from the data.
+The claim (arXiv 2603.09936): with `stop_gradient` the norm of the drift tells
+the distance between samples and data; without it the loss decreases because the
+field shrinks, while the samples stay away from the data.
 
     python examples/reproduce/stop_gradient.py
 
 Two trainings that differ in nothing else. Both start from a generator of a
-Gaussian beside the data, and see all of the data at every step, so that no
-change of batch keeps the field from vanishing. The drift averages the fields of
-two bandwidths, so that it is felt from afar and close by. Norm and distance
-are those of fresh samples, at steps spaced evenly on a logarithmic scale.
+Gaussian beside the data, and use all data in every step, so that the field does
+not fluctuate between batches. The drift is the mean of the fields of two
+bandwidths, to act at long and at short distances. Norm and distance are those
+of new samples, at logarithmically spaced steps.
 """
 
 import common
@@ -32,12 +32,12 @@ def make_drift(**kwargs):
 
 
 class Track(keras.callbacks.Callback):
-    """Norm of the drift and distance to the data, along the training."""
+    """Records the drift norm and the distance to the data during training."""
 
     def __init__(self, data, num_steps):
         super().__init__()
-        # Independent samples as negatives: no bias where the two agree. The
-        # pairs of one block need no loop, which would be compiled every time.
+        # Independent negatives: the norm is unbiased where both distributions
+        # agree. A single block needs no loop, which would be compiled anew.
         self.drift = make_drift(
             self_interaction="independent", block_size=NUM_SAMPLES
         )
@@ -60,7 +60,7 @@ class Track(keras.callbacks.Callback):
 
 
 def learn(toy, stop_gradient, args):
-    """Trains with or without; returns samples and what was tracked."""
+    """Trains with or without it; returns samples and the record."""
     keras.utils.set_random_seed(args.seed)
     rng = np.random.default_rng(args.seed)
     beside = 2.0 + 0.5 * rng.normal(size=(BATCH_SIZE, 2))
@@ -90,7 +90,7 @@ def learn(toy, stop_gradient, args):
     return model.generate(2000, seed=0), track
 
 
-def draw_row(axes, toy, with_it, without_it):
+def plot_row(axes, toy, with_it, without_it):
     for i, (samples, track) in enumerate((with_it, without_it)):
         title = f"{toy}, {'with' if i == 0 else 'without'} stop_gradient"
         common.scatter(axes[i], samples, title)
@@ -111,7 +111,7 @@ def main():
     numbers = {}
     for row, toy in zip(axes, TOYS, strict=True):
         with_it, without_it = (learn(toy, stop, args) for stop in (True, False))
-        draw_row(row, toy, with_it, without_it)
+        plot_row(row, toy, with_it, without_it)
         moving, stuck = with_it[1], without_it[1]
         found = {
             "correlation": float(
@@ -124,10 +124,10 @@ def main():
         }
         numbers[toy] = found
         print(
-            f"{toy}: with stop_gradient norm and distance correlate at "
-            f"{found['correlation']:.3f} (bar: above 0.95). Without it the "
+            f"{toy}: with stop_gradient the correlation of norm and distance "
+            f"is {found['correlation']:.3f} (bar: above 0.95). Without it the "
             f"norm falls to {found['norm_over_start_without']:.1e} of its "
-            "start (bar: below 1e-4), while the distance stays at "
+            "initial value (bar: below 1e-4), while the distance stays at "
             f"{found['distance_over_start_without']:.2f} of its own."
         )
     common.write(args, "stop_gradient", figure, numbers)

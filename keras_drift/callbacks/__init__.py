@@ -1,4 +1,4 @@
-"""Annealing, pictures and monitors for `fit`."""
+"""Callbacks: bandwidth annealing, image grids, monitoring on held-out data."""
 
 from keras_drift.callbacks.bandwidth_annealing import BandwidthAnnealing
 from keras_drift.callbacks.drift_monitor import DriftMonitor

@@ -1,10 +1,9 @@
-"""What the callbacks ask of the model they are attached to."""
+"""Checks of the model that a callback is attached to."""
 
 
 def require_drift_model(callback, model):
-    """Raises if `model` is not one of this library's."""
-    # Known by what it has: models stand above callbacks, and imports point
-    # down.
+    """Raises a `TypeError` if `model` is not a `DriftModel`."""
+    # By its attributes: `models` imports `callbacks`, not the other way round.
     if not (hasattr(model, "drift") and hasattr(model, "generate")):
         raise TypeError(
             f"`{type(callback).__name__}` works with a `keras_drift.DriftModel`"

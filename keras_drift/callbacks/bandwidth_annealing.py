@@ -1,4 +1,4 @@
-"""The callback that anneals the bandwidth."""
+"""Bandwidth annealing during `fit`."""
 
 import keras
 
@@ -8,12 +8,12 @@ from keras_drift.callbacks.attach import require_drift_model
 class BandwidthAnnealing(keras.callbacks.Callback):
     """Anneals the bandwidth of the drift by a schedule, during one `fit`.
 
-    The schedule is evaluated inside the compiled step, from the optimizer's
-    step counter: nothing is traced again, and a model loaded from a file goes
-    on where it stopped. The bandwidth appears in the logs. When `fit` ends the
-    model keeps the bandwidth it has reached. For a schedule that belongs to the
-    model and is saved with it, use `DriftModel(bandwidth_schedule=...)`; the
-    callback takes precedence.
+    The schedule is a function of the optimizer's step counter, evaluated inside
+    the compiled training step: nothing is traced again, and a model loaded from
+    a file continues where it stopped. The bandwidth appears in the logs. When
+    `fit` ends the model keeps its last bandwidth. For a schedule that belongs
+    to the model and is saved with it, use `DriftModel(bandwidth_schedule=...)`;
+    the callback takes precedence.
 
     Args:
         schedule: `keras_drift.schedules.ExponentialAnnealing` or any schedule
@@ -44,7 +44,7 @@ class BandwidthAnnealing(keras.callbacks.Callback):
 
     def __init__(self, schedule):
         super().__init__()
-        # A plan says in which unit it is; a schedule does not.
+        # A plan knows its unit of length; a schedule does not.
         self._relative = getattr(schedule, "relative", None)
         schedule = getattr(schedule, "schedule", schedule)
         if not callable(schedule):

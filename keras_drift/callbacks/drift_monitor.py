@@ -1,4 +1,4 @@
-"""The callback that watches training on held-out data."""
+"""Monitoring of training on held-out data."""
 
 import warnings
 
@@ -9,8 +9,8 @@ from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.metrics import sliced_wasserstein
 
-# A norm below this share of its largest value has fallen; a distance above
-# that share of its value at that time has not.
+# Drift collapse: the norm is below this fraction of its maximum, while the
+# distance is above that fraction of its value at the same epoch.
 _NORM_HAS_FALLEN = 0.1
 _DISTANCE_HAS_NOT = 0.8
 
@@ -25,21 +25,22 @@ class DriftMonitor(keras.callbacks.Callback):
     - `monitor_distance`, the sliced Wasserstein distance of generated samples
       to held-out data, as many of each, and
     - `monitor_floor`, the distance between two halves of the held-out data at
-      the same number of samples: what a perfect model would reach.
+      the same number of samples: the distance of a perfect model.
 
-    Where the optimizer keeps averaged weights, those are measured. Training is
-    not affected. In epochs without a report the first two are NaN.
+    With `use_ema=True` the averaged weights are evaluated. Training is not
+    affected. In epochs without a report the first two are NaN.
 
-    It warns of a drift collapse: the norm has fallen while the distance has
-    not, so the field has shrunk without the samples reaching the data.
+    It warns of drift collapse: the norm has fallen while the distance has not,
+    so the field vanishes although the samples are far from the data.
 
     Args:
-        samples: float array `(n, *sample_shape)`, held-out data, at least 4. A
-            few hundred to a few thousand are a good number.
+        samples: float array `(n, *sample_shape)`, held-out data, at least 4;
+            a few hundred to a few thousand are recommended.
         labels: ints `(n,)`, for a generator with classes.
         every: int >= 1, epochs between reports. Defaults to `1`.
-        num_projections: int >= 1, of the distance. Defaults to `128`.
-        seed: int, of the noise. Defaults to `0`.
+        num_projections: int >= 1, random projections of the distance. Defaults
+            to `128`.
+        seed: int, of the noise and of the halves. Defaults to `0`.
 
     Example:
 
@@ -71,7 +72,7 @@ class DriftMonitor(keras.callbacks.Callback):
             "num_projections", num_projections
         )
         self.seed = seed
-        # Two random halves, and as many generated samples: all of one size.
+        # Two random halves, compared with as many generated samples.
         half = len(self.samples) // 2
         order = np.random.default_rng(seed).permutation(len(self.samples))
         self._first, self._second = order[:half], order[half : 2 * half]
@@ -81,8 +82,8 @@ class DriftMonitor(keras.callbacks.Callback):
         shape = model.generator.sample_shape
         if self.samples.shape[1:] != shape:
             raise ValueError(
-                "The held-out samples must have the shape of what the model "
-                f"draws, {shape}. Received: {self.samples.shape[1:]}"
+                "The held-out samples must have the shape of the generated "
+                f"ones, {shape}. Received: {self.samples.shape[1:]}"
             )
         if (self.labels is None) != (model.generator.num_classes is None):
             raise ValueError(
@@ -98,7 +99,7 @@ class DriftMonitor(keras.callbacks.Callback):
         self._warned = False
 
     def on_epoch_end(self, epoch, logs=None):
-        # Other callbacks fix their columns in the first epoch.
+        # Every epoch, since `CSVLogger` fixes its columns in the first one.
         distance = norm = float("nan")
         reports = (epoch + 1) % self.every == 0
         if reports:
@@ -118,13 +119,13 @@ class DriftMonitor(keras.callbacks.Callback):
         )
 
     def _distance_of(self, samples):
-        """To the first half of the held-out samples."""
+        """Distance to the first half of the held-out samples."""
         real = self.samples[self._first]
         return float(sliced_wasserstein(samples, real, self.num_projections))
 
     def _norm(self):
-        # All at once where there are no classes: the norm depends on the
-        # number of samples.
+        # In one batch if there are no classes: the norm depends on the number
+        # of samples.
         size = len(self.samples) if self.labels is None else None
         logs = self.model.evaluate(
             self.samples, self.labels, size, verbose=0, return_dict=True
@@ -145,9 +146,9 @@ class DriftMonitor(keras.callbacks.Callback):
             warnings.warn(
                 f"Drift collapse at epoch {epoch + 1}: the drift norm has "
                 f"fallen from {highest:.3g} to {norm:.3g}, but the distance of "
-                f"the samples to held-out data is {distance:.3g}, as it was "
-                f"({distance_then:.3g}; two sets of data are {floor:.3g} "
-                "apart). The field has vanished before the samples arrived. "
+                f"the samples to held-out data is still {distance:.3g} "
+                f"({distance_then:.3g} before; the floor is {floor:.3g}). "
+                "The field has vanished before the samples reached the data. "
                 "Train with `stop_gradient=True`, or with a wider bandwidth.",
                 stacklevel=2,
             )

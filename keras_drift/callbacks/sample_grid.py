@@ -1,4 +1,4 @@
-"""The callback that writes grids of generated samples."""
+"""Image grids of generated samples during training."""
 
 import os
 import pathlib
@@ -15,24 +15,24 @@ from keras_drift.images import write_png
 class SampleGrid(keras.callbacks.Callback):
     """Writes a grid of generated samples to a PNG file after every few epochs.
 
-    All grids come from the same noise, so that the same sample can be compared
-    across epochs. Where the optimizer keeps averaged weights, those generate.
-    Where a `keras.callbacks.TensorBoard` is in use as well, the grids appear
-    there under "Images" too.
+    All grids use the same noise, so that samples can be compared across epochs.
+    With `use_ema=True` they are generated with the averaged weights. If a
+    `keras.callbacks.TensorBoard` is used too, the grids also appear there under
+    "Images".
 
     Needs Pillow: `pip install "keras-drift[examples]"`.
 
     Args:
-        directory: path of a folder, which is made if needed. The pictures are
+        directory: path of a folder, created if needed. The images are
             `epoch_0001.png`, `epoch_0002.png`, ...
         rows: int >= 1. With classes, each column shows one. Defaults to `8`.
         columns: int >= 1. Defaults to `None`: one for each class, at most 16,
             or as many as there are rows.
         guidance: float, the strength of the condition. Defaults to `1.0`.
-        every: int >= 1, epochs between pictures; the last epoch always has one.
+        every: int >= 1, epochs between grids; the last epoch always has one.
             Defaults to `1`.
-        scale: int >= 1, the side of a pixel in the picture. Defaults to `None`:
-            so that an image is about 64 pixels wide.
+        scale: int >= 1, magnification of each image. Defaults to `None`: such
+            that an image is about 64 pixels wide.
         seed: int, of the noise. Defaults to `0`.
 
     Example:

@@ -1,4 +1,4 @@
-"""Checks of the arguments of a `DriftModel`."""
+"""Validates the arguments of a `DriftModel`."""
 
 import fnmatch
 
@@ -14,7 +14,7 @@ from keras_drift.training.power_law_guidance import checked_sampler
 
 
 def resolved_drift(drift):
-    """The drift that an argument stands for."""
+    """Resolves the argument `drift` of a `DriftModel`."""
     if isinstance(drift, FeatureDrifts):
         return drift
     if isinstance(drift, dict) and "class_name" not in drift:
@@ -23,7 +23,7 @@ def resolved_drift(drift):
 
 
 def checked_generator(generator):
-    """Returns `generator`, which must be one."""
+    """Returns `generator` if it is a `Generator`."""
     if not isinstance(generator, Generator):
         raise TypeError(
             "`generator` is a `keras_drift.generators.Generator`, such as "
@@ -38,7 +38,7 @@ def checked_seed(seed):
 
 
 def check(model):
-    """Refuses arguments that are wrong, alone or together."""
+    """Validates the arguments of a model and their combinations."""
     if not callable(model.step_size):
         checks.positive_number("step_size", model.step_size)
     if model.num_generated is not None:
@@ -49,7 +49,7 @@ def check(model):
     check_schedule(model.bandwidth_schedule, model.drift)
     if model.frozen_steps > 1 and not model.stop_gradient:
         raise ValueError(
-            "Several steps on one field need that field frozen: "
+            "Several optimizer steps toward one frozen field need "
             "stop_gradient=True. Received: "
             f"frozen_steps={model.frozen_steps}, "
             f"stop_gradient={model.stop_gradient}"
@@ -64,7 +64,7 @@ def check(model):
 
 
 def check_features(model):
-    """Refuses drifts and loss weights of features that the encoder lacks."""
+    """Checks patterns of feature names against the features of the encoder."""
     patterns = {"loss_weights": list(model.loss_weights or ())}
     if isinstance(model.drift, FeatureDrifts):
         patterns["drift"] = model.drift.patterns
@@ -87,7 +87,7 @@ def check_features(model):
 
 
 def check_schedule(schedule, drift):
-    """Refuses a bandwidth schedule that the drift cannot follow."""
+    """Validates a bandwidth schedule for a drift."""
     if schedule is None:
         return
     if not callable(schedule):
@@ -104,7 +104,7 @@ def check_schedule(schedule, drift):
 
 
 def number_of_samples(n, labels):
-    """How many samples `generate` is asked for."""
+    """The number of samples that `generate` returns."""
     if n is None and (labels is None or np.ndim(labels) == 0):
         if labels is None:
             raise ValueError(
@@ -115,7 +115,7 @@ def number_of_samples(n, labels):
     n = checks.positive_integer("n", len(labels) if n is None else n)
     if np.ndim(labels) == 1 and len(labels) != n:
         raise ValueError(
-            "`labels` names the class of each sample, so there must be `n` of "
-            f"them. Received: n={n}, {len(labels)} labels"
+            "`labels` holds the class of each sample, so its length must be "
+            f"`n`. Received: n={n}, {len(labels)} labels"
         )
     return n

@@ -1,4 +1,4 @@
-"""The model that users train."""
+"""Drifting model: generator, encoder and drift as one Keras model."""
 
 import keras
 from keras import ops
@@ -19,7 +19,7 @@ from keras_drift.training.drift_trainer import DriftTrainer
 from keras_drift.training.power_law_guidance import check_scales
 from keras_drift.training.run_state import RunState
 
-# What the config of a model holds: objects, and plain values.
+# Entries of the config that are objects, and those that are plain values.
 _OBJECTS = (
     "generator",
     "drift",
@@ -42,12 +42,12 @@ _VALUES = (
 class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     """One-step generative model, trained by a drift field.
 
-    In every training step the generator draws samples, the drift says where
-    they should move, and the generator is regressed onto the moved samples:
-    `loss = mean |x - stop_gradient(x + step_size * V(x))|**2`. There is no
-    adversary, teacher or ODE, and a sample is one forward pass.
+    In every training step samples `x` are generated, the drift `V` assigns a
+    velocity to each of them, and the generator is regressed onto the samples
+    moved along it: `loss = mean |x - stop_gradient(x + step_size * V(x))|**2`.
+    There is no adversary, teacher or ODE, and a sample takes one forward pass.
 
-    It is a Keras model: `compile` it with an optimizer (it has its own loss),
+    It is a Keras model: `compile` it with an optimizer (the loss is its own),
     `fit` it, add callbacks, `save` it.
 
     Args:
@@ -60,32 +60,32 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
             to `None`: samples are compared as they are.
         loss_weights: dict from patterns of feature names to the weights of
             their losses. Defaults to `None`: ones.
-        step_size: float > 0, how far along its velocity a sample is asked to
-            move; or a schedule, a function of the optimizer step, such as
-            `schedules.LinearFriction`. Evaluation measures with its value at
-            step 0, so that losses compare. Defaults to `1.0`.
-        bandwidth_schedule: a schedule for the largest bandwidth of the drift,
-            followed in all training and saved with the model. Defaults to
-            `None`: the bandwidths stay, unless a `BandwidthAnnealing` changes
-            them in one `fit`.
-        num_generated: int >= 1, samples drawn for each group. Defaults to
+        step_size: float > 0, the step from a sample to its target, in units of
+            its velocity; or a schedule, a function of the optimizer step, such
+            as `schedules.LinearFriction`. Evaluation uses the value at step 0,
+            so that losses are comparable. Defaults to `1.0`.
+        bandwidth_schedule: a schedule of the largest bandwidth of the drift,
+            a function of the optimizer step, saved with the model. Defaults to
+            `None`: constant bandwidths, unless `fit` is given a
+            `BandwidthAnnealing`.
+        num_generated: int >= 1, generated samples in each group. Defaults to
             `None`: as many as the group has positives.
-        frozen_steps: int >= 1, how many optimizer steps follow one frozen
-            field. More of them solve the regression better before the field is
-            computed again. Defaults to `1`.
-        stop_gradient: bool, whether the moved samples are held fixed while the
-            generator follows. `False` lets the loss fall by shrinking the field
-            rather than by moving the samples, and is there to show that.
-            Defaults to `True`.
-        guidance_sampler: a `PowerLawGuidance`, the guidance scales to train
-            for; it needs a generator with classes and batches with
-            unconditional samples. Defaults to `None`: no guidance.
-        seed: int, of the noise of training. Defaults to `None`: picked at
-            random. The state of the random generator is saved with the model.
+        frozen_steps: int >= 1, optimizer steps toward the targets of one frozen
+            field. More of them solve the regression more accurately before the
+            field is computed again. Defaults to `1`.
+        stop_gradient: bool, whether the targets are constants of the
+            regression. With `False` the loss can decrease by shrinking the
+            field instead of moving the samples (drift collapse); this is for
+            experiments. Defaults to `True`.
+        guidance_sampler: a `PowerLawGuidance`, the distribution of the guidance
+            scales to train for; it needs a generator with classes and batches
+            with unconditional samples. Defaults to `None`: no guidance.
+        seed: int, for the noise of training. Defaults to `None`: random. The
+            state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
 
     Call arguments:
-        inputs: dict of what the generator takes, see
+        inputs: dict of the inputs of the generator, see
             `generator.sample_inputs`; or a tensor, the noise alone.
 
     Returns:
@@ -124,8 +124,8 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        # Guidance scales and noise reach the generator unrounded; it casts
-        # what it wants cast.
+        # Guidance scales and noise reach the generator in float32; it casts
+        # its inputs itself.
         self.autocast = False
         self.generator = arguments.checked_generator(generator)
         self.drift = arguments.resolved_drift(drift)
@@ -161,7 +161,7 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
 
     def __setattr__(self, name, value):
         if name in _PARTS and getattr(self, name, None) is not None:
-            # Keras would go on to track, train and save the old one.
+            # Keras would otherwise still track, train and save the old one.
             self._tracker.unlock()
             self._tracker.untrack(getattr(self, name))
             self.compiled = self.compiled and name != "generator"
@@ -170,13 +170,13 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     # === The step ===
 
     def train_step(self, *args):
-        """One training step: fresh noise, then Keras' own step.
+        """One training step: samples noise, then calls Keras' own step.
 
         Args:
-            *args: what the backend passes, the data last.
+            *args: the arguments of the backend's `train_step`, the data last.
 
         Returns:
-            What Keras' own `train_step` returns.
+            The result of Keras' own `train_step`.
         """
         *state, data = args
         batch, state = backend.run(self, state, self.prepare_batch, data, True)
@@ -188,7 +188,7 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         return backend.step_result(logs, state)
 
     def test_step(self, *args):
-        """One evaluation step: fresh noise, then Keras' own step."""
+        """One evaluation step: samples noise, then calls Keras' own step."""
         *state, data = args
         batch, state = backend.run(self, state, self.prepare_batch, data, False)
         logs, state = backend.step(super().test_step, state, (batch,))
@@ -198,8 +198,8 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         """Draws noise and guidance scales for a batch of data.
 
         Args:
-            data: what the data source yielded, see `fit`.
-            training: bool; only training follows the schedules.
+            data: a batch of the data source, see `fit`.
+            training: bool; schedules are evaluated in training only.
 
         Returns:
             A `training.TrainingBatch`.
@@ -232,16 +232,16 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The regression of generated samples onto their targets.
+        """Regression loss of generated samples and their targets.
 
         Args:
             x: `training.TrainingBatch`.
-            y: unused, as is `sample_weight`: the batch holds both.
+            y: unused; labels are in the batch.
             y_pred: the samples generated from `x.inputs`.
-            sample_weight: unused.
+            sample_weight: unused; weights are in the batch.
             training: bool.
         """
-        del y, sample_weight  # in the batch
+        del y, sample_weight  # both are in the batch
         objective = self.objective
         features = objective.features(y_pred)
         targets = x.targets
@@ -276,17 +276,17 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         """Generates samples: one compiled forward pass for each batch.
 
         Args:
-            n: int >= 1, how many. Defaults to `None`: one for each label.
+            n: int >= 1, number of samples. Defaults to `None`: one for each
+                label.
             labels: the class of each sample: ints `(n,)`, or one int for all.
-                Defaults to `None`: the classes in order, again and again.
-            guidance: float >= 1, the strength of the condition, or one for each
-                sample; among the scales the model was trained for. Defaults to
-                `1.0`.
+                Defaults to `None`: the classes in order, cyclically.
+            guidance: float >= 1, the guidance scale, or one for each sample,
+                among the scales the model was trained for. Defaults to `1.0`.
             seed: int. The same seed gives the same noise on every backend, and
                 the first samples do not depend on `n`. Defaults to `None`:
-                picked at random.
-            batch_size: int >= 1, the most samples in one forward pass. Defaults
-                to `256`.
+                random.
+            batch_size: int >= 1, the maximum number of samples in one forward
+                pass. Defaults to `256`.
 
         Returns:
             NumPy array `(n, *sample_shape)`, float32.
@@ -303,20 +303,23 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     # === Saving ===
 
     def export(self, filepath, **kwargs):
-        """Exports the generator, `generate` without its batches.
+        """Exports the generator for inference.
 
-        Takes what `keras.Model.export` takes. The artifact maps the inputs of
-        the generator to samples.
+        The artifact maps the inputs of the generator to samples.
+
+        Args:
+            filepath: path of the artifact.
+            **kwargs: passed to `keras.Model.export`.
         """
         return self.generator.export(filepath, **kwargs)
 
     def save_own_variables(self, store):
-        """Writes the state of the random generator."""
+        """Saves the state of the random generator."""
         state = backend.host_value(self.seed_generator.state)
         store["seed_generator_state"] = state
 
     def load_own_variables(self, store):
-        """Reads the state of the random generator."""
+        """Loads the state of the random generator."""
         state = store["seed_generator_state"]
         randomness.assign(self.seed_generator.state, state)
 

@@ -1,4 +1,4 @@
-"""Presets of models, whose encoder may be a reference to another preset."""
+"""Presets of models, in which the encoder may be a reference."""
 
 import keras
 
@@ -23,12 +23,12 @@ class ModelPresets(PresetMixin):
         """Writes the model as a preset: a folder that any backend can load.
 
         Args:
-            directory: path of the folder. An older preset is replaced, once the
-                new one is complete.
-            metadata: optional dict of what others should know: `"description"`,
-                `"training_data"`, `"metrics"`, `"license"`.
-            encoder: the preset of the encoder, to store this reference in place
-                of its weights, which only training needs. Defaults to `None`:
+            directory: path of the folder. An existing preset is replaced once
+                the new one is complete.
+            metadata: optional dict, for example with `"description"`,
+                `"training_data"`, `"metrics"` and `"license"`.
+            encoder: the preset of the encoder, to store a reference to it
+                instead of its weights, which only training needs. Defaults to `None`:
                 the encoder is a part of the preset.
         """
         bare = _without_optimizer(self, keep_encoder=encoder is None)
@@ -56,7 +56,8 @@ class ModelPresets(PresetMixin):
                 Defaults to `True`.
 
         Returns:
-            A `DriftModel`, ready to `generate`; `compile` it to train on.
+            A `DriftModel`, ready to `generate`; `compile` it to continue
+            training.
 
         Example:
 
@@ -90,7 +91,7 @@ def _encoder_reference(handle):
 
 
 def _without_optimizer(model, keep_encoder):
-    """A copy that has not been compiled: presets hold no optimizer state."""
+    """An uncompiled copy of a model: presets hold no optimizer state."""
     config = model.get_config()
     if not keep_encoder:
         config["encoder"] = None

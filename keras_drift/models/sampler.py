@@ -1,4 +1,4 @@
-"""Sampling in batches, through a compiled network."""
+"""Batched sampling from a compiled generator."""
 
 import numpy as np
 from keras import ops
@@ -7,11 +7,11 @@ from keras_drift import backend
 
 
 class Sampler:
-    """Samples a generator: one forward pass for each batch.
+    """Batched sampling from a compiled generator.
 
     Args:
-        generator: the `Generator`. It is compiled when it is first used, and
-            again when its layers have got other variables (LoRA, quantization).
+        generator: the `Generator`. It is compiled on first use, and again when
+            its variables are replaced (LoRA, quantization).
     """
 
     def __init__(self, generator):
@@ -19,7 +19,7 @@ class Sampler:
         self._network = self._variables = None
 
     def serves(self, generator):
-        """Whether this is the sampler of `generator`."""
+        """Whether this sampler was made for `generator`."""
         return generator is self._generator
 
     def _current_network(self):
@@ -30,29 +30,31 @@ class Sampler:
         return self._network
 
     def __call__(self, inputs, batch_size):
-        """The samples of all inputs.
+        """Generates a sample from each input.
 
         Args:
-            inputs: dict of NumPy arrays `(n, ...)`, what the generator takes.
-            batch_size: int, the most samples in a forward pass.
+            inputs: dict of NumPy arrays `(n, ...)`, the generator's inputs.
+            batch_size: int, the maximum number of samples in a forward pass.
 
         Returns:
             NumPy array `(n, *sample_shape)`.
         """
         network = self._current_network()
         n = len(next(iter(inputs.values())))
-        # Full batches of few sizes, so that another `n` compiles nothing anew.
+        # Full batches of few sizes, so that another `n` rarely recompiles.
         size = min(batch_size, 1 << (n - 1).bit_length())
-        inputs = {key: _filled_up(value, size) for key, value in inputs.items()}
-        found = []
+        inputs = {key: _padded(value, size) for key, value in inputs.items()}
+        outputs = []
         for i in range(0, n, size):
             batch = {key: value[i : i + size] for key, value in inputs.items()}
-            found.append(network(batch))
-            # The next batch is asked for before this one is waited for.
-            if len(found) > 1:
-                found[-2] = ops.convert_to_numpy(found[-2])
-        found[-1] = ops.convert_to_numpy(found[-1])
-        return np.concatenate(found)[:n] if len(found) > 1 else found[0][:n]
+            outputs.append(network(batch))
+            # The next batch is dispatched before waiting for this one.
+            if len(outputs) > 1:
+                outputs[-2] = ops.convert_to_numpy(outputs[-2])
+        outputs[-1] = ops.convert_to_numpy(outputs[-1])
+        return (
+            np.concatenate(outputs)[:n] if len(outputs) > 1 else outputs[0][:n]
+        )
 
 
 def _same(variables, others):
@@ -61,8 +63,8 @@ def _same(variables, others):
     )
 
 
-def _filled_up(values, size):
-    """Repeats the first row until batches of `size` are full."""
+def _padded(values, size):
+    """Pads with the first row to a multiple of `size` rows."""
     padding = -len(values) % size
     if not padding:
         return values

@@ -1,4 +1,4 @@
-"""Trained objects as folders of plain data: handles, registry, files."""
+"""Presets: trained objects stored as folders of plain data."""
 
 from keras_drift.presets.preset_mixin import PresetMixin
 

@@ -1,4 +1,4 @@
-"""Reads and writes preset folders, complete or not at all."""
+"""Reads and writes preset folders; writing is atomic."""
 
 import json
 import os
@@ -17,7 +17,7 @@ METADATA = "metadata.json"
 
 
 class Weights(keras.Model):
-    """Saves the weights of a layer as those of a model are saved.
+    """Wraps a layer, so that Keras saves its weights like those of a model.
 
     Args:
         layer: a built `keras.layers.Layer`.
@@ -33,18 +33,18 @@ def write(directory, config, weights, metadata):
     """Writes a preset folder.
 
     Args:
-        directory: path of the folder; an older preset is replaced. Where it is
-            a symbolic link, the folder that it leads to.
+        directory: path of the folder; an existing preset is replaced. A
+            symbolic link is followed.
         config: dict, the serialized object.
         weights: `keras.Model` whose weights are saved.
-        metadata: dict that JSON can hold; NumPy numbers and arrays will do.
+        metadata: dict of JSON values, or NumPy numbers and arrays.
     """
     target = pathlib.Path(directory)
     if target.is_symlink():
         target = target.resolve()
     if target.exists() and not _is_preset_or_empty(target):
         raise ValueError(
-            "A preset replaces its folder, and this path holds other things. "
+            "A preset replaces its folder, but this path holds other files. "
             f"Choose another. Received: directory={str(directory)!r}"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def write(directory, config, weights, metadata):
 
 
 def read_config(folder):
-    """The config of a preset, once all of its files are found.
+    """Reads the config of a preset, after checking that no file is missing.
 
     Args:
         folder: `pathlib.Path`.
@@ -116,7 +116,7 @@ def _as_json(value):
 
 
 def _plain(value):
-    """Numbers and arrays of NumPy, and paths, as JSON knows them."""
+    """Converts NumPy numbers, NumPy arrays and paths to JSON values."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -138,7 +138,7 @@ def _is_preset_or_empty(folder):
 
 
 def _replace(fresh, target):
-    """Moves a complete folder into place; the old one goes last."""
+    """Moves a complete folder to its path, then deletes the old one."""
     if not target.exists():
         os.replace(fresh, target)
         return

@@ -7,7 +7,7 @@ from keras_drift.presets import registry
 
 
 def resolve(handle):
-    """The folder that a handle stands for.
+    """Resolves a handle to the folder of the preset.
 
     Args:
         handle: the name of a built-in preset, or the path of a folder.

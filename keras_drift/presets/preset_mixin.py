@@ -1,4 +1,4 @@
-"""Loading from and saving to presets."""
+"""Mixin for objects that are loaded from and saved to presets."""
 
 import keras
 
@@ -8,22 +8,21 @@ from keras_drift.presets import registry
 
 
 class _Presets:
-    """The built-in presets of the class it is read from."""
+    """Class attribute: the built-in presets of the class."""
 
     def __get__(self, instance, owner):
         return registry.presets_of(owner)
 
 
 class PresetMixin:
-    """Mixin of Keras objects that are saved as presets: folders of plain data.
+    """Mixin for Keras objects with presets, folders of plain data.
 
-    A preset holds the config of an object, its weights, and metadata: what it
-    is, what it was trained on, and what was measured. It loads on every
-    backend.
+    A preset holds the config of an object, its weights, and metadata: its
+    description, training data and metrics. It loads on every backend.
 
     Attributes:
         presets: dict from the names of the built-in presets of this class to
-            their metadata. Read when it is asked for.
+            their metadata, read on access.
     """
 
     presets = _Presets()
@@ -34,11 +33,10 @@ class PresetMixin:
 
         Args:
             preset: the name of a built-in preset, or the path of a folder that
-                `save_to_preset` wrote. A preset of a model that has an object
-                of this class as a part gives that part.
-            load_weights: bool, whether to load the weights too. Without them
-                the object starts as a new one of the same config. Defaults to
-                `True`.
+                `save_to_preset` wrote. It may be the preset of a model that
+                contains an object of this class.
+            load_weights: bool, whether to load the weights too, rather than
+                initialize them anew. Defaults to `True`.
 
         Returns:
             An instance of this class.
@@ -65,10 +63,10 @@ class PresetMixin:
         """Writes a preset: a folder that any backend can load.
 
         Args:
-            directory: path of the folder. An older preset is replaced, once the
-                new one is complete.
-            metadata: optional dict of what others should know: `"description"`,
-                `"training_data"`, `"metrics"`, `"license"`.
+            directory: path of the folder. An existing preset is replaced once
+                the new one is complete.
+            metadata: optional dict, for example with `"description"`,
+                `"training_data"`, `"metrics"` and `"license"`.
         """
         config = keras.saving.serialize_keras_object(self)
         config.pop("compile_config", None)
@@ -77,5 +75,5 @@ class PresetMixin:
 
 
 def _weights_of(layer):
-    """A `keras.Model` with the weights of a layer, or the model itself."""
+    """Wraps a layer in a `keras.Model`; a model is returned as it is."""
     return layer if isinstance(layer, keras.Model) else files.Weights(layer)

@@ -1,4 +1,4 @@
-"""The presets that ship with the package, read when they are asked for."""
+"""Registry of the built-in presets, read on access."""
 
 import copy
 import functools

@@ -1,4 +1,4 @@
-"""Typed batches, the regression objective, and the state of a training run."""
+"""Training: batches, the regression objective, the state of a run."""
 
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.drift_objective import DriftObjective

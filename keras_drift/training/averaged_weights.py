@@ -1,4 +1,4 @@
-"""The moving averages of the weights, as a temporary view."""
+"""Context manager for the moving averages of the weights."""
 
 import contextlib
 
@@ -9,10 +9,10 @@ from keras_drift import backend
 
 @contextlib.contextmanager
 def averaged_weights(model):
-    """Puts the averages that the optimizer keeps into the model.
+    """Context manager that swaps in the moving averages of the weights.
 
     Args:
-        model: a compiled `keras.Model`. Where its optimizer keeps no averages
+        model: a compiled `keras.Model`. If its optimizer keeps no averages
             (`use_ema=False`), or has not made a step, nothing changes.
     """
     backend.sync(model)
@@ -29,17 +29,17 @@ def averaged_weights(model):
 
 
 def _pairs(optimizer):
-    """The trained weights with their averages."""
+    """Pairs of trained weights and their moving averages."""
     if optimizer is None:
         return []
-    # Of a `LossScaleOptimizer`, and of several optimizers for several layers.
+    # Unwraps a `LossScaleOptimizer`, and optimizers of separate layers.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     pairs = []
     for each in getattr(optimizer, "optimizers", [optimizer]):
         if not (getattr(each, "use_ema", False) and each.built):
             continue
         if int(backend.host_value(each.iterations)) == 0:
-            continue  # averages start from zero
+            continue  # averages are initialized to zero
         pairs += zip(
             each._trainable_variables,
             each._model_variables_moving_average,

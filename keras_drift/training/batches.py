@@ -1,4 +1,4 @@
-"""Makes a training batch of a batch of data."""
+"""Prepares training batches: noise, guidance scales, negatives."""
 
 import keras
 from keras import ops
@@ -10,11 +10,11 @@ from keras_drift.training.training_batch import TrainingBatch
 
 
 def prepare(model, data, step, training):
-    """Draws noise and guidance scales, and generates negatives if needed.
+    """Draws noise and guidance scales, and generates independent negatives.
 
     Args:
         model: the `DriftModel`.
-        data: what the data source yielded.
+        data: a batch of the data source.
         step: int or int scalar tensor, the optimizer step.
         training: bool.
 
@@ -49,7 +49,7 @@ def prepare(model, data, step, training):
 
 
 def draw_inputs(model, data, groups, count, scales):
-    """The inputs of the generator for `count` samples of every group."""
+    """Draws the generator's inputs for `count` samples of every group."""
     inputs = model.generator.sample_noise(groups * count, model.seed_generator)
     if data.labels is not None:
         inputs["labels"] = ops.repeat(ops.cast(data.labels, "int32"), count)
@@ -58,11 +58,11 @@ def draw_inputs(model, data, groups, count, scales):
 
 
 def counted_positives(batch):
-    """Positives for metrics, each as often as its weight says.
+    """Positives resampled according to their weights, for metrics.
 
-    Metrics take samples of equal weight. With weights, as many samples are
-    taken as there are, at evenly spaced quantiles of their total weight
-    (systematic resampling): samples of weight zero never are.
+    Metrics take samples of equal weight. Weighted positives are replaced by as
+    many unweighted ones by systematic resampling, at evenly spaced quantiles of
+    the cumulative weight. Samples of weight zero are never selected.
     """
     positives = batch.positives
     samples = ops.reshape(positives, (-1, *positives.shape[2:]))
@@ -78,7 +78,7 @@ def counted_positives(batch):
 
 
 def _guidance_scales(model, data, groups):
-    """A scale for every group, `None` without classes."""
+    """Guidance scales `(groups,)`, or `None` without classes."""
     if data.labels is None:
         return None
     if model.guidance_sampler is None:

@@ -1,11 +1,11 @@
-"""Compile configs that every backend can read."""
+"""Compile configs that load on every backend."""
 
 
 def portable_compile_config(config):
-    """A compile config without names of classes of one backend.
+    """Replaces names of backend-specific classes in a compile config.
 
-    Keras saves an optimizer on PyTorch under the module and name of its
-    PyTorch class, which no other backend has.
+    On PyTorch, Keras saves an optimizer under the module of its PyTorch class,
+    which does not exist on other backends.
 
     Args:
         config: dict, from `keras.Model.get_compile_config`, or from a file.

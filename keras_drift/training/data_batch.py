@@ -26,10 +26,10 @@ class DataBatch(NamedTuple):
 
     @classmethod
     def parse(cls, data, generator, needs_unconditional=False):
-        """Reads what a data source yields.
+        """Parses a batch of a data source.
 
-        Only ranks, shapes and types are checked, so it runs inside compiled
-        code too, and on symbolic tensors.
+        It checks ranks, shapes and types only, so it runs inside compiled code
+        and on symbolic tensors.
 
         Args:
             data: positives, or `(positives, labels)`, or `(positives, labels,
@@ -68,14 +68,14 @@ class DataBatch(NamedTuple):
 
 
 def _one_group(value):
-    """A new first axis, of one group."""
+    """Adds a group axis of size 1."""
     if isinstance(value, keras.KerasTensor):
         return ops.expand_dims(value, 0)
     return None if value is None else value[None]
 
 
 def _as_float32(value):
-    """In float32 whatever the default of Keras is; symbolic ones stay."""
+    """Casts to float32, whatever `floatx` is; symbolic tensors are kept."""
     if value is None or isinstance(value, keras.KerasTensor):
         return value
     return ops.cast(ops.convert_to_tensor(value), "float32")
@@ -93,10 +93,12 @@ def _check_keys(parts):
 
 
 def check_values(batch, generator):
-    """Looks for NaN and for labels that are no classes, on the host.
+    """Checks for values that are not finite and labels out of range.
+
+    It runs on the host.
 
     Args:
-        batch: a `DataBatch` of concrete data.
+        batch: a `DataBatch` of concrete tensors.
         generator: the `Generator` that the samples are for.
     """
     weights = batch.weights
@@ -110,7 +112,7 @@ def check_values(batch, generator):
         value = ops.convert_to_numpy(value)
         finite = np.isfinite(value)
         if name == "positives" and weights is not None:
-            # A sample of weight zero is absent, whatever it holds.
+            # A sample of weight zero is absent, whatever its values.
             absent = (weights == 0).reshape(
                 weights.shape + (1,) * (value.ndim - 2)
             )
@@ -130,14 +132,14 @@ def _check_weights(weights):
     if not np.all(np.isfinite(weights)) or np.any(weights < 0):
         wrong = ~(np.isfinite(weights) & (weights >= 0))
         raise ValueError(
-            "`sample_weight` counts samples: finite numbers, zero or positive. "
+            "`sample_weight` must be finite, and zero or positive. "
             f"Received: a weight of {weights[wrong][0]}"
         )
     empty = weights.sum(axis=1) == 0
     if np.any(empty):
         raise ValueError(
-            "Every group needs a sample of positive weight: without data there "
-            "is no drift. Received: weights that are all zero in group "
+            "Every group needs a sample of positive weight: without data the "
+            "drift is undefined. Received: weights that are all zero in group "
             f"{int(np.argmax(empty))}"
         )
 
@@ -150,7 +152,7 @@ def _check_types(batch):
         dtype = keras.backend.standardize_dtype(value.dtype)
         if not keras.backend.is_float_dtype(dtype):
             raise ValueError(
-                "Samples are floating-point numbers of the scale of the noise. "
+                "Samples are floating-point numbers on the scale of the noise. "
                 "Pixels from 0 to 255, for example, become "
                 "`images.astype('float32') / 127.5 - 1`. "
                 f"Received: {name} of type {value.dtype}"
@@ -161,7 +163,7 @@ def _check_positives(batch, generator):
     shape, sample_shape = tuple(batch.positives.shape), generator.sample_shape
     if shape[-len(sample_shape) :] != sample_shape:
         raise ValueError(
-            "The data must have the shape of what the generator draws. "
+            "The data must have the shape of the generated samples. "
             f"Received: a batch of shape {shape} for a generator of samples of "
             f"shape {sample_shape}"
         )
@@ -238,11 +240,11 @@ def _check_condition(batch, generator, needs_unconditional):
 
 
 def check_negatives(drift, count):
-    """Refuses guidance where no negatives are there for it to outweigh.
+    """Refuses guidance of lone samples, which have no negatives.
 
     Args:
         drift: the drift, with its `guidance_mode` and `self_interaction`.
-        count: int, generated samples of a group; a tensor where it is unknown.
+        count: int, generated samples per group; a tensor if it is unknown.
     """
     lone = isinstance(count, int) and count == 1
     if (

@@ -1,4 +1,4 @@
-"""The position of training in its data."""
+"""Callback that sets the epoch of the data source."""
 
 import keras
 
@@ -6,18 +6,17 @@ from keras_drift import backend
 
 
 class DataPosition(keras.callbacks.Callback):
-    """Sets the epoch of a data source, so that a resumed run sees the same.
+    """Sets the epoch of a data source, so that runs resume exactly.
 
-    Keras counts epochs of a data set from where it was, whatever
-    `initial_epoch` says. Arrays that `fit` turned into batches are ordered by
-    the optimizer step at which the epoch begins, which is saved with the model.
-    The epoch of a data set that the user made is that of `fit`, counted on from
-    earlier calls.
+    Keras ignores `initial_epoch` when it advances the epoch of a data set. The
+    order of arrays given to `fit` is determined by the optimizer step at the
+    beginning of the epoch, which is saved with the model. The epoch of a data
+    set made by the user is that of `fit`, added to that of earlier calls.
 
     Args:
         source: a `data_sources.Source`.
-        base: int, what to add to the epochs of `fit`, or `None`: the first one
-            continues where the data set is.
+        base: int, the offset to the epochs of `fit`. Defaults to `None`: the
+            first epoch continues at the epoch of the data set.
     """
 
     def __init__(self, source, base=None):
@@ -38,5 +37,5 @@ class DataPosition(keras.callbacks.Callback):
             data.epoch = self.base + epoch
 
     def _before(self, epoch):
-        """The base of a run of which `epoch` is not the first one."""
+        """The offset of a run that is resumed at `epoch`."""
         return max(self._start - epoch, 0)

@@ -14,21 +14,21 @@ from keras_drift.training.data_batch import check_values
 from keras_drift.training.group_batches import GroupBatches
 from keras_drift.training.stepped_dataset import SteppedDataset
 
-# A field estimated from Keras' usual 32 samples is a poor one.
+# Keras' default of 32 samples is too few to estimate a field.
 _BATCH_SIZE = 256
 _POSITIVES = 32
 _UNCONDITIONAL = 16
 
 
 class Source(NamedTuple):
-    """What Keras iterates over.
+    """Data source for Keras, with what is known about its batches.
 
     Attributes:
         x: any data source that Keras takes.
-        ranks: tuple, the ranks of the parts of a batch, or `None` where they
-            are not known before the first one. Compiled code serves one.
-        made_here: bool, whether `x` was made of arrays, so that nobody else
-            knows its epoch.
+        ranks: tuple, the ranks of the parts of a batch, or `None` if they are
+            unknown before the first batch. TensorFlow compiles for one rank.
+        made_here: bool, whether `x` was made from arrays given to `fit`, so
+            that its epoch is set here.
     """
 
     x: Any
@@ -48,7 +48,7 @@ def as_source(
     fixed=False,
     num_steps=None,
 ):
-    """Turns samples and labels into a data source, and checks its first batch.
+    """Converts samples and labels to a data source; checks the first batch.
 
     Args:
         x: samples, or a data source.
@@ -97,7 +97,7 @@ def as_source(
 
 
 def split(x, y, sample_weight, share):
-    """Keeps the last share of arrays for validation.
+    """Splits off the last part of arrays for validation.
 
     Returns:
         `((x, y, sample_weight), validation_data)`.
@@ -105,13 +105,13 @@ def split(x, y, sample_weight, share):
     arrays = tuple(map(_as_array, (x, y, sample_weight)))
     if not is_array(arrays[0]):
         raise ValueError(
-            "`validation_split` cuts arrays; for a data source give "
+            "`validation_split` splits arrays; for a data source give "
             f"`validation_data`. Received: x={type(x).__name__}, "
             f"validation_split={share}"
         )
     if not 0 < share < 1:
         raise ValueError(
-            "`validation_split` is a share between 0 and 1. "
+            "`validation_split` is a fraction between 0 and 1. "
             f"Received: validation_split={share}"
         )
     size = len(arrays[0])
@@ -141,7 +141,7 @@ def check_batch(data, generator, needs_unconditional):
 
 
 def refuse_class_weight(class_weight):
-    """Refuses the one argument of `fit` that has no meaning here."""
+    """Refuses `class_weight`, which a drifting model cannot use."""
     if class_weight is not None:
         raise ValueError(
             "`class_weight` is not supported: show a class more often "
@@ -161,7 +161,7 @@ def is_array(x):
 
 
 def _checked(x, generator, needs_unconditional, made_here=False):
-    """The source, once its first batch is found to be right."""
+    """Returns a `Source` after checking its first batch."""
     first, x, symbolic = _peek(x)
     if first is None:
         return Source(x, None, made_here)
@@ -174,14 +174,14 @@ def _checked(x, generator, needs_unconditional, made_here=False):
 
 
 def _peek(x):
-    """The first batch where it costs nothing to look.
+    """Returns the first batch if that has no side effects.
 
     No source is iterated twice: that would fill shuffle buffers, start workers
     and advance random generators.
 
     Returns:
-        `(batch, source, symbolic)`; the batch is `None` where there is nothing
-        to see, and holds symbolic tensors where only shapes are known.
+        `(batch, source, symbolic)`; the batch is `None` if it is unknown, and
+        holds symbolic tensors if only its shapes are known.
     """
     if isinstance(x, keras.utils.PyDataset):
         return x[0], x, False
@@ -219,7 +219,7 @@ def _chain(first, rest):
 
 
 def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
-    """A data set of groups, one class each, from samples and labels."""
+    """A grouped data set, one class per group, from samples and labels."""
     labels = generator.check_labels(keras.ops.convert_to_numpy(labels))
     num_classes = len(np.unique(labels))
     groups = max(1, min(num_classes, size // _POSITIVES))
@@ -248,8 +248,8 @@ def _refuse_beside_a_source(x, **arguments):
 def _refuse_weights(sample_weight):
     if sample_weight is not None:
         raise ValueError(
-            "`sample_weight` cannot be used with samples and labels that are "
-            "still to be put into groups. Give `fit` a data source of grouped "
+            "`sample_weight` cannot be used with samples and labels, which are "
+            "grouped by class first. Give `fit` a data source of grouped "
             "batches `(positives, labels, weights)`. Received: sample_weight "
             f"of shape {np.shape(sample_weight)}"
         )
@@ -260,7 +260,7 @@ def _parts(y, sample_weight, size):
 
 
 def _as_array(data):
-    """Lists, and frames of pandas, as NumPy arrays; the rest as it is."""
+    """Converts lists and pandas data frames to NumPy arrays."""
     if hasattr(data, "to_numpy"):
         return data.to_numpy()
     return np.asarray(data) if isinstance(data, (list, tuple)) else data

@@ -11,25 +11,25 @@ from keras_drift.training.target import Target
 
 
 class DriftObjective:
-    """Computes the loss of generated samples: features, targets, regression.
+    """Regression of generated samples onto targets along the drift.
 
-    Samples and data are encoded; in each feature space every generated sample
-    gets a target, its own feature moved one step along the drift; the loss is
-    the mean squared difference of features and targets, summed over features.
-    Each token of a feature, such as a position in an image, is compared with
-    the same token of the other samples of its group.
+    Samples and data are encoded. In each feature space the target of a
+    generated sample is its own feature moved one step along the drift, and the
+    loss is the mean squared difference of features and targets, summed over
+    the features. Each token of a feature, such as a position in an image, is
+    compared with the same token of the other samples of its group.
 
     Args:
         encoder: an `encoders.Encoder`.
         drift: a `drifts.Drift`, or `FeatureDrifts`.
-        loss_weights: dict from patterns such as `"layer4*"` to floats >= 0, the
-            weight of the features they match in the loss; the first match
-            counts, and features without a match have weight 1. Defaults to
-            `None`: ones.
+        loss_weights: dict from patterns of feature names, such as `"layer4*"`,
+            to floats >= 0, the weights of the features in the loss. The first
+            match decides, and features without a match have weight 1. Defaults
+            to `None`: ones.
         stop_gradient: bool, whether targets are constants of the regression.
             Defaults to `True`.
-        num_generated: int, generated samples of a group; `None`: as many as it
-            has positives. Defaults to `None`.
+        num_generated: int, generated samples per group. Defaults to `None`: as
+            many as the group has positives.
 
     Reference:
 
@@ -51,21 +51,22 @@ class DriftObjective:
         self.num_generated = num_generated
 
     def features(self, samples):
-        """The features of samples, float32: `{name: (n, tokens, dim)}`."""
+        """Encodes samples: a dict of features `(n, tokens, dim)`, float32."""
         return {
             name: ops.cast(feature, "float32")
             for name, feature in self.encoder(samples).items()
         }
 
     def targets(self, features, batch, negatives=None):
-        """The target of each feature, one step along the drift.
+        """Computes the regression target of each feature.
 
         Args:
             features: dict, the features of the generated samples, each
                 `(groups * generated, tokens, dim)`.
             batch: `TrainingBatch`.
             negatives: tensor `(groups * generated, *sample_shape)`, generated
-                samples in place of those of the batch. Defaults to `None`.
+                samples that replace the negatives of the batch. Defaults to
+                `None`.
 
         Returns:
             A dict from the name of each feature to its `Target`.
@@ -89,7 +90,7 @@ class DriftObjective:
         }
 
     def loss(self, features, targets):
-        """The loss: a scalar, the squared error relative to length scales."""
+        """Weighted sum of the mean squared errors of all features."""
         total = 0.0
         for name, feature in features.items():
             error = (feature - targets[name].value) / targets[name].length_scale
@@ -116,7 +117,7 @@ class DriftObjective:
         )
 
     def _encoded_sets(self, batch, negatives, count):
-        """For each set of points the number in a group, and its features."""
+        """Points per group and features of positives and negatives."""
         sets = {
             "positives": (
                 batch.positives.shape[1],
@@ -137,7 +138,7 @@ class DriftObjective:
         return sets
 
     def _encode_data(self, samples):
-        """Features of `(groups, n, *sample_shape)` samples, held fixed."""
+        """Features of `(groups, n, *sample_shape)` samples, as constants."""
         flat = ops.reshape(samples, (-1, *samples.shape[2:]))
         return {
             name: ops.stop_gradient(feature)
@@ -145,7 +146,7 @@ class DriftObjective:
         }
 
     def _guidance(self, batch, count):
-        """The guidance arguments of the drift, where there is guidance."""
+        """The guidance arguments of the drift, if there is guidance."""
         if batch.unconditional is None:
             return {}
         if self.drift.guidance_mode == "velocity":
@@ -161,7 +162,7 @@ class DriftObjective:
         }
 
     def _count(self, batch):
-        """Generated samples of a group; `None` where it is not known yet."""
+        """Generated samples per group; `None` if it is not static."""
         return self.num_generated or batch.positives.shape[1]
 
     def _drift_of(self, name):
@@ -177,17 +178,17 @@ class DriftObjective:
 
 
 def batch_count(batch):
-    """Generated samples of a group, known when the code runs."""
+    """Generated samples per group, from dynamic shapes."""
     return ops.shape(batch.inputs["noise"])[0] // ops.shape(batch.positives)[0]
 
 
 def unconditional_weights(scale, count, num_unconditional, self_interaction):
-    """Weights that give unconditional data the share `1 - 1 / scale`.
+    """Weights with which unconditional data have the fraction `1 - 1 / scale`.
 
     Args:
         scale: float32 tensor `(groups,)`, guidance scales.
-        count: int or int scalar tensor, generated samples of a group.
-        num_unconditional: the same, of the unconditional points.
+        count: int or int scalar tensor, generated samples per group.
+        num_unconditional: the same, for the unconditional points.
         self_interaction: that of the drift.
 
     Returns:
@@ -202,9 +203,9 @@ def unconditional_weights(scale, count, num_unconditional, self_interaction):
 
 
 def _group_by_token(feature, groups, count):
-    """`(groups * n, tokens, dim)` to `(groups * tokens, n, dim)`."""
+    """Reshapes `(groups * n, tokens, dim)` to `(groups * tokens, n, dim)`."""
     _, tokens, dim = feature.shape
-    # A program may know the size of a group, but not the number of groups.
+    # The size of a group may be static where the number of groups is not.
     sizes = (groups, -1) if count is None else (-1, count)
     feature = ops.reshape(feature, (*sizes, tokens, dim))
     feature = ops.transpose(feature, (0, 2, 1, 3))
@@ -222,12 +223,12 @@ def _ungroup(velocity, like):
 
 
 def _repeat_for_tokens(values, tokens):
-    """One row per group to one per group and token, in that order."""
+    """Repeats rows of groups: one row for each group and token."""
     return None if values is None else ops.repeat(values, tokens, axis=0)
 
 
 def checked_loss_weights(loss_weights):
-    """The weights of features as a dict from patterns to floats."""
+    """Validates `loss_weights`: a dict from patterns to floats."""
     if loss_weights is None:
         return {}
     if not isinstance(loss_weights, dict):

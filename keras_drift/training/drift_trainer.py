@@ -1,4 +1,4 @@
-"""The training interface of Keras, for drifting models."""
+"""Mixin with the training interface of Keras, for drifting models."""
 
 import keras
 import numpy as np
@@ -12,42 +12,43 @@ from keras_drift.training.compile_config import portable_compile_config
 
 
 class DriftTrainer(backend.TrainerGuard):
-    """Mixin of `DriftModel`: how it is compiled, trained and evaluated.
+    """Mixin for `DriftModel` with `compile`, `fit`, `evaluate` and the like.
 
-    It turns what users give into data sources, and surrounds Keras' own loops
-    so that evaluation leaves no trace and an exception loses no weights.
+    It converts the data to data sources, and wraps Keras' own loops such that
+    evaluation does not change the model and exceptions do not lose weights.
     """
 
     def compile(self, optimizer="adam", **kwargs):
         """Configures training; takes what `keras.Model.compile` takes.
 
         Args:
-            optimizer: what Keras takes as one. Defaults to `"adam"`.
-            **kwargs: `metrics` compare the positives of a batch with the
-                generated samples, see `keras_drift.metrics`. There is no
-                `loss`: a drifting model has its own.
+            optimizer: a Keras optimizer, its name or its config. Defaults to
+                `"adam"`.
+            **kwargs: passed to `keras.Model.compile`. `metrics` compare the
+                positives of a batch with the generated samples, see
+                `keras_drift.metrics`. `loss` is refused: a drifting model has
+                its own.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
                 "The loss of a drifting model is the regression onto its "
-                "drifted samples; choose a `drift` when making the model "
+                "drifted samples; choose a `drift` when creating the model "
                 f"instead. Received: loss={kwargs['loss']!r}"
             )
         super().compile(optimizer=optimizer, **kwargs)
-        # Metrics make their variables when they first see data. Now is better
-        # than inside compiled code.
+        # Builds the metrics here, whose variables would otherwise be created
+        # inside compiled code.
         zeros = np.zeros((4, *self.generator.sample_shape), "float32")
         self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
         self.reset_metrics()
 
     def get_compile_config(self):
-        """The arguments of `compile`, as every backend can read them."""
+        """The arguments of `compile`, in a form that every backend loads."""
         return portable_compile_config(super().get_compile_config())
 
     def compile_from_config(self, config):
-        """Compiles a loaded model as the saved one was."""
-        # Keras does this itself only for models without a `compile` of their
-        # own.
+        """Compiles a loaded model like the saved one."""
+        # Keras does this only for models that do not override `compile`.
         config = portable_compile_config(config)
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
@@ -70,30 +71,29 @@ class DriftTrainer(backend.TrainerGuard):
     ):
         """Trains the model; takes what `keras.Model.fit` takes.
 
-        After an exception the model is what its last whole step made it.
+        After an exception the model has the state of the last complete step.
 
         Args:
             x: samples `(num_samples, *sample_shape)`, or any data source that
                 Keras takes. A batch of a data source is positives, or
                 `(positives, labels)`; positives are `(n, *sample_shape)`, or in
                 groups `(groups, n, *sample_shape)` with labels `(groups,)`.
-                Batches of a data source are taken as they come: make them all
-                of one size.
+                Batches of a data source should all have one size.
             y: labels `(num_samples,)`, for a generator with classes. Samples
-                and labels are put into a `GroupedDataset`.
+                and labels are converted to a `GroupedDataset`.
             batch_size: int, positives in a batch. Defaults to `None`: 256,
-                because a field of few samples is a poor one. Batches of arrays
-                are always full, see `datasets.ArrayDataset`. With classes, a
-                batch holds a class for every 32 positives.
+                because few samples give a poor estimate of the field. Batches
+                of arrays are always full, see `datasets.ArrayDataset`. With
+                classes, a batch holds one class for every 32 positives.
             epochs: int, passes over the data. Defaults to `1`.
             verbose: as in Keras.
             callbacks: list of `keras.callbacks.Callback`.
-            validation_split: float in `[0, 1)`, the share of the arrays, from
-                their end, that is kept for validation.
+            validation_split: float in `[0, 1)`, the fraction of the arrays,
+                from their end, that is held out for validation.
             validation_data: as `x`, or `(x, y)`, or `(x, y, sample_weight)`.
-                It is evaluated as by `evaluate`, with the averaged weights
-                where the optimizer keeps some, on the same batches and the
-                same random numbers in every epoch.
+                It is evaluated as by `evaluate`, with the averaged weights if
+                `use_ema=True`, on the same batches and with the same random
+                numbers in every epoch.
             shuffle: bool, whether arrays without classes are shuffled in every
                 epoch. Defaults to `True`.
             class_weight: not supported.
@@ -151,12 +151,12 @@ class DriftTrainer(backend.TrainerGuard):
         sample_weight=None,
         **kwargs,
     ):
-        """Loss, drift norm and metrics on held-out data, without training.
+        """Computes loss, drift norm and metrics on held-out data.
 
-        Takes what `fit` takes as data, with the same batch size, and what
-        `keras.Model.evaluate` takes. It leaves no trace in the model, and gives
-        the same numbers when it is called again: noise comes from a random
-        stream of its own. During `fit` the averaged weights are evaluated.
+        It takes the same data as `fit`, with the same default batch size, and
+        the arguments of `keras.Model.evaluate`. It does not change the state of
+        the model, and is deterministic: noise comes from a separate random
+        stream. During `fit` the averaged weights are evaluated.
         """
         self._assert_compile_called("evaluate")
         self.run.require_encoder()
@@ -166,34 +166,34 @@ class DriftTrainer(backend.TrainerGuard):
             return super().evaluate(x, None, None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """One step on one batch, given as `keras.Model` takes it."""
+        """One training step on one batch, as in `keras.Model`."""
         self._assert_compile_called("train_on_batch")
         self._check_batch("train", x, y, sample_weight)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
-        """Evaluates one batch, and leaves no trace: see `evaluate`."""
+        """Evaluates one batch, without changing the model: see `evaluate`."""
         self._assert_compile_called("test_on_batch")
         self._check_batch("test", x, y, sample_weight)
         with self.run.evaluation(self):
             return super().test_on_batch(x, y, sample_weight, **kwargs)
 
     def make_train_function(self, force=False):
-        """Makes the compiled step, again if what it was made of has changed."""
+        """Compiles the training step, again if the model has changed."""
         force = self.run.is_stale("train", self) or force
         return super().make_train_function(force=force)
 
     def make_test_function(self, force=False):
-        """Makes the compiled step of evaluation, as `make_train_function`."""
+        """Compiles the evaluation step, again if the model has changed."""
         force = self.run.is_stale("test", self) or force
         return super().make_test_function(force=force)
 
     def averaged_weights(self):
-        """The averaged weights in place of the trained ones, for a while.
+        """Context manager that swaps in the moving averages of the weights.
 
-        With `use_ema=True` the optimizer keeps averages, which make better
-        samples; `fit` hands them over when it ends. Inside of this context the
-        model has them before, also in the middle of training:
+        With `use_ema=True` the optimizer keeps averages of the weights, which
+        generate better samples; `fit` assigns them to the model at its end.
+        This context assigns them temporarily, also in the middle of training:
 
         ```python
         with model.averaged_weights():
@@ -208,24 +208,26 @@ class DriftTrainer(backend.TrainerGuard):
         return averages.averaged_weights(self)
 
     def training_state(self):
-        """All that training needs to go on, bit for bit.
+        """Returns everything needed to resume training bit for bit.
 
         Returns:
             A dict: lists of NumPy arrays `"weights"` (bandwidths included),
-            `"optimizer"` (steps and averages included) and `"random"` (the
+            `"optimizer"` (step and averages included) and `"random"` (the
             states of all random generators), and `"data"`, the position in the
-            last data source of `fit`, if it has one. Schedules follow the step
-            of the optimizer.
+            last data source of `fit`, or `None`. Schedules are functions of the
+            step of the optimizer.
         """
         return states.get(self)
 
     def restore_training_state(self, state):
-        """Continues from what `training_state` returned.
+        """Restores a state that `training_state` returned.
+
+        Build and compile the model, and create the data source of the next
+        `fit`, with the same arguments as before; give `fit` the
+        `initial_epoch`.
 
         Args:
-            state: dict. The model is built and compiled as the one it is from,
-                and the data source of the next `fit` made with the same
-                arguments; give `fit` the `initial_epoch`.
+            state: dict, the result of `training_state`.
         """
         states.restore(self, state)
 

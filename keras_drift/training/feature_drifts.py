@@ -13,21 +13,21 @@ from keras_drift.annealable import Annealable
 
 @keras.saving.register_keras_serializable("keras_drift")
 class FeatureDrifts(Annealable, keras.layers.Layer):
-    """Drifts assigned to the features of an encoder by their names.
+    """Assigns drifts to the features of an encoder by patterns of names.
 
-    `DriftModel(drift={...})` makes one. Choose different drifts where features
-    differ in kind, for instance wide bandwidths for coarse stages.
+    `DriftModel(drift={...})` creates one. Choose different drifts for features
+    of different kinds, for instance wide bandwidths for coarse stages.
 
     Args:
         feature_drifts: dict from patterns such as `"layer4*"` to a `Drift`,
             its name or its config. The first pattern that matches the name of
-            a feature decides, so `"*"` comes last.
+            a feature decides, so put `"*"` last.
         **kwargs: passed to `keras.layers.Layer`.
 
     Raises:
         ValueError: if there are no drifts, or if they differ in
-            `self_interaction` or `guidance_mode`: all features see the same
-            negatives.
+            `self_interaction` or `guidance_mode`: all features are compared
+            with the same negatives.
 
     Example:
 
@@ -50,8 +50,8 @@ class FeatureDrifts(Annealable, keras.layers.Layer):
             choices = {getattr(drift, name) for drift in self.drifts}
             if len(choices) > 1:
                 raise ValueError(
-                    "All features see the same negatives and unconditional "
-                    f"data, so their drifts need one `{name}`. "
+                    "All features are compared with the same negatives and "
+                    f"unconditional data, so their drifts need one `{name}`. "
                     f"Received: {sorted(choices)}"
                 )
         self.self_interaction = self.drifts[0].self_interaction
@@ -61,7 +61,7 @@ class FeatureDrifts(Annealable, keras.layers.Layer):
         self.built = True
 
     def drift_of(self, name):
-        """The drift of the feature called `name`."""
+        """Returns the drift of the feature called `name`."""
         for pattern, drift in zip(self.patterns, self.drifts, strict=True):
             if fnmatch.fnmatchcase(name, pattern):
                 return drift

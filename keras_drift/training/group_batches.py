@@ -1,4 +1,4 @@
-"""Batches of whole groups, from arrays."""
+"""Data set of batches of complete groups, from grouped arrays."""
 
 import math
 
@@ -9,16 +9,16 @@ from keras_drift.datasets.seeded_dataset import SeededDataset
 
 
 class GroupBatches(SeededDataset):
-    """Batches of whole groups, from arrays that are in groups already.
+    """Batches of complete groups, from grouped arrays.
 
     Args:
         positives: float array `(num_groups, positives, *sample_shape)`.
         labels: int array `(num_groups,)`, or `None`.
         weights: float array `(num_groups, positives)`, or `None`.
-        batch_size: int > 0, the groups in a batch; the last batch may have
-            fewer, each of them complete.
-        shuffle: bool, whether groups come in a new random order in every epoch.
-        seed: int >= 0, of the order.
+        batch_size: int > 0, groups in a batch; the last batch may have fewer,
+            each of them complete.
+        shuffle: bool, whether groups have a new random order in every epoch.
+        seed: int >= 0, of the random order.
     """
 
     group_axis = 0

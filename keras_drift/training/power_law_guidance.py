@@ -1,4 +1,4 @@
-"""Which guidance scales a model is trained for."""
+"""Power-law distribution of guidance scales for training."""
 
 import keras
 import numpy as np
@@ -9,20 +9,20 @@ from keras_drift import checks
 
 @keras.saving.register_keras_serializable("keras_drift")
 class PowerLawGuidance:
-    """Draws the guidance scale of each group from a power law.
+    """Power-law distribution of guidance scales, one for each group.
 
     The density is proportional to `scale**-power` between the bounds. A scale
-    of 1 is the plain condition; larger ones push samples of a class away from
-    what all classes share, and the network learns all of them at once, so that
-    `generate(guidance=...)` stays one forward pass.
+    of 1 is no guidance; with larger ones samples of a class are also repelled
+    by data of all classes. The scale is an input of the generator, so that
+    `generate(guidance=...)` takes one forward pass.
 
     Args:
         low: float >= 1, the smallest scale. Defaults to `1.0`.
         high: float > `low`, the largest scale. Defaults to `4.0`.
-        power: float >= 0, how strongly small scales are preferred; 0 is
-            uniform. Defaults to `3.0`.
-        plain_fraction: float in `[0, 1]`, the share of groups that are trained
-            at scale 1 whatever the law says. Defaults to `0.0`.
+        power: float >= 0, the exponent of the power law; 0 is uniform. Defaults
+            to `3.0`.
+        plain_fraction: float in `[0, 1]`, the fraction of groups with scale 1,
+            in addition to the power law. Defaults to `0.0`.
 
     Reference:
 
@@ -38,17 +38,17 @@ class PowerLawGuidance:
         )
         if low < 1 or high <= low:
             raise ValueError(
-                "Guidance scales start at 1, the plain condition, and need "
-                f"`high` above `low`. Received: low={low}, high={high}"
+                "Guidance scales are at least 1, which is no guidance, and "
+                f"need `high` above `low`. Received: low={low}, high={high}"
             )
         if plain_fraction > 1:
             raise ValueError(
-                "`plain_fraction` is a share, from 0 to 1. Received: "
+                "`plain_fraction` is a fraction, from 0 to 1. Received: "
                 f"plain_fraction={plain_fraction}"
             )
 
     def sample(self, shape, seed):
-        """Draws scales, also inside compiled code.
+        """Draws random scales, also inside compiled code.
 
         Args:
             shape: tuple of ints.
@@ -63,7 +63,7 @@ class PowerLawGuidance:
         return ops.where(plain < self.plain_fraction, 1.0, scales)
 
     def quantile(self, share):
-        """The scale below which this share of the power law lies."""
+        """The quantile function of the power law."""
         if self.power == 1:
             return self.low * (self.high / self.low) ** share
         rest = 1 - self.power
@@ -71,7 +71,7 @@ class PowerLawGuidance:
         return (low + share * (high - low)) ** (1 / rest)
 
     def get_config(self):
-        """The arguments it was made with."""
+        """The arguments of the constructor."""
         return {
             "low": self.low,
             "high": self.high,
@@ -81,12 +81,12 @@ class PowerLawGuidance:
 
     @classmethod
     def from_config(cls, config):
-        """Makes the law that `get_config` describes."""
+        """Creates a distribution from the config of `get_config`."""
         return cls(**config)
 
 
 def checked_sampler(sampler, generator):
-    """What a model is trained for: `None`, or a `PowerLawGuidance`."""
+    """Validates a guidance sampler: `None`, or a `PowerLawGuidance`."""
     if sampler is None:
         return None
     if not isinstance(sampler, PowerLawGuidance):
@@ -104,7 +104,7 @@ def checked_sampler(sampler, generator):
 
 
 def check_scales(scales, trained):
-    """Checks the guidance scales that samples are asked for.
+    """Validates guidance scales for sampling.
 
     Args:
         scales: float, or an array of them.

@@ -1,4 +1,4 @@
-"""Random generators of a model, with separate streams for evaluation."""
+"""Random generators of a model, with a separate stream for evaluation."""
 
 import contextlib
 
@@ -6,14 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
-# Keeps the stream of evaluation apart from all others of the same seed.
+# Distinguishes the stream of evaluation from others of the same seed.
 _EVALUATION = 0x6576616C
 
 
 def seed_generators(model):
-    """All random generators of a model and its layers, each of them once.
+    """All random generators of a model and its layers, without duplicates.
 
-    Noise, guidance scales, projections of a drift and dropout all come from
+    Noise, guidance scales, random projections of a drift and dropout all use
     one of them.
     """
     found = []
@@ -26,11 +26,11 @@ def seed_generators(model):
 
 @contextlib.contextmanager
 def evaluation_stream(model):
-    """Runs code on random numbers of its own, and leaves no trace.
+    """Context manager that gives evaluation its own random numbers.
 
-    While it is open, every random generator of the model is at the start of a
-    stream that only evaluation uses: evaluating twice gives the same numbers,
-    and training goes on as if nobody had evaluated.
+    Inside, every random generator of the model is at the start of a stream that
+    only evaluation uses, so evaluating twice gives the same numbers. At the end
+    the states are restored, so evaluation does not change training.
     """
     generators = seed_generators(model)
     states = [ops.convert_to_numpy(g.state).copy() for g in generators]

@@ -1,4 +1,4 @@
-"""The state of a model in training that is no weight."""
+"""State of a training run that is not a weight."""
 
 import contextlib
 import weakref
@@ -10,7 +10,7 @@ from keras_drift.training import randomness
 from keras_drift.training.averaged_weights import averaged_weights
 from keras_drift.training.data_position import DataPosition
 
-# Arguments of a model that compiled steps have read.
+# Arguments of a model that compiled steps depend on.
 _ARGUMENTS = (
     "generator",
     "drift",
@@ -25,14 +25,14 @@ _ARGUMENTS = (
 
 
 class RunState:
-    """The state of a model in training that is no weight.
+    """State of a training run that is not a weight.
 
     Attributes:
         is_training: bool, whether `fit` is running.
-        callbacks: tuple, the callbacks of the user in the current `fit`.
+        callbacks: tuple, the user's callbacks in the current `fit`.
         schedule: the bandwidth schedule of the current `fit`, or `None`.
         data: the data source of the last `fit`, or `None`.
-        data_state: a state that the next data source starts from, or `None`.
+        data_state: the initial state of the next data source, or `None`.
         missing_encoder: the preset of an encoder that was not loaded, or
             `None`.
     """
@@ -49,7 +49,7 @@ class RunState:
         self._ranks = {}
 
     def require_encoder(self):
-        """Refuses a model that was loaded without its encoder."""
+        """Raises an error if the model was loaded without its encoder."""
         if self.missing_encoder is not None:
             raise ValueError(
                 "This model was loaded without its encoder, in whose features "
@@ -59,23 +59,23 @@ class RunState:
             )
 
     def schedule_of(self, model):
-        """The bandwidth schedule that holds now: of `fit`, or of the model."""
+        """The current bandwidth schedule: that of `fit`, or of the model."""
         if self.schedule is not None:
             return self.schedule
         return model.bandwidth_schedule
 
     @contextlib.contextmanager
     def training(self, model, source, callbacks, first_epoch):
-        """Surrounds `fit`, and leaves the model usable however it ends.
+        """Context of `fit`; keeps the model usable after an exception.
 
         Args:
             model: the `DriftModel`.
             source: the `data_sources.Source` it trains on.
-            callbacks: list of the callbacks of the user.
+            callbacks: list of the user's callbacks.
             first_epoch: int, the `initial_epoch` of `fit`.
 
         Yields:
-            A list of callbacks to put ahead of those of the user.
+            A list of callbacks to insert before those of the user.
         """
         position = DataPosition(source, self._base(source, first_epoch))
         self.data = source.x
@@ -93,10 +93,10 @@ class RunState:
 
     @contextlib.contextmanager
     def evaluation(self, model):
-        """Surrounds `evaluate`, which leaves no trace.
+        """Context of `evaluate`, which does not change the model.
 
-        Evaluation draws from a random stream of its own. In training it sees
-        the averaged weights, and the metrics of training go on afterward.
+        Evaluation uses a separate random stream. During training it uses the
+        averaged weights, and the state of the training metrics is restored.
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(backend.divisible_layouts())
@@ -109,16 +109,16 @@ class RunState:
             yield
 
     def _swaps_averages(self):
-        """Whether Keras' own callback brings the averages for evaluation."""
+        """Whether Keras' own callback swaps in the averages for evaluation."""
         swap = keras.callbacks.SwapEMAWeights
         return any(isinstance(callback, swap) for callback in self.callbacks)
 
     def expect(self, kind, ranks):
-        """Says of which ranks the next batches are, `None`: unknown."""
+        """Records the ranks of the next batches; `None` if unknown."""
         self._ranks[kind] = ranks
 
     def is_stale(self, kind, model):
-        """Whether a compiled step is no longer that of the model.
+        """Whether a compiled step is out of date.
 
         Args:
             kind: `"train"` or `"test"`.
@@ -134,7 +134,7 @@ class RunState:
         return known is not None and not _same(program, known)
 
     def _base(self, source, first_epoch):
-        """The epoch of the data set at epoch 0 of `fit`, if it is known."""
+        """The epoch of the data set at epoch 0 of `fit`, or `None`."""
         data = source.x
         if self.data_state is not None and not source.made_here:
             if hasattr(data, "set_state"):
@@ -148,7 +148,7 @@ class RunState:
 
 @contextlib.contextmanager
 def _kept(variables):
-    """Gives variables their values back."""
+    """Context manager that restores the values of variables."""
     values = [backend.host_value(v).copy() for v in variables]
     try:
         yield

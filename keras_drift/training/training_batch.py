@@ -1,17 +1,17 @@
-"""One training batch, ready for the step."""
+"""Typed training batch: data, generator inputs, guidance, step size."""
 
 from typing import Any
 from typing import NamedTuple
 
 
 class TrainingBatch(NamedTuple):
-    """One batch of data with the inputs of the generator beside it.
+    """Batch of data with the inputs of the generator.
 
-    `DriftModel.prepare_batch` makes it, and Keras passes it through its own
-    step to `DriftModel.compute_loss`. Samples are generated group by group.
+    `DriftModel.prepare_batch` creates it, and Keras passes it through its own
+    step to `DriftModel.compute_loss`. Generated samples are ordered by group.
 
     Attributes:
-        inputs: dict, what the generator takes, for `groups * generated`
+        inputs: dict, the inputs of the generator, for `groups * generated`
             samples.
         positives: float32 tensor `(groups, positives, *sample_shape)`.
         labels: int32 tensor `(groups,)`, or `None` without classes.
@@ -21,8 +21,8 @@ class TrainingBatch(NamedTuple):
         guidance_scale: float32 tensor `(groups,)`, or `None` without classes.
         negatives: float32 tensor `(groups * generated, *sample_shape)`, an
             independent batch of generated samples, or `None`.
-        negative_inputs: dict, the inputs to generate that batch from inside of
-            the loss, where gradients flow through it too; or `None`.
+        negative_inputs: dict, the inputs from which that batch is generated
+            inside the loss, if gradients flow through it too; or `None`.
         step_size: float32 scalar, the step along the drift.
         targets: dict from feature names to `Target`s, for several optimizer
             steps toward one frozen field; or `None`: computed in the loss.
@@ -41,10 +41,10 @@ class TrainingBatch(NamedTuple):
 
     @property
     def placement(self):
-        """The axis that several devices share: `"groups"` or `"samples"`.
+        """The axis that is sharded over devices: `"groups"` or `"samples"`.
 
-        Pairs are formed within a group, so groups can be spread over devices
-        without communication. The samples of a lone group are spread instead,
-        and its positives and negatives are gathered.
+        Samples interact within their group only, so groups are sharded without
+        communication. The samples of a single group are sharded instead, and
+        its positives and negatives are gathered.
         """
         return "samples" if self.positives.shape[0] == 1 else "groups"

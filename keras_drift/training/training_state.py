@@ -1,4 +1,4 @@
-"""Everything a training run needs to go on."""
+"""Saves and restores the state of a training run."""
 
 from keras import ops
 
@@ -8,7 +8,7 @@ from keras_drift.training.randomness import seed_generators
 
 
 def get(model):
-    """The state of a training run: see `DriftModel.training_state`."""
+    """Collects the state of a run: see `DriftModel.training_state`."""
     backend.sync(model)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
@@ -22,7 +22,7 @@ def get(model):
 
 
 def restore(model, state):
-    """Puts back what `get` returned: see `DriftModel.training_state`."""
+    """Restores a state: see `DriftModel.restore_training_state`."""
     backend.sync(model)
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
@@ -32,7 +32,7 @@ def restore(model, state):
         "optimizer": [] if optimizer is None else optimizer.variables,
         "random": [g.state for g in seed_generators(model)],
     }
-    # All is compared before anything changes.
+    # Everything is checked before anything changes.
     for name, variables in groups.items():
         _check(name, variables, state)
     for name, variables in groups.items():
@@ -45,7 +45,7 @@ def restore(model, state):
 
 
 def _weights(model):
-    """Trained weights, and others such as bandwidths, without generators."""
+    """All variables except the states of random generators."""
     states = [g.state for g in seed_generators(model)]
     return [
         variable
@@ -81,7 +81,7 @@ def _check(name, variables, state):
             f"{len(received)} arrays instead of {len(expected)}",
         )
         raise ValueError(
-            "This state is that of another model or optimizer: its "
+            "This state is of another model or optimizer: its "
             f"`{name}` do not fit. Build and compile the model in the same "
             f"way first. Received: {first}"
         )

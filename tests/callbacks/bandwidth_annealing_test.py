@@ -35,7 +35,7 @@ def test_bandwidth_follows_the_steps_of_the_optimizer():
     schedule = schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1)
     model = small_model()
     logs = fit(model, schedule, epochs=2)["bandwidth"]
-    # Four steps an epoch; the last one of each saw step 3 and step 7.
+    # Four steps per epoch; the last ones are steps 3 and 7.
     np.testing.assert_allclose(logs, 2 * np.exp([-0.3, -0.7]), rtol=1e-5)
     np.testing.assert_allclose(bandwidth(model), logs[-1], rtol=1e-6)
 
@@ -48,14 +48,14 @@ def test_largest_bandwidth_is_set_and_the_others_keep_their_ratio():
     assert logs[-1] == pytest.approx(0.5)
 
 
-def test_any_schedule_of_keras_will_do():
+def test_accepts_schedules_of_keras():
     schedule = keras.optimizers.schedules.PolynomialDecay(1.0, 4, 0.25)
     model = small_model()
     fit(model, schedule, epochs=2)
     np.testing.assert_allclose(bandwidth(model), 0.25, rtol=1e-6)
 
 
-def test_loaded_model_goes_on_where_it_stopped(tmp_path):
+def test_loaded_model_continues_the_schedule(tmp_path):
     schedule = schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1)
     model = small_model()
     fit(model, schedule)
@@ -66,7 +66,7 @@ def test_loaded_model_goes_on_where_it_stopped(tmp_path):
     np.testing.assert_allclose(logs, 2 * np.exp(-0.7), rtol=1e-5)
 
 
-def test_bandwidth_stays_once_the_callback_is_gone():
+def test_bandwidth_is_constant_without_the_callback():
     schedule = schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1)
     model = small_model()
     fit(model, schedule)
@@ -75,14 +75,14 @@ def test_bandwidth_stays_once_the_callback_is_gone():
     np.testing.assert_array_equal(bandwidth(model), reached)
 
 
-def test_another_schedule_takes_over():
+def test_later_schedule_replaces_the_earlier_one():
     model = small_model()
     fit(model, schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1))
     fit(model, schedules.ExponentialAnnealing(9.0, 3.0, rate=10.0))
     np.testing.assert_allclose(bandwidth(model), 3.0, rtol=1e-6)
 
 
-def test_evaluation_uses_the_bandwidth_as_it_is():
+def test_evaluation_uses_the_current_bandwidth():
     model = small_model()
     fit(model, schedules.ExponentialAnnealing(2.0, 0.1, rate=0.1))
     reached = bandwidth(model)
@@ -103,4 +103,4 @@ def test_names_a_wrong_schedule_or_model():
 
 
 class Without(drifts.VelocityDrift):
-    """A drift that has no bandwidth."""
+    """A drift without a bandwidth."""

@@ -27,7 +27,7 @@ def test_reports_norm_distance_and_floor():
     history = model.fit(DATA, epochs=4, verbose=0, callbacks=[monitor]).history
     for name in ("drift_norm", "distance", "floor"):
         column = history[f"monitor_{name}"]
-        # Every epoch has the columns, so that a log file shows them.
+        # Every epoch has the columns, for the `CSVLogger`.
         assert len(column) == 4
         assert np.all(np.isfinite(column[1::2]))
     order = np.random.default_rng(0).permutation(200)
@@ -38,7 +38,7 @@ def test_reports_norm_distance_and_floor():
     assert history["monitor_floor"][-1] < history["monitor_distance"][-1]
 
 
-def test_watching_does_not_change_training():
+def test_monitor_does_not_change_training():
     weights = []
     for watching in ([], [callbacks.DriftMonitor(HELD_OUT)]):
         keras.utils.set_random_seed(0)
@@ -60,25 +60,23 @@ def test_works_with_classes():
 
 
 def test_warns_when_the_norm_falls_and_the_distance_does_not():
-    # Without stop-gradient the loss is the norm itself: a kernel as wide as
-    # this feels nothing once the means agree, wherever the samples are.
     monitor = callbacks.DriftMonitor(HELD_OUT)
     monitor.on_train_begin()
     monitor._watch(0, norm=1.0, distance=0.5, floor=0.05)
     monitor._watch(1, norm=0.5, distance=0.48, floor=0.05)
     with pytest.warns(UserWarning, match="Drift collapse at epoch 3"):
         monitor._watch(2, norm=0.05, distance=0.47, floor=0.05)
-    monitor._watch(3, norm=0.04, distance=0.47, floor=0.05)  # said once
+    monitor._watch(3, norm=0.04, distance=0.47, floor=0.05)  # warns once
 
 
-def test_says_nothing_when_both_fall():
+def test_does_not_warn_when_both_fall():
     monitor = callbacks.DriftMonitor(HELD_OUT)
     monitor.on_train_begin()
     monitor._watch(0, norm=1.0, distance=0.5, floor=0.05)
     monitor._watch(1, norm=0.05, distance=0.06, floor=0.05)
 
 
-def test_names_what_does_not_fit():
+def test_refuses_data_that_do_not_fit_the_model():
     with pytest.raises(ValueError, match="at least 4"):
         callbacks.DriftMonitor(HELD_OUT[:3])
     with pytest.raises(ValueError, match="all finite"):

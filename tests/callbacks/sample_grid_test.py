@@ -23,7 +23,7 @@ def image_model(num_classes=None):
 IMAGES = np.zeros((32, 4, 4, 1), "float32")
 
 
-def test_draws_every_few_epochs_and_at_the_end(tmp_path):
+def test_writes_every_few_epochs_and_at_the_end(tmp_path):
     grid = callbacks.SampleGrid(tmp_path / "new" / "grids", rows=2, every=2)
     image_model().fit(IMAGES, epochs=3, verbose=0, callbacks=[grid])
     names = sorted(os.listdir(tmp_path / "new" / "grids"))
@@ -37,12 +37,12 @@ def test_columns_are_classes(tmp_path):
     model.fit(IMAGES, labels, verbose=0, callbacks=[grid])
     picture = np.asarray(Image.open(tmp_path / "epoch_0001.png"))
     assert picture.shape == (2 * 5 + 1, 3 * 5 + 1, 3)
-    drawn = model.generate(labels=[0, 1, 2, 0, 1, 2], seed=0)
-    pixels = np.clip((drawn[4, :, :, 0] + 1) * 127.5, 0, 255).round()
+    generated = model.generate(labels=[0, 1, 2, 0, 1, 2], seed=0)
+    pixels = np.clip((generated[4, :, :, 0] + 1) * 127.5, 0, 255).round()
     np.testing.assert_allclose(picture[6:10, 6:10, 0], pixels, atol=1)
 
 
-def test_shows_up_in_tensorboard(tmp_path):
+def test_appears_in_tensorboard(tmp_path):
     pytest.importorskip("tensorflow")
     board = keras.callbacks.TensorBoard(tmp_path / "logs", write_graph=False)
     grid = callbacks.SampleGrid(tmp_path / "grids", rows=2)
@@ -58,7 +58,7 @@ def test_names_a_wrong_argument(tmp_path, name):
         callbacks.SampleGrid(tmp_path, **{name: 0})
 
 
-def test_draws_images_only(tmp_path):
+def test_refuses_samples_that_are_no_images(tmp_path):
     model = DriftModel(generators.MLP(2, hidden_dims=(8,)))
     with pytest.raises(ValueError, match=r"samples of shape \(2,\)"):
         callbacks.SampleGrid(tmp_path).set_model(model)

@@ -1,4 +1,4 @@
-"""The averages of the optimizer, as a view of the model."""
+"""Averaged weights, swapped into the model temporarily."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from small_models import small_mlp
 
 
 def ema(**options):
-    # A large momentum, so that averages lag far behind.
+    # A large momentum, so that averages differ from the weights.
     return keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9, **options)
 
 
@@ -21,7 +21,7 @@ def generated(model):
 
 
 class Spy(keras.callbacks.Callback):
-    """Looks at raw and averaged weights in the middle of training."""
+    """Records raw and averaged weights in the middle of training."""
 
     def on_train_batch_end(self, batch, logs=None):
         raw = generated(self.model)
@@ -32,7 +32,7 @@ class Spy(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_averages_are_a_view_in_the_middle_of_training(points, policy):
+def test_averages_can_be_swapped_in_during_training(points, policy):
     keras.config.set_dtype_policy(policy)
     try:
         weights = []
@@ -49,13 +49,13 @@ def test_averages_are_a_view_in_the_middle_of_training(points, policy):
     raw, averaged, again = watching[0].seen
     assert np.abs(raw - averaged).max() > 1e-3
     np.testing.assert_array_equal(raw, again)
-    # What `fit` hands over at its end is what the view showed.
+    # `fit` assigns the same averages at its end.
     np.testing.assert_allclose(averaged, generated(model), atol=1e-5)
     for alone, watched in zip(*weights, strict=True):
         np.testing.assert_array_equal(alone, watched)
 
 
-def test_monitor_and_validation_see_the_averages(points):
+def test_monitor_and_validation_use_the_averages(points):
     held_out = datasets.eight_gaussians(32, seed=1)
     keras.utils.set_random_seed(0)
     model = DriftModel(small_mlp(), seed=0)
@@ -67,7 +67,7 @@ def test_monitor_and_validation_see_the_averages(points):
         validation_data=held_out,
         callbacks=[callbacks.DriftMonitor(held_out)],
     ).history
-    # Once `fit` has ended the model has the averages.
+    # After `fit` the model has the averages.
     after = model.evaluate(held_out, verbose=0, return_dict=True)
     assert history["val_loss"][0] == pytest.approx(after["loss"], rel=1e-5)
     assert history["monitor_drift_norm"][0] == pytest.approx(
@@ -75,7 +75,7 @@ def test_monitor_and_validation_see_the_averages(points):
     )
 
 
-def test_callback_of_keras_that_swaps_averages_still_works(points):
+def test_swap_ema_weights_of_keras_still_works(points):
     losses = []
     for extra in ([], [keras.callbacks.SwapEMAWeights()]):
         keras.utils.set_random_seed(0)
@@ -107,7 +107,7 @@ def test_without_averages_nothing_changes(points):
         np.testing.assert_array_equal(before, generated(model))
 
 
-def test_an_exception_inside_gives_the_weights_back(points):
+def test_weights_are_restored_after_an_exception(points):
     model = DriftModel(small_mlp(), seed=0)
     model.compile(ema())
     model.train_on_batch(points)

@@ -11,7 +11,7 @@ def points():
 
 @pytest.fixture(scope="module")
 def classes():
-    """Sixty points with a label each, of three classes."""
+    """Sixty labeled points of three classes."""
     rng = np.random.default_rng(0)
     samples = rng.uniform(-1, 1, (60, 2)).astype("float32")
     return samples, np.arange(60, dtype="int32") % 3

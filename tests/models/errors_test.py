@@ -19,7 +19,7 @@ from small_models import small_mlp
         (
             {"frozen_steps": 2, "stop_gradient": False},
             ValueError,
-            "need that field frozen",
+            "toward one frozen field",
         ),
         ({"guidance_sampler": 1.5}, TypeError, "PowerLawGuidance"),
         (
@@ -36,7 +36,7 @@ def test_names_a_wrong_argument(arguments, error, message):
         DriftModel(**{"generator": small_mlp(), **arguments})
 
 
-def test_has_its_own_loss():
+def test_refuses_a_loss():
     with pytest.raises(ValueError, match="regression onto its drifted"):
         DriftModel(small_mlp()).compile("adam", loss="mse")
 
@@ -55,7 +55,7 @@ def test_has_its_own_loss():
     ],
     ids=["dimension", "rank", "empty", "nan", "labels"],
 )
-def test_names_what_is_wrong_with_points(data, message):
+def test_refuses_invalid_points(data, message):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
     with pytest.raises(ValueError, match=message):
@@ -64,7 +64,7 @@ def test_names_what_is_wrong_with_points(data, message):
         model.evaluate(*data, verbose=0)
 
 
-def test_names_what_is_wrong_with_labels(classes):
+def test_refuses_invalid_labels(classes):
     samples, labels = classes
     model = DriftModel(class_mlp(), seed=0)
     model.compile("adam")
@@ -88,7 +88,7 @@ def test_names_what_is_wrong_with_labels(classes):
         model.fit(grouped, np.zeros((3, 20), "int32"), verbose=0)
 
 
-def test_names_missing_unconditional_samples(classes):
+def test_refuses_missing_unconditional_samples(classes):
     model = DriftModel(class_mlp(), guidance_sampler=PowerLawGuidance(), seed=0)
     model.compile("adam")
     batches = datasets.GroupedDataset(*classes, positives=6)
@@ -96,7 +96,7 @@ def test_names_missing_unconditional_samples(classes):
         model.fit(batches, verbose=0)
 
 
-def test_names_what_is_wrong_with_a_request():
+def test_refuses_invalid_arguments_of_generate():
     model = DriftModel(class_mlp(), seed=0)
     for arguments, message in (
         ({}, "how many samples"),

@@ -1,4 +1,4 @@
-"""Evaluation: the same batches everywhere, and no trace in the model."""
+"""Evaluation: one batch size everywhere, and no effect on training."""
 
 import keras
 import numpy as np
@@ -18,11 +18,11 @@ from small_models import gaussian_model
 from small_models import small_mlp
 
 
-def standing_still():
+def zero_learning_rate():
     return keras.optimizers.SGD(0.0)
 
 
-def test_validation_is_evaluation_whatever_trains(points):
+def test_validation_equals_evaluation_for_every_training_source(points):
     held_out = datasets.eight_gaussians(45, seed=1)
     losses = []
     for source in (
@@ -34,7 +34,7 @@ def test_validation_is_evaluation_whatever_trains(points):
         model.generator.set_weights(
             [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
         )
-        model.compile(standing_still())
+        model.compile(zero_learning_rate())
         size = 24 if source is points else None
         history = model.fit(
             source,
@@ -50,7 +50,7 @@ def test_validation_is_evaluation_whatever_trains(points):
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
 
 
-def test_split_is_validated_in_the_same_batches(points):
+def test_validation_split_uses_the_same_batch_size(points):
     losses = []
     for options in (
         {"x": points, "validation_split": 0.5},
@@ -60,13 +60,13 @@ def test_split_is_validated_in_the_same_batches(points):
         model.generator.set_weights(
             [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
         )
-        model.compile(standing_still())
+        model.compile(zero_learning_rate())
         history = model.fit(**options, batch_size=12, verbose=0).history
         losses.append(history["val_loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_one_sample_more_is_no_batch_of_one(points):
+def test_one_more_sample_makes_no_batch_of_one(points):
     model = gaussian_model()
     fitted(model, points)
     norms = [
@@ -78,14 +78,14 @@ def test_one_sample_more_is_no_batch_of_one(points):
     )
 
 
-def test_a_batch_counts_as_many_times_as_it_has_samples(points):
+def test_batches_are_weighted_by_their_number_of_samples(points):
     model = gaussian_model()
-    model.compile(standing_still())
+    model.compile(zero_learning_rate())
     parts = [points[:40], points[40:]]
     together = model.evaluate(
         ((part,) for part in parts), steps=2, verbose=0, return_dict=True
     )
-    # The second batch draws other noise than a first one: only weights count.
+    # Noise differs between the batches; only their weights are tested.
     model.drift_norm.reset_state()
     model.drift_norm.update_state(1.0, 40)
     model.drift_norm.update_state(3.0, 24)
@@ -123,7 +123,7 @@ def test_grouped_validation_is_the_same_in_every_epoch(classes):
         classes,
         datasets.GroupedDataset(*classes, positives=6),
     ):
-        model.compile(standing_still())
+        model.compile(zero_learning_rate())
         history = model.fit(
             *classes, validation_data=validation, epochs=3, verbose=0
         ).history
@@ -138,7 +138,7 @@ DRIFTS = {
 
 
 @pytest.mark.parametrize("name", DRIFTS)
-def test_watching_changes_nothing(points, name):
+def test_evaluation_and_callbacks_do_not_change_training(points, name):
     watching = {
         "validation_data": points[:16],
         "callbacks": [callbacks.DriftMonitor(points[:16])],
@@ -150,7 +150,7 @@ def test_watching_changes_nothing(points, name):
         if not isinstance(drift, str):
             drift = type(drift).from_config(drift.get_config())
         model = DriftModel(small_mlp(), drift, seed=0)
-        # With averages: handing them out and back must not matter either.
+        # With averages: swapping them in and out must not matter either.
         model.compile(keras.optimizers.SGD(0.1, use_ema=True))
         model.fit(points, batch_size=32, epochs=3, verbose=0, **options)
         weights.append(model.get_weights())
@@ -158,7 +158,7 @@ def test_watching_changes_nothing(points, name):
         np.testing.assert_array_equal(alone, watched)
 
 
-def test_evaluation_gives_the_same_numbers_again_and_leaves_no_trace(points):
+def test_evaluation_is_repeatable_and_changes_no_state(points):
     drift = drifts.SlicedWassersteinDrift(num_projections=4)
     model = DriftModel(small_mlp(), drift, seed=0)
     metric = metrics.SlicedWasserstein()
@@ -174,7 +174,7 @@ def test_evaluation_gives_the_same_numbers_again_and_leaves_no_trace(points):
             np.testing.assert_array_equal(old, numpy(variable))
 
 
-def test_guidance_without_negatives_is_refused(classes):
+def test_refuses_guidance_without_negatives(classes):
     model = DriftModel(
         class_mlp(),
         num_generated=1,
@@ -186,7 +186,7 @@ def test_guidance_without_negatives_is_refused(classes):
         model.fit(*classes, verbose=0)
 
 
-def test_positives_of_weight_zero_reach_neither_loss_nor_metric(points):
+def test_positives_of_weight_zero_affect_neither_loss_nor_metric(points):
     logs = []
     for filling in (
         points[40:48],
@@ -199,7 +199,9 @@ def test_positives_of_weight_zero_reach_neither_loss_nor_metric(points):
         model.generator.set_weights(
             [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
         )
-        model.compile(standing_still(), metrics=[metrics.SlicedWasserstein()])
+        model.compile(
+            zero_learning_rate(), metrics=[metrics.SlicedWasserstein()]
+        )
         logs.append(
             model.test_on_batch(data, sample_weight=weights, return_dict=True)
         )

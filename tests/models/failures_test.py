@@ -1,4 +1,4 @@
-"""After any exception the model is what its last whole step made it."""
+"""After an exception the model has the state of its last complete step."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ def weights(model):
 
 
 def assert_usable(model, points, tmp_path):
-    """Every use of the model after it."""
+    """Checks that every use of the model still works."""
     assert np.all(np.isfinite(model.generate(3, seed=0)))
     model.predict(np.zeros((3, 8)), verbose=0)
     model.save(tmp_path / "model.keras")
@@ -32,19 +32,22 @@ def good_then(error, points):
 
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt("stop")])
 @pytest.mark.parametrize("use_ema", [False, True])
-def test_a_source_that_fails(points, tmp_path, error, use_ema):
+def test_model_survives_a_failing_data_source(points, tmp_path, error, use_ema):
     keras.utils.set_random_seed(0)
     models = [DriftModel(small_mlp(), seed=0) for _ in range(2)]
     models[1].set_weights(models[0].get_weights())
     for model in models:
         model.compile(keras.optimizers.SGD(0.1, use_ema=use_ema))
     failing, stepwise = models
-    # `tf.data` wraps what a generator raises.
+    # `tf.data` wraps the errors of a generator.
     with pytest.raises((Exception, KeyboardInterrupt), match=str(error)):
         failing.fit(
             good_then(error, points), steps_per_epoch=5, epochs=1, verbose=0
         )
-    for part in (points[:32], points[32:]):
+    # On an accelerator Keras looks one batch ahead, and meets the error sooner.
+    steps = int(numpy(failing.optimizer.iterations))
+    assert steps > 0
+    for part in (points[:32], points[32:])[:steps]:
         stepwise.train_on_batch(part)
     for one, other in zip(weights(failing), weights(stepwise), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -60,7 +63,9 @@ class Failing(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @pytest.mark.parametrize("use_ema", [False, True])
-def test_an_error_while_the_first_step_is_traced(points, tmp_path, use_ema):
+def test_model_survives_an_error_while_tracing_the_first_step(
+    points, tmp_path, use_ema
+):
     model = DriftModel(small_mlp(), seed=0)
     model.compile(keras.optimizers.SGD(0.1, use_ema=use_ema))
     before = weights(model)
@@ -75,7 +80,7 @@ def test_an_error_while_the_first_step_is_traced(points, tmp_path, use_ema):
     assert_usable(model, points, tmp_path)
 
 
-def test_an_error_in_a_later_program(points, tmp_path):
+def test_model_survives_an_error_in_a_later_compilation(points, tmp_path):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
     model.fit(points, batch_size=32, verbose=0)
@@ -97,7 +102,7 @@ class BrokenDrift(drifts.KernelDrift):
         raise RuntimeError("not today")
 
 
-def test_an_error_while_evaluating(points, tmp_path):
+def test_model_survives_an_error_in_evaluation(points, tmp_path):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
     model.fit(points, batch_size=32, verbose=0)
@@ -111,10 +116,10 @@ def test_an_error_while_evaluating(points, tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_averages_survive_everything_that_takes_arrays(
+def test_averages_survive_functions_that_donate_arrays(
     points, tmp_path, policy
 ):
-    # keras-team/keras#20851: on JAX one array served weight and average.
+    # keras-team/keras#20851: on JAX weight and average shared one array.
     keras.config.set_dtype_policy(policy)
     try:
         model = DriftModel(small_mlp(), seed=0)
@@ -128,7 +133,7 @@ def test_averages_survive_everything_that_takes_arrays(
         keras.config.set_dtype_policy("float32")
 
 
-def test_asks_to_be_compiled_first(points):
+def test_fit_before_compile_raises_the_error_of_keras(points):
     model = DriftModel(small_mlp(), seed=0)
     for use in (
         lambda: model.fit(points, verbose=0),

@@ -22,7 +22,7 @@ GROUPS, COUNT = 3, 6
 
 
 class FixedNoise(DriftModel):
-    """Draws the same inputs whatever the backend's random numbers are."""
+    """Uses the same inputs on every backend instead of random numbers."""
 
     def draw_inputs(self, data, groups, count, scales):
         inputs = self.generator.sample_inputs(GROUPS * COUNT, seed=5)
@@ -32,7 +32,7 @@ class FixedNoise(DriftModel):
 
 
 def first_step(normalization):
-    """Loss and gradients of a step of plain gradient descent."""
+    """Loss and gradients of one step of gradient descent."""
     rng = np.random.default_rng(0)
     generator = generators.DiT(
         (4, 4, 1), num_classes=3, hidden_dim=16, depth=2, cond_dim=8
@@ -67,7 +67,7 @@ def test_first_step_agrees_with_the_reference(normalization):
     for name, value in first_step(normalization).items():
         expected = reference[name]
         error = np.abs(value - expected).max()
-        # The difference of two float32 weights resolves no finer than this.
+        # The resolution of a difference of two float32 weights.
         rounding = 4e-7
         assert error <= 1e-4 * np.abs(expected).max() + rounding, name
 

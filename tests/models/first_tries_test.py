@@ -15,7 +15,7 @@ from small_models import prepared
 from small_models import small_mlp
 
 
-def test_lists_do_as_well_as_arrays(points, classes):
+def test_accepts_lists(points, classes):
     model = DriftModel(small_mlp(), seed=0)
     assert np.isfinite(fitted(model, points.tolist()).history["loss"][0])
     samples, labels = classes
@@ -26,7 +26,7 @@ def test_lists_do_as_well_as_arrays(points, classes):
     model.fit(grouped, [0, 1, 2], batch_size=3, verbose=0)
 
 
-def test_every_fit_sees_other_batches(classes):
+def test_every_fit_uses_other_batches(classes):
     seen = []
 
     class Watching(keras.callbacks.Callback):
@@ -55,7 +55,7 @@ def test_batches_are_always_full(points):
     assert set(sizes) == {(24, 2)}
 
 
-def test_schedule_that_ends_at_zero_does_not_freeze_training(points):
+def test_bandwidth_of_a_schedule_is_bounded_below(points):
     model = DriftModel(small_mlp(), seed=0)
     schedule = keras.optimizers.schedules.CosineDecay(1.0, 2)
     fitted(
@@ -82,7 +82,7 @@ def test_guidance_is_not_rounded_in_mixed_precision():
     assert float(seen["guidance"][0]) == pytest.approx(1.3001, abs=1e-6)
 
 
-def test_losses_of_the_layers_are_added(points):
+def test_losses_of_layers_are_added(points):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
     batch = prepared(model, points)
@@ -95,7 +95,7 @@ def test_losses_of_the_layers_are_added(points):
     assert more - plain == pytest.approx(penalty, rel=1e-3)
 
 
-def test_names_what_first_tries_get_wrong(points, classes):
+def test_refuses_common_mistakes(points, classes):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
     with pytest.raises(ValueError, match=r"floating-point.*uint8"):
@@ -114,12 +114,12 @@ def test_names_what_first_tries_get_wrong(points, classes):
 
 
 class FlatDrift(drifts.VelocityDrift):
-    """A drift that forgets to list its bandwidths."""
+    """A drift that does not list its bandwidths."""
 
     def velocities(self, x, positives, negatives, length_scale):
         return x
 
 
-def test_names_a_drift_without_a_list_of_bandwidths(points):
+def test_refuses_a_drift_that_lists_no_bandwidths(points):
     with pytest.raises(ValueError, match=r"`\[velocity\]`(.|\n)*FlatDrift"):
         FlatDrift()(points, points)

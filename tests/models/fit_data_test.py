@@ -37,29 +37,29 @@ def py_source(points):
 @pytest.mark.parametrize(
     "source", [generator_source, tf_source, torch_source, py_source]
 )
-def test_learns_from_what_keras_learns_from(points, source):
+def test_accepts_every_data_source_of_keras(points, source):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
-    # Keras warns of a generator that ends unless it is told when.
+    # Keras warns if a generator ends without `steps_per_epoch`.
     steps = 2 if source is generator_source else None
     history = model.fit(source(points), steps_per_epoch=steps, verbose=0)
     assert np.isfinite(history.history["loss"][0])
 
 
-def test_samples_and_labels_are_put_into_groups(classes):
+def test_samples_and_labels_are_grouped_by_class(classes):
     model = DriftModel(class_mlp(), seed=0)
     history = fitted(model, *classes, validation_data=classes, epochs=2).history
     assert np.all(np.isfinite(history["val_loss"]))
     assert np.isfinite(model.evaluate(*classes, verbose=0)[0])
 
 
-def test_labels_of_a_split_stay_with_their_samples(classes):
+def test_validation_split_keeps_labels_with_samples(classes):
     model = DriftModel(class_mlp(), seed=0)
     history = fitted(model, *classes, validation_split=0.2).history
     assert np.isfinite(history["val_loss"][0])
 
 
-def test_batches_in_groups_need_no_wrapping(classes):
+def test_accepts_grouped_batches(classes):
     samples, _ = classes
     grouped = samples.reshape(20, 3, 2).swapaxes(0, 1)
     model = DriftModel(class_mlp(), seed=0)
@@ -67,11 +67,11 @@ def test_batches_in_groups_need_no_wrapping(classes):
     assert np.isfinite(history.history["loss"][0])
 
 
-def test_a_source_is_not_iterated_to_look_at_it(points):
+def test_data_source_is_iterated_once(points):
     started = []
 
     class Counting:
-        """Re-iterable, as loaders with workers and shuffle buffers are."""
+        """Re-iterable, like loaders with workers and shuffle buffers."""
 
         def __iter__(self):
             started.append(True)
@@ -98,7 +98,7 @@ def test_a_source_is_not_iterated_to_look_at_it(points):
         )
 
 
-def test_weights_go_with_a_split(points):
+def test_validation_split_keeps_weights_with_samples(points):
     model = DriftModel(small_mlp(), seed=0)
     weights = np.ones(64, "float32")
     history = fitted(
@@ -111,9 +111,9 @@ def test_weights_go_with_a_split(points):
         )
 
 
-# JAX has no float64 unless it is asked for, and says so.
+# JAX warns that float64 is not enabled.
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
-def test_default_float_type_of_keras_may_be_another(points):
+def test_works_with_floatx_float64(points):
     keras.config.set_floatx("float64")
     try:
         model = DriftModel(small_mlp(), seed=0)
@@ -130,7 +130,7 @@ def test_default_float_type_of_keras_may_be_another(points):
     assert np.all(np.isfinite(list(history.values())))
 
 
-def test_log_file_has_the_columns_of_a_monitor(points, tmp_path):
+def test_csv_log_has_the_columns_of_a_monitor(points, tmp_path):
     model = DriftModel(small_mlp(), seed=0)
     fitted(
         model,
@@ -150,7 +150,7 @@ def test_log_file_has_the_columns_of_a_monitor(points, tmp_path):
 @pytest.mark.parametrize(
     "monitor", ["val_sliced_wasserstein", "val_loss", "drift_norm"]
 )
-def test_stopping_early_knows_which_way_is_better(points, monitor):
+def test_early_stopping_knows_the_direction_of_metrics(points, monitor):
     model = DriftModel(small_mlp(), seed=0)
     stop = keras.callbacks.EarlyStopping(monitor)
     fitted(

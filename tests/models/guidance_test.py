@@ -11,7 +11,7 @@ from small_models import class_mlp
 from small_models import fitted
 
 
-def test_guidance_weighs_unconditional_data(classes):
+def test_guidance_sets_weights_of_unconditional_data(classes):
     model = DriftModel(class_mlp(), guidance_sampler=PowerLawGuidance(), seed=0)
     batches = datasets.GroupedDataset(*classes, positives=6, unconditional=4)
     batch = model.prepare_batch(batches[0], False)
@@ -21,12 +21,12 @@ def test_guidance_weighs_unconditional_data(classes):
     weights = numpy(
         unconditional_weights(batch.guidance_scale, 6, 4, "excluded")
     )
-    # Five of six samples are the negatives of each.
+    # The negatives of a sample are five of the six.
     expected = (scales[:, :1] - 1) * 5 / 4
     np.testing.assert_allclose(weights, expected.repeat(4, axis=1), rtol=1e-5)
 
 
-def test_guidance_of_velocities_takes_the_scales(classes):
+def test_velocity_guidance_receives_the_scales(classes):
     drift = drifts.KernelDrift(guidance_mode="velocity")
     model = DriftModel(
         class_mlp(), drift, guidance_sampler=PowerLawGuidance(2.0), seed=0

@@ -27,8 +27,8 @@ def test_loss_is_the_squared_step(points, stop_gradient):
 
 
 def test_gradient_is_minus_twice_the_step_over_the_number_of_samples(points):
-    # The last bias shifts all samples alike, so its gradient is the sum over
-    # samples of theirs.
+    # The last bias shifts all samples equally, so its gradient is the sum of
+    # those of the samples.
     model = gaussian_model(step_size=0.3)
     model.compile(keras.optimizers.SGD(1.0))
     batch = prepared(model, points)
@@ -42,7 +42,7 @@ def test_gradient_is_minus_twice_the_step_over_the_number_of_samples(points):
     )
 
 
-def test_without_stop_gradient_the_field_itself_is_trained_away(points):
+def test_without_stop_gradient_the_drift_norm_is_minimized(points):
     changes = []
     for stop_gradient in (True, False):
         model = gaussian_model(stop_gradient=stop_gradient)
@@ -67,7 +67,7 @@ def test_loss_adds_the_features_of_an_encoder(points):
     for model in (plain, both):
         model.compile("adam")
         losses.append(loss_of(model, prepared(model, points)))
-    # Relative distances do not see the scale of a feature.
+    # Relative distances are invariant to the scale of a feature.
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-4)
 
 
@@ -107,9 +107,8 @@ def test_sample_weights_count_samples(points):
 
 
 def test_without_stop_gradient_independent_negatives_have_a_gradient(points):
-    # All samples are one bias; without noise, the negatives are the same one.
-    # The mean of the positives attracts, and the drift of coincident sets is
-    # zero, so the whole gradient vanishes; half of it would not.
+    # With this wide a kernel V = mean(positives) - mean(negatives), so all of
+    # the gradient flows through the negatives, which here equal the last bias.
     drift = drifts.KernelDrift(
         kernels.Gaussian(50.0), self_interaction="independent"
     )
@@ -123,12 +122,12 @@ def test_without_stop_gradient_independent_negatives_have_a_gradient(points):
     bias = model.trainable_variables[-1]
     before = numpy(bias)
     model.train_on_batch(points)
-    # V = mean(positives) - bias, whose square falls as the bias follows.
+    # A gradient step on the mean square of V = mean(positives) - bias.
     expected = before + 2 * (points.mean(axis=0) - before) / 2
     np.testing.assert_allclose(numpy(bias), expected, atol=1e-3)
 
 
-def test_features_have_drifts_and_weights_of_their_own(points):
+def test_features_have_separate_drifts_and_weights(points):
     inputs = keras.Input((2,))
     backbone = keras.Model(
         inputs, {"coarse_a": inputs * 1.0, "fine": inputs * 2.0}

@@ -23,7 +23,7 @@ def model():
     )
 
 
-def test_preset_generates_what_the_model_did(model, tmp_path):
+def test_preset_generates_the_same_samples(model, tmp_path):
     model.drift.anneal(0.25)
     model.save_to_preset(tmp_path / "mine", {"description": "points"})
     copy = DriftModel.from_preset(tmp_path / "mine")
@@ -38,7 +38,7 @@ def test_preset_generates_what_the_model_did(model, tmp_path):
     assert metadata["num_parameters"] == model.generator.count_params()
 
 
-def test_preset_holds_no_optimizer(model, tmp_path):
+def test_preset_has_no_optimizer(model, tmp_path):
     size = {}
     for name in ("before", "after"):
         model.save_to_preset(tmp_path / name)
@@ -82,9 +82,9 @@ def test_saving_twice_replaces_the_preset(model, tmp_path):
     assert os.listdir(tmp_path) == ["mine"]
 
 
-def test_does_not_replace_a_folder_of_other_things(model, tmp_path):
+def test_refuses_to_replace_a_folder_with_other_files(model, tmp_path):
     (tmp_path / "thesis.tex").write_text("chapter one")
-    with pytest.raises(ValueError, match="holds other things"):
+    with pytest.raises(ValueError, match="holds other files"):
         model.save_to_preset(tmp_path)
 
 
@@ -110,14 +110,14 @@ def test_names_a_damaged_file(model, tmp_path, name):
         DriftModel.from_preset(tmp_path / "mine")
 
 
-def test_names_a_preset_that_is_not_there():
+def test_names_a_missing_preset():
     with pytest.raises(ValueError, match=r"path of a folder.*digits_dit"):
         DriftModel.from_preset("digit_dit")
     with pytest.raises(ValueError, match="Did you mean 'digits_dit'"):
         DriftModel.from_preset("digits_di")
 
 
-def test_a_link_to_a_preset_stays_a_link(model, tmp_path):
+def test_symbolic_link_to_a_preset_is_kept(model, tmp_path):
     (tmp_path / "disk").mkdir()
     link = tmp_path / "mine"
     link.symlink_to(tmp_path / "disk", target_is_directory=True)
@@ -131,7 +131,7 @@ def test_a_link_to_a_preset_stays_a_link(model, tmp_path):
     )
 
 
-def test_metadata_may_hold_numbers_of_numpy(model, tmp_path):
+def test_metadata_may_hold_numpy_numbers(model, tmp_path):
     metadata = {"fid": np.float32(1.5), "norms": np.arange(3), "at": tmp_path}
     model.save_to_preset(tmp_path / "mine", metadata)
     read = json.loads((tmp_path / "mine/metadata.json").read_text())
@@ -141,7 +141,7 @@ def test_metadata_may_hold_numbers_of_numpy(model, tmp_path):
         model.save_to_preset(tmp_path / "mine", {"model": model})
 
 
-def test_parts_of_a_model_have_presets_too(model, tmp_path):
+def test_generators_and_encoders_have_presets(model, tmp_path):
     model.generator.save_to_preset(tmp_path / "generator")
     for cls in (generators.Generator, generators.MLP):
         copy = cls.from_preset(tmp_path / "generator")
@@ -150,7 +150,7 @@ def test_parts_of_a_model_have_presets_too(model, tmp_path):
             model.generator.get_weights(), copy.get_weights(), strict=True
         ):
             np.testing.assert_array_equal(one, two)
-    # A part of the preset of a whole model.
+    # A generator from the preset of a model.
     model.save_to_preset(tmp_path / "whole")
     part = generators.MLP.from_preset(tmp_path / "whole")
     np.testing.assert_array_equal(
@@ -165,12 +165,12 @@ def test_parts_of_a_model_have_presets_too(model, tmp_path):
 def test_each_class_lists_its_own_presets():
     assert "digits_dit" in DriftModel.presets
     assert "digits_dit" not in generators.Generator.presets
-    # A copy: nobody can change the registry.
+    # A copy: the registry cannot be changed.
     DriftModel.presets["digits_dit"]["description"] = "mine"
     assert DriftModel.presets["digits_dit"]["description"] != "mine"
 
 
-def test_encoder_may_be_left_out_by_reference(tmp_path):
+def test_preset_may_refer_to_its_encoder(tmp_path):
     backbone = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     encoder = encoders.Pretrained(backbone)
     encoder.build((None, 2))

@@ -1,4 +1,4 @@
-"""A run that is resumed is the run that was not interrupted."""
+"""A resumed run equals a run without interruption."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def assert_same(model, other):
         np.testing.assert_array_equal(numpy(one), numpy(two))
 
 
-def test_two_calls_are_one():
+def test_two_calls_of_fit_equal_one():
     straight, resumed = new_model(), new_model()
     fit(straight, epochs=3)
     fit(resumed, epochs=2)
@@ -41,7 +41,7 @@ def test_two_calls_are_one():
     assert_same(straight, resumed)
 
 
-def test_two_calls_on_a_data_set_are_one(classes):
+def test_two_calls_of_fit_on_a_data_set_equal_one(classes):
     straight, resumed = (DriftModel(class_mlp(), seed=0) for _ in range(2))
     resumed.set_weights(straight.get_weights())
     for model in (straight, resumed):
@@ -53,7 +53,7 @@ def test_two_calls_on_a_data_set_are_one(classes):
     resumed.fit(two, epochs=2, verbose=0)
     resumed.fit(two, epochs=3, initial_epoch=2, verbose=0)
     assert_same(straight, resumed)
-    # Without `initial_epoch` a second call sees other batches.
+    # Without `initial_epoch` a second call uses other batches.
     assert two.epoch == 3
     resumed.fit(two, epochs=1, verbose=0)
     assert two.epoch == 4
@@ -73,7 +73,7 @@ class StopAt(keras.callbacks.Callback):
             raise StopError
 
 
-def test_backup_of_keras_goes_on_in_another_process(tmp_path):
+def test_backup_and_restore_resumes_in_another_process(tmp_path):
     straight = new_model()
     fit(straight, epochs=3)
 
@@ -88,7 +88,7 @@ def test_backup_of_keras_goes_on_in_another_process(tmp_path):
     assert_same(straight, second)
 
 
-def test_state_holds_all_that_a_run_needs(classes):
+def test_training_state_resumes_a_run_exactly(classes):
     def new_run():
         keras.utils.set_random_seed(0)
         model = DriftModel(
@@ -118,7 +118,7 @@ def test_state_holds_all_that_a_run_needs(classes):
     )
 
 
-def test_names_a_state_of_another_model():
+def test_refuses_a_state_of_another_model():
     state = new_model().training_state()
     other = DriftModel(small_mlp(), seed=0)
     other.compile("adam")
@@ -128,7 +128,7 @@ def test_names_a_state_of_another_model():
         other.restore_training_state({})
 
 
-def test_schedule_of_the_callback_ends_with_fit(points):
+def test_schedule_of_a_callback_ends_with_fit(points):
     model = DriftModel(small_mlp(), seed=0)
     model.compile("adam")
     annealing = schedules.ExponentialAnnealing(1.0, 0.01, rate=0.5)
@@ -141,7 +141,7 @@ def test_schedule_of_the_callback_ends_with_fit(points):
     assert float(numpy(model.drift.bandwidth)) == reached
 
 
-def test_schedule_of_the_model_is_followed_and_saved(points, tmp_path):
+def test_schedule_of_the_model_is_applied_and_saved(points, tmp_path):
     schedule = schedules.ExponentialAnnealing(1.0, 0.01, rate=0.5)
     model = DriftModel(small_mlp(), bandwidth_schedule=schedule, seed=0)
     model.compile("adam")

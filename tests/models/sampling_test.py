@@ -12,7 +12,7 @@ from small_models import small_mlp
 BACKEND = keras.backend.backend()
 
 
-def test_samples_depend_on_the_seed_alone(classes):
+def test_samples_depend_only_on_the_seed(classes):
     model = DriftModel(class_mlp(), seed=0)
     fitted(model, *classes)
     nine = model.generate(9, seed=3)
@@ -26,7 +26,7 @@ def test_samples_depend_on_the_seed_alone(classes):
     assert np.abs(nine - model.generate(9)).max() > 0
 
 
-def test_labels_are_one_or_many_or_all_in_turn(classes):
+def test_labels_may_be_one_many_or_none(classes):
     model = DriftModel(class_mlp(), seed=0)
     fitted(model, *classes)
     in_turn = model.generate(4, seed=0)
@@ -37,7 +37,7 @@ def test_labels_are_one_or_many_or_all_in_turn(classes):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles nothing")
-def test_another_number_of_samples_compiles_nothing(monkeypatch):
+def test_another_number_of_samples_does_not_recompile(monkeypatch):
     model = DriftModel(generators.MLP(output_dim=2, hidden_dims=(4,)), seed=0)
     network = type(model.generator)
     traces, call = [], network.call
@@ -54,8 +54,8 @@ def test_another_number_of_samples_compiles_nothing(monkeypatch):
         assert len(traces) == 1
 
 
-def test_generated_samples_follow_the_weights(points):
-    """Compiled once, whatever the weights are by then."""
+def test_generated_samples_use_the_current_weights(points):
+    """The compiled network takes the weights as arguments."""
     model = DriftModel(generators.MLP(output_dim=2, hidden_dims=(4,)), seed=0)
     before = model.generate(3, seed=0)
     for variable in model.generator.trainable_variables:
@@ -66,29 +66,29 @@ def test_generated_samples_follow_the_weights(points):
     np.testing.assert_allclose(after, numpy(model(inputs)), rtol=1e-5)
 
 
-def test_callbacks_can_draw_while_training(points):
-    """In the middle of an epoch, where JAX holds the weights elsewhere."""
-    drawn = []
+def test_callbacks_can_generate_during_training(points):
+    """Within an epoch Keras does not keep the weights in the model on JAX."""
+    generated = []
 
-    class Draw(keras.callbacks.Callback):
+    class Generate(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            drawn.append(self.model.generate(3, seed=0))
+            generated.append(self.model.generate(3, seed=0))
 
     weights = []
-    for callbacks_ in ([Draw()], []):
+    for callbacks_ in ([Generate()], []):
         keras.utils.set_random_seed(1)
         model = DriftModel(small_mlp(), seed=0)
         before = model.generate(3, seed=0)
         model.compile(keras.optimizers.Adam(1e-2))
         model.fit(points, batch_size=16, verbose=0, callbacks=callbacks_)
         weights.append([numpy(v) for v in model.generator.variables])
-    assert len(drawn) == 4
-    assert all(np.any(each != before) for each in drawn)
-    np.testing.assert_array_equal(drawn[-1], model.generate(3, seed=0))
+    assert len(generated) == 4
+    assert all(np.any(each != before) for each in generated)
+    np.testing.assert_array_equal(generated[-1], model.generate(3, seed=0))
     for watched, alone in zip(*weights, strict=True):
         np.testing.assert_array_equal(watched, alone)
 
 
-def test_noise_alone_can_be_given_to_predict(points):
+def test_predict_accepts_noise_alone(points):
     model = DriftModel(small_mlp(), seed=0)
     assert model.predict(np.zeros((3, 8)), verbose=0).shape == (3, 2)

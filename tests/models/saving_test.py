@@ -16,7 +16,7 @@ from small_models import class_mlp
 from small_models import small_mlp
 
 
-def test_saved_model_draws_the_same_and_trains_on_the_same(classes, tmp_path):
+def test_saved_model_generates_and_trains_identically(classes, tmp_path):
     def batches(epoch):
         data = datasets.GroupedDataset(*classes, positives=6, seed=0)
         data.epoch = epoch
@@ -37,7 +37,7 @@ def test_saved_model_draws_the_same_and_trains_on_the_same(classes, tmp_path):
 
     keras.utils.set_random_seed(0)
     whole = DriftModel(class_mlp(), seed=0)
-    # Adam blows up rounding where gradients are near zero.
+    # Adam amplifies rounding errors of gradients near zero.
     whole.compile(keras.optimizers.SGD(0.1, momentum=0.9))
     first = DriftModel.from_config(json.loads(json.dumps(whole.get_config())))
     first.set_weights(whole.get_weights())
@@ -55,7 +55,7 @@ def test_saved_model_draws_the_same_and_trains_on_the_same(classes, tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-def test_config_holds_all_that_was_passed():
+def test_config_holds_all_arguments():
     options = {
         "step_size": 0.5,
         "num_generated": 7,
@@ -76,10 +76,8 @@ def test_config_holds_all_that_was_passed():
     assert copy.guidance_sampler.high == 3.0
 
 
-def test_compiled_model_of_any_backend_trains_on_after_loading(
-    points, tmp_path
-):
-    # Keras files an optimizer of PyTorch under the name of its PyTorch class.
+def test_compiled_model_of_any_backend_continues_training(points, tmp_path):
+    # Keras saves an optimizer on PyTorch under the name of its PyTorch class.
     model = DriftModel(small_mlp(), seed=0)
     model.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.01))
     model.fit(points, verbose=0)
@@ -104,7 +102,7 @@ TORCH_OPTIMIZER = {
 }
 
 
-def test_config_that_names_a_class_of_pytorch_is_understood(points):
+def test_compile_config_with_a_pytorch_class_is_portable(points):
     model = DriftModel(small_mlp(), seed=0)
     model.compile_from_config(TORCH_OPTIMIZER)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.003)

@@ -1,4 +1,4 @@
-"""Whatever changes the network is seen by compiled code."""
+"""Compiled code follows changes of the model."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def assert_generates_what_the_network_does(model):
     )
 
 
-def test_generates_with_lora_once_it_is_enabled(points):
+def test_generate_uses_lora_weights(points):
     model = DriftModel(small_mlp(), seed=0)
     model.generate(3, seed=0)
     for layer in model.generator.layers:
@@ -38,9 +38,9 @@ def test_generates_with_lora_once_it_is_enabled(points):
     assert_generates_what_the_network_does(model)
 
 
-# Keras says so of every layer without weights, of which there is the input.
+# Keras warns of layers without weights, such as the input layer.
 @pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quant")
-def test_generates_with_quantized_weights():
+def test_generate_uses_quantized_weights():
     model = DriftModel(small_mlp(), seed=0)
     before = model.generate(3, seed=0)
     model.generator.quantize("int8")
@@ -48,14 +48,14 @@ def test_generates_with_quantized_weights():
     assert_generates_what_the_network_does(model)
 
 
-def test_another_generator_takes_over(points, tmp_path):
+def test_replaced_generator_is_used(points, tmp_path):
     model = gaussian_model()
     fitted(model, points)
     model.generate(3, seed=0)
     other = generators.MLP(2, hidden_dims=(4,))
     model.generator = other
     assert_generates_what_the_network_does(model)
-    # Its weights are not those that the optimizer knows.
+    # The optimizer was built for the weights of the old one.
     with pytest.raises(ValueError, match=r"must call `compile\(\)`"):
         model.fit(points, verbose=0)
     before = [numpy(v) for v in other.trainable_variables]
@@ -81,7 +81,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_argument_is_not_ignored(points, name):
+def test_changed_argument_recompiles_the_step(points, name):
     model = gaussian_model()
     model.compile(keras.optimizers.SGD(0.0))
     model.fit(points, verbose=0)
@@ -97,7 +97,7 @@ def test_a_changed_argument_is_not_ignored(points, name):
     assert trained == pytest.approx(changed[0], rel=1.0)
 
 
-def test_fits_on_groups_then_on_flat_batches(points):
+def test_fits_grouped_and_then_flat_batches(points):
     model = gaussian_model()
     grouped = points[:60].reshape(3, 20, 2)
     for data in (grouped, points, grouped):
@@ -110,7 +110,7 @@ def test_fits_on_groups_then_on_flat_batches(points):
         assert np.isfinite(model.evaluate(data, verbose=0)[0])
 
 
-def test_exports_a_model_that_was_never_called(tmp_path):
+def test_exports_a_model_before_its_first_call(tmp_path):
     if BACKEND == "torch":
         pytest.skip("the formats of PyTorch need onnx or LiteRT")
     model = DriftModel(class_mlp(), seed=0)

@@ -36,7 +36,7 @@ def test_logs_hold_compiled_metrics_and_validation(points):
     assert "val_sliced_wasserstein_floor" in history
 
 
-def test_noise_is_fresh_in_every_step_and_the_same_for_the_same_seed(points):
+def test_noise_differs_between_steps_and_depends_on_the_seed(points):
     def losses():
         model = DriftModel(small_mlp(), seed=7)
         model.generator.set_weights(
@@ -59,7 +59,7 @@ def test_several_steps_follow_one_frozen_field(points):
         logs = model.train_on_batch(points, return_dict=True)
         assert int(model.optimizer.iterations) == frozen_steps
         norms[frozen_steps] = logs
-    # The field is that of the first step; only the regression went on.
+    # The field is that of the first step; only the regression continues.
     assert norms[4]["drift_norm"] == pytest.approx(
         norms[1]["drift_norm"], rel=1e-4
     )
@@ -82,7 +82,7 @@ def test_number_of_generated_samples_can_differ_from_the_data(points):
     assert np.isfinite(fitted(model, points).history["loss"][0])
 
 
-def test_nothing_is_traced_again_while_the_bandwidth_moves(points):
+def test_annealing_does_not_retrace(points):
     class Counting(DriftModel):
         traces = 0
 
@@ -109,7 +109,7 @@ def test_nothing_is_traced_again_while_the_bandwidth_moves(points):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_what_keras_optimizers_can_do_still_works(points, optimizer):
+def test_works_with_optimizers_of_keras(points, optimizer):
     model = DriftModel(small_mlp(), seed=0)
     history = fitted(
         model, points, optimizer=keras.optimizers.Adam(**optimizer), epochs=2
@@ -130,7 +130,7 @@ def test_averaged_weights_survive_sampling(points, tmp_path):
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_trains_in_mixed_precision(policy):
-    # In bfloat16 a DiT; JAX has no attention in float16 on CPUs.
+    # A DiT in bfloat16 only; JAX has no float16 attention on CPUs.
     data = np.zeros((32, 4, 4, 1), "float32")
     keras.config.set_dtype_policy(policy)
     try:
@@ -167,13 +167,13 @@ def test_trains_in_mixed_precision(policy):
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_what_keras_compile_can_do_still_works(points, options):
+def test_works_with_options_of_compile(points, options):
     model = DriftModel(small_mlp(), seed=0)
     history = fitted(model, points, compile_options=options)
     assert np.isfinite(history.history["loss"][0])
 
 
-def test_evaluation_changes_nothing_but_the_noise(points):
+def test_evaluation_does_not_change_weights(points):
     model = DriftModel(small_mlp(), seed=0)
     fitted(model, points)
     before = model.get_weights()

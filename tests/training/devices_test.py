@@ -1,4 +1,4 @@
-"""Training on two devices, which a process of its own pretends to have."""
+"""Training on two virtual devices, in a separate process."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def in_a_process_of_its_own(script):
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="`keras.distribution` is JAX's")
-def test_batches_of_any_size_train_on_two_devices():
+def test_trains_on_two_devices_with_any_batch_size():
     alone, together, shardings = in_a_process_of_its_own(JAX)
     for name, expected in alone.items():
         np.testing.assert_allclose(

@@ -14,7 +14,7 @@ def test_density_is_the_power_law(power):
     law = PowerLawGuidance(1.0, 4.0, power)
     shares = np.linspace(0.01, 0.99, 99)
     scales = law.quantile(shares)
-    # The share below a scale, integrated from the density.
+    # The cumulative distribution, integrated from the density.
     grid = np.linspace(1.0, 4.0, 200001)
     density = grid ** -float(power)
     below = np.cumsum(density) / density.sum()
@@ -23,7 +23,7 @@ def test_density_is_the_power_law(power):
     )
 
 
-def test_draws_stay_within_bounds_and_some_are_plain():
+def test_samples_are_within_bounds_and_some_are_one():
     law = PowerLawGuidance(1.5, 2.0, plain_fraction=0.25)
     scales = keras.ops.convert_to_numpy(law.sample((4000,), seed=0))
     plain = scales == 1
@@ -32,7 +32,7 @@ def test_draws_stay_within_bounds_and_some_are_plain():
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="needs the golden data")
-def test_agrees_with_the_release():
+def test_agrees_with_the_official_release():
     golden = np.load(GOLDEN)
     for (low, high, power), expected in zip(
         golden["cfg_params"], golden["cfg"], strict=True
@@ -48,10 +48,10 @@ def test_agrees_with_the_release():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"low": 0.5}, "start at 1"),
+        ({"low": 0.5}, "at least 1"),
         ({"low": 2.0, "high": 2.0}, "`high` above `low`"),
         ({"power": -1}, "`power`"),
-        ({"plain_fraction": 1.5}, "share"),
+        ({"plain_fraction": 1.5}, "from 0 to 1"),
     ],
 )
 def test_names_a_wrong_argument(arguments, message):
