@@ -9,8 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BACKENDS := jax tensorflow torch
-# One thread for each worker: more of them than cores wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
+# One thread for each worker: more of them than cores wait for each other. A
+# worker takes neighboring tests, which share programs that JAX compiles.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) \
+	--dist worksteal
+# Programs that run once, on a few samples: compiling them takes longer.
+QUICK := JAX_DISABLE_MOST_OPTIMIZATIONS=1
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
@@ -32,7 +36,7 @@ format: $(VENV)/.test
 
 $(BACKENDS:%=test-%): test-%: $(VENV)/.test
 	@echo "== $* =="
-	KERAS_BACKEND=$* $(PYTEST) -m "not slow"
+	KERAS_BACKEND=$* $(QUICK) $(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/.test
 	for backend in $(BACKENDS); do \
