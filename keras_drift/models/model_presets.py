@@ -28,8 +28,8 @@ class ModelPresets(PresetMixin):
             metadata: optional dict, for example with `"description"`,
                 `"training_data"`, `"metrics"` and `"license"`.
             encoder: the preset of the encoder, to store a reference to it
-                instead of its weights, which only training needs. Defaults to `None`:
-                the encoder is a part of the preset.
+                instead of its weights, which only training needs. Defaults to
+                `None`: the encoder is a part of the preset.
         """
         bare = _without_optimizer(self, keep_encoder=encoder is None)
         config = keras.saving.serialize_keras_object(bare)
