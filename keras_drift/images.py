@@ -73,6 +73,7 @@ def _write(path, pictures, **options):
             'pip install "keras-drift[examples]"'
         ) from None
     path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
     first, *others = map(Image.fromarray, pictures)
     if others:

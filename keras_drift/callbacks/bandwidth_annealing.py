@@ -3,6 +3,7 @@
 import keras
 
 from keras_drift.callbacks.attach import require_drift_model
+from keras_drift.training import bandwidth_schedule
 
 
 class BandwidthAnnealing(keras.callbacks.Callback):
@@ -44,33 +45,12 @@ class BandwidthAnnealing(keras.callbacks.Callback):
 
     def __init__(self, schedule):
         super().__init__()
-        # A plan knows its unit of length; a schedule does not.
-        self._relative = getattr(schedule, "relative", None)
-        schedule = getattr(schedule, "schedule", schedule)
-        if not callable(schedule):
-            raise TypeError(
-                "`schedule` gives the bandwidth at each step: an "
-                "`ExponentialAnnealing` or a Keras schedule. "
-                f"Received: schedule={schedule!r}"
-            )
-        self.schedule = schedule
+        bandwidth_schedule.resolved(schedule)  # raises before `fit` starts
+        self._given = schedule
 
     def set_model(self, model):
         require_drift_model(self, model)
         super().set_model(model)
-        drift = model.drift
-        if drift.bandwidth is None:
-            raise ValueError(
-                "Only a drift with a bandwidth can be annealed. Received: "
-                f"drift={type(drift).__name__}"
-            )
-        relative = bool(getattr(drift, "relative", False))
-        if self._relative not in (None, relative):
-            raise ValueError(
-                "The plan and the drift measure bandwidths in different units: "
-                "of the data, or relative to the mean distance. Plan with "
-                f"`plan_annealing(..., relative={relative})`. Received: a plan "
-                f"with relative={self._relative}, a drift with "
-                f"relative={relative}"
-            )
-        model.run.schedule = self.schedule
+        model.run.schedule = bandwidth_schedule.resolved(
+            self._given, model.drift
+        )

@@ -46,7 +46,6 @@ def check(model):
     checks.positive_integer("frozen_steps", model.frozen_steps)
     checked_sampler(model.guidance_sampler, model.generator)
     checked_loss_weights(model.loss_weights)
-    check_schedule(model.bandwidth_schedule, model.drift)
     if model.frozen_steps > 1 and not model.stop_gradient:
         raise ValueError(
             "Several optimizer steps toward one frozen field need "
@@ -84,23 +83,6 @@ def check_features(model):
     if isinstance(model.drift, FeatureDrifts):
         for name in names:
             model.drift.drift_of(name)
-
-
-def check_schedule(schedule, drift):
-    """Validates a bandwidth schedule for a drift."""
-    if schedule is None:
-        return
-    if not callable(schedule):
-        raise TypeError(
-            "A bandwidth schedule gives the bandwidth at each step: an "
-            "`ExponentialAnnealing` or a Keras schedule. "
-            f"Received: schedule={schedule!r}"
-        )
-    if drift.bandwidth is None:
-        raise ValueError(
-            "Only a drift with a bandwidth can be annealed. Received: "
-            f"drift={type(drift).__name__}"
-        )
 
 
 def number_of_samples(n, labels):

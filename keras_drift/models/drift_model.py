@@ -15,6 +15,7 @@ from keras_drift.training import DriftObjective
 from keras_drift.training import TrainingBatch
 from keras_drift.training import batches
 from keras_drift.training import randomness
+from keras_drift.training.bandwidth_schedule import resolved
 from keras_drift.training.drift_trainer import DriftTrainer
 from keras_drift.training.power_law_guidance import check_scales
 from keras_drift.training.run_state import RunState
@@ -132,6 +133,8 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         self.encoder = encoders.get(encoder)
         self.loss_weights = loss_weights
         self.step_size = step_size
+        if bandwidth_schedule is not None:
+            bandwidth_schedule = resolved(bandwidth_schedule, self.drift)
         self.bandwidth_schedule = bandwidth_schedule
         self.num_generated = num_generated
         self.frozen_steps = frozen_steps

@@ -24,6 +24,7 @@ class AnnealingPlan(NamedTuple):
         k_min: float, the lowest frequency, in radians per unit of length.
         k_max: float, the highest one.
         explanation: str, what was chosen and why.
+        relative: bool, whether lengths are in units of the mean distance.
     """
 
     schedule: ExponentialAnnealing
@@ -31,6 +32,7 @@ class AnnealingPlan(NamedTuple):
     k_min: float
     k_max: float
     explanation: str
+    relative: bool = False
 
     def __str__(self):
         return self.explanation
@@ -148,7 +150,9 @@ def plan_annealing(
     )
     if verbose:
         print(explanation)
-    return AnnealingPlan(schedule, num_steps, k_min, k_max, explanation)
+    return AnnealingPlan(
+        schedule, num_steps, k_min, k_max, explanation, relative
+    )
 
 
 def _samples(data):

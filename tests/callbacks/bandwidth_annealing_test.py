@@ -8,6 +8,7 @@ from keras_drift import drifts
 from keras_drift import generators
 from keras_drift import kernels
 from keras_drift import schedules
+from keras_drift import spectral
 
 DATA = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
 
@@ -100,6 +101,25 @@ def test_names_a_wrong_schedule_or_model():
     model.drift = Without()
     with pytest.raises(ValueError, match="drift=Without"):
         annealing.set_model(model)
+
+
+def test_a_plan_must_be_in_the_unit_of_the_drift():
+    data = np.random.default_rng(0).normal(size=(100, 2))
+    for relative in (True, False):
+        plan = spectral.plan_annealing(data, relative=relative, verbose=False)
+        for other in (True, False):
+            drift = drifts.KernelDrift(kernels.Gaussian(1.0), relative=other)
+            model = DriftModel(generators.MLP(2, hidden_dims=(8,)), drift)
+            annealing = callbacks.BandwidthAnnealing(plan)
+            if relative == other:
+                annealing.set_model(model)
+                assert model.run.schedule is plan.schedule
+                DriftModel(model.generator, drift, bandwidth_schedule=plan)
+                continue
+            with pytest.raises(ValueError, match="in different units"):
+                annealing.set_model(model)
+            with pytest.raises(ValueError, match="in different units"):
+                DriftModel(model.generator, drift, bandwidth_schedule=plan)
 
 
 class Without(drifts.VelocityDrift):

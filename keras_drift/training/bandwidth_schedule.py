@@ -1,0 +1,46 @@
+"""Validates bandwidth schedules, of models and of callbacks."""
+
+
+def resolved(schedule, drift=None):
+    """The schedule that an argument stands for.
+
+    Args:
+        schedule: a callable from the step to the bandwidth; or a
+            `spectral.AnnealingPlan`, which knows its unit of length as well.
+        drift: the drift that is to follow it, or `None`: not known yet.
+
+    Returns:
+        The callable.
+
+    Raises:
+        TypeError: if the schedule cannot be called.
+        ValueError: if the drift has no bandwidth, or another unit of length.
+    """
+    # A plan knows its unit of length; a schedule does not.
+    unit = getattr(schedule, "relative", None)
+    schedule = getattr(schedule, "schedule", schedule)
+    if not callable(schedule):
+        raise TypeError(
+            "A bandwidth schedule gives the bandwidth at each step: an "
+            "`ExponentialAnnealing`, a Keras schedule or an `AnnealingPlan`. "
+            f"Received: schedule={schedule!r}"
+        )
+    if drift is not None:
+        _check_drift(drift, unit)
+    return schedule
+
+
+def _check_drift(drift, unit):
+    if drift.bandwidth is None:
+        raise ValueError(
+            "Only a drift with a bandwidth can be annealed. Received: "
+            f"drift={type(drift).__name__}"
+        )
+    relative = bool(drift.relative)
+    if unit not in (None, relative):
+        raise ValueError(
+            "The plan and the drift measure bandwidths in different units: of "
+            "the data, or relative to the mean distance. Plan with "
+            f"`plan_annealing(..., relative={relative})`. Received: a plan "
+            f"with relative={unit}, a drift with relative={relative}"
+        )
