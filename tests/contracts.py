@@ -157,7 +157,6 @@ def check_drift(
         for size in (x, positives, negatives)
         if size is not None
     )
-    positives = points[0]
     drift = cls(**init_kwargs)
     velocity = numpy(drift(x, *points))
     assert velocity.shape == x.shape
@@ -185,6 +184,20 @@ def check_drift(
         rounded = [numpy(ops.cast(array, "float32")) for array in halves]
         np.testing.assert_array_equal(numpy(half), numpy(drift(*rounded)))
 
+    _check_drift_laws(drift, agrees, x, points)
+
+    # Without an axis of groups there is one group.
+    first = [array[0] for array in (x, *points)]
+    alone = numpy(drift(*first))
+    assert alone.shape == first[0].shape
+    if groups_independent:
+        np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
+
+
+def _check_drift_laws(drift, agrees, x, points):
+    """Permutations of samples and points, and translations."""
+    rng = np.random.default_rng(0)
+
     # The order of the points means nothing, that of the samples is kept.
     def shuffled(array):
         return array[:, rng.permutation(array.shape[1])]
@@ -193,19 +206,12 @@ def check_drift(
     order = rng.permutation(x.shape[1])
     agrees(numpy(drift(x[:, order], *points))[:, order.argsort()])
     if drift.self_interaction != "independent":
-        alone = numpy(drift(x, positives))
-        moved = numpy(drift(x[:, order], positives))
+        alone = numpy(drift(x, points[0]))
+        moved = numpy(drift(x[:, order], points[0]))
         np.testing.assert_allclose(moved, alone[:, order], rtol=1e-4, atol=1e-5)
 
     # Where the origin is does not matter.
     agrees(drift(x + 1, *[array + 1 for array in points]), atol=1e-3)
-
-    # Without an axis of groups there is one group.
-    first = [array[0] for array in (x, *points)]
-    alone = numpy(drift(*first))
-    assert alone.shape == first[0].shape
-    if groups_independent:
-        np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
 
 
 def check_energy(cls, init_kwargs, dim=3, compiles=True, on_sphere=False):
@@ -262,6 +268,13 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True, on_sphere=False):
     if compiles:
         agree([compiled(energy, x, y)], [value])
 
+    _check_energy_weights(both, agree, x, y, found)
+    _check_energy_laws(both, agree, x, y, found, on_sphere)
+
+
+def _check_energy_weights(both, agree, x, y, found):
+    """Weights count repetitions; groups do not interact."""
+    ones = np.ones((2, 7), "float32")
     # Weights count repetitions, and have no unit.
     counts = np.array([2, 1, 0, 3, 0, 0, 1])
     weights = (3 * counts * ones).astype("float32")
@@ -279,12 +292,18 @@ def check_energy(cls, init_kwargs, dim=3, compiles=True, on_sphere=False):
     for part, whole in zip(both(x, y, weights), found, strict=True):
         agree([numpy(part)[0]], [whole[0]])
         np.testing.assert_array_equal(numpy(part)[1], 0)
+
+
+def _check_energy_laws(both, agree, x, y, found, on_sphere):
+    """Permutations, translations, equilibria, and far or coincident samples."""
+    value, slope, velocity = found
+    ones = np.ones((2, 7), "float32")
+    rng = np.random.default_rng(0)
     # The order of the points means nothing, that of the samples is kept.
     order = rng.permutation(5)
     shuffled = both(x[:, order], y[:, ::-1].copy(), ones)
     agree(shuffled, [value, slope[:, order], velocity[:, order]])
     if on_sphere:  # lengths do not matter
-        value, slope, velocity = found
         moved = [value, slope / 3, velocity / 3]
         agree(both(3 * x, 2 * y, ones), moved)
     else:  # nor does the origin

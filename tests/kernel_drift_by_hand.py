@@ -135,6 +135,19 @@ def dual_by_hand(k, x, y, a, z, b, excluded):
     return np.array(velocity)
 
 
+def mean_distance_by_hand(x, y, a, z, b, excluded):
+    """Weighted mean over all pairs of all groups, self-pairs left out."""
+    pairs = []
+    for g in range(len(x)):
+        for i, point in enumerate(x[g]):
+            for p, w in zip(y[g], a[g], strict=True):
+                pairs.append((w, np.linalg.norm(point - p)))
+            for j, (p, w) in enumerate(zip(z[g], b[g], strict=True)):
+                if not (excluded and i == j):
+                    pairs.append((w, np.linalg.norm(point - p)))
+    return sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
+
+
 def velocity_by_hand(
     profile,
     normalization,
@@ -169,15 +182,7 @@ def velocity_by_hand(
     all_x, x = x, [x[g][present[g]] for g in range(groups)]
     length_scale = 1.0
     if relative:
-        pairs = []
-        for g in range(groups):
-            for i, point in enumerate(x[g]):
-                for p, w in zip(y[g], a[g], strict=True):
-                    pairs.append((w, np.linalg.norm(point - p)))
-                for j, (p, w) in enumerate(zip(z[g], b[g], strict=True)):
-                    if not (excluded and i == j):
-                        pairs.append((w, np.linalg.norm(point - p)))
-        length_scale = sum(w * r for w, r in pairs) / sum(w for w, _ in pairs)
+        length_scale = mean_distance_by_hand(x, y, a, z, b, excluded)
     by_hand = {"row": row_by_hand, "dual": dual_by_hand}
     by_hand = by_hand.get(normalization, gradient_by_hand)
     fields = []
