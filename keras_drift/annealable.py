@@ -36,6 +36,14 @@ class Annealable:
         """The initial value of the variable: a NumPy array, or `None`."""
         return None
 
+    def check_annealable(self):
+        """Raises an error if no schedule can set the bandwidth."""
+        if self.bandwidth is None:
+            raise ValueError(
+                "Only a drift with a bandwidth can be annealed. Received: "
+                f"drift={type(self).__name__}"
+            )
+
     def anneal(self, bandwidth):
         """Sets the largest bandwidth; several keep their ratios.
 
@@ -44,12 +52,58 @@ class Annealable:
                 Bounded below by a millionth of the initial bandwidth, since
                 the field is undefined at 0.
         """
-        if self.bandwidth is None:
-            raise ValueError(
-                f"`{type(self).__name__}` has no bandwidth that a schedule "
-                "could change."
-            )
+        self.check_annealable()
         largest = float(self.initial_bandwidth.max())
         width = ops.maximum(ops.cast(bandwidth, "float32"), 1e-6 * largest)
         ratios = ops.convert_to_tensor(self.initial_bandwidth / largest)
         self.bandwidth.assign(width * ratios)
+
+
+class JointlyAnnealable(Annealable):
+    """Mixin for combinations of drifts that one schedule anneals together.
+
+    The schedule sets the largest of all bandwidths; the others keep their
+    ratios to it, so all of them must have one unit of length.
+    """
+
+    @property
+    def _annealed(self):
+        """The drifts that have a bandwidth."""
+        return [drift for drift in self.drifts if drift.bandwidth is not None]
+
+    @property
+    def relative(self):
+        """Whether the bandwidths are in units of the mean distance."""
+        return any(drift.relative for drift in self._annealed)
+
+    @property
+    def bandwidth(self):
+        """All bandwidths in one tensor, or `None` if there are none."""
+        widths = [ops.reshape(d.bandwidth, (-1,)) for d in self._annealed]
+        return ops.concatenate(widths) if widths else None
+
+    @property
+    def initial_bandwidth(self):
+        widths = [np.ravel(d.initial_bandwidth) for d in self._annealed]
+        return np.concatenate(widths) if widths else None
+
+    def check_annealable(self):
+        super().check_annealable()
+        if len({drift.relative for drift in self._annealed}) > 1:
+            raise ValueError(
+                "One schedule cannot set bandwidths in different units: some "
+                "drifts measure in the units of the data, others relative to "
+                "the mean distance. Give all of them the same `relative`. "
+                "Received: "
+                + ", ".join(
+                    f"{type(drift).__name__}(relative={drift.relative})"
+                    for drift in self._annealed
+                )
+            )
+
+    def anneal(self, bandwidth):
+        self.check_annealable()
+        largest = float(self.initial_bandwidth.max())
+        for drift in self._annealed:
+            ratio = float(drift.initial_bandwidth.max()) / largest
+            drift.anneal(bandwidth * ratio)

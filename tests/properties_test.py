@@ -130,6 +130,21 @@ CONFIGURED = [
 ]
 
 
+@pytest.mark.parametrize(
+    "cls",
+    [cls for cls in CONFIGURED if not inspect.isabstract(cls)],
+    ids=lambda cls: cls.__name__,
+)
+def test_the_config_has_every_argument(cls):
+    try:
+        config = cls().get_config()
+    except TypeError:  # it needs arguments
+        pytest.skip("its own tests make it with arguments")
+    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            assert name == "self" or name in config, name
+
+
 @pytest.mark.parametrize("cls", CONFIGURED, ids=lambda cls: cls.__name__)
 def test_no_argument_is_forgotten(cls):
     source = inspect.getsource(cls.get_config)

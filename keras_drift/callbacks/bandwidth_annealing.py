@@ -51,6 +51,10 @@ class BandwidthAnnealing(keras.callbacks.Callback):
     def set_model(self, model):
         require_drift_model(self, model)
         super().set_model(model)
-        model.run.schedule = bandwidth_schedule.resolved(
-            self._given, model.drift
-        )
+        schedule = bandwidth_schedule.resolved(self._given, model.drift)
+        if model.run.is_training and model.run.schedule is not None:
+            raise ValueError(
+                "One `fit` follows one schedule of the bandwidth. Received: "
+                "more than one `BandwidthAnnealing` among the callbacks"
+            )
+        model.run.schedule = schedule

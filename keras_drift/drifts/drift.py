@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_drift import checks
 from keras_drift.annealable import Annealable
 from keras_drift.drifts import field_inputs
 from keras_drift.drifts.field import Field
@@ -80,7 +81,7 @@ class Drift(Annealable, keras.layers.Layer):
 
     def __init__(self, **kwargs):
         # Half precision cannot resolve the distances of neighbors.
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**checks.in_float32(kwargs))
         self.built = True
 
     def compute_field(self, inputs):

@@ -5,12 +5,13 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.annealable import JointlyAnnealable
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.field import Field
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class Sum(Drift):
+class Sum(JointlyAnnealable, Drift):
     """Weighted sum of drifts.
 
     If each drift lowers an energy, their sum lowers the sum of the energies.
@@ -63,7 +64,6 @@ class Sum(Drift):
         self.drift_weights = _checked(weights, len(drifts))
         self.self_interaction = self._shared("self_interaction")
         self.guidance_mode = self._shared("guidance_mode")
-        self.relative = drifts[0].relative
         self.differentiable = all(drift.differentiable for drift in drifts)
         self.takes_negatives = all(drift.takes_negatives for drift in drifts)
 
@@ -76,29 +76,6 @@ class Sum(Drift):
                 f"Received: {choices}"
             )
         return choices[0]
-
-    @property
-    def bandwidth(self):
-        """The bandwidths of all drifts, one after another, or `None`."""
-        widths = [ops.reshape(d.bandwidth, (-1,)) for d in self._annealed]
-        return ops.concatenate(widths) if widths else None
-
-    @property
-    def initial_bandwidth(self):
-        widths = [np.ravel(d.initial_bandwidth) for d in self._annealed]
-        return np.concatenate(widths) if widths else None
-
-    @property
-    def _annealed(self):
-        return [d for d in self.drifts if d.bandwidth is not None]
-
-    def anneal(self, bandwidth):
-        if not self._annealed:
-            super().anneal(bandwidth)  # says so
-        largest = float(self.initial_bandwidth.max())
-        for drift in self._annealed:
-            ratio = float(drift.initial_bandwidth.max()) / largest
-            drift.anneal(bandwidth * ratio)
 
     def compute_field(self, inputs):
         fields = [drift.compute_field(inputs) for drift in self.drifts]

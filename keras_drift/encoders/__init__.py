@@ -2,9 +2,10 @@
 
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.identity import Identity
+from keras_drift.encoders.missing_encoder import MissingEncoder
 from keras_drift.encoders.pretrained import Pretrained
 
-__all__ = ["Encoder", "Identity", "Pretrained", "get"]
+__all__ = ["Encoder", "Identity", "MissingEncoder", "Pretrained", "get"]
 
 
 def get(identifier):

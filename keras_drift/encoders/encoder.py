@@ -27,3 +27,6 @@ class Encoder(PresetMixin, keras.layers.Layer):
     def __init__(self, dtype="float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
         self.trainable = False
+
+    def require(self):
+        """Raises an error if the encoder was not loaded with its model."""

@@ -51,7 +51,7 @@ class SlicedWasserstein(Energy):
         self.num_projections = checks.positive_integer(
             "num_projections", num_projections
         )
-        self.seed = seed
+        self.seed = checks.non_negative_integer("seed", seed)
 
     def value(self, x, positives):
         return 0.5 * sliced_transport(

@@ -80,7 +80,7 @@ class SmoothedFDivergence(Energy):
         self._config_divergence = divergence
         self._config_bandwidth = checks.positive_number("bandwidth", bandwidth)
         self.num_nodes = checks.positive_integer("num_nodes", num_nodes)
-        self.seed = seed
+        self.seed = checks.non_negative_integer("seed", seed)
         self._bandwidth = bandwidth_weight(
             self, "bandwidth", self._config_bandwidth
         )

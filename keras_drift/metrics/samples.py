@@ -93,9 +93,10 @@ def root(squared):
     """Square root of a scalar, clamped at zero, with gradient zero there."""
     # Rounding can leave a distance of zero slightly negative, and `sqrt` is
     # infinitely steep at 0.
-    positive = squared > 0
-    safe = ops.where(positive, squared, ops.ones_like(squared))
-    return ops.where(positive, ops.sqrt(safe), ops.zeros_like(squared))
+    # Not `> 0`: a distance that is not a number must not look like zero.
+    zero = squared <= 0
+    safe = ops.where(zero, ops.ones_like(squared), squared)
+    return ops.where(zero, ops.zeros_like(squared), ops.sqrt(safe))
 
 
 def _refuse_weights(sample_weight):

@@ -104,7 +104,7 @@ class SlicedWasserstein(Distance):
         self.num_projections = checks.positive_integer(
             "num_projections", num_projections
         )
-        self.seed = seed
+        self.seed = checks.non_negative_integer("seed", seed)
 
     def distance(self, x, y):
         return sliced_wasserstein(x, y, self.num_projections, self.seed)

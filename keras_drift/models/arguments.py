@@ -7,8 +7,10 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift import drifts
+from keras_drift import encoders
 from keras_drift.generators import Generator
 from keras_drift.training import FeatureDrifts
+from keras_drift.training.bandwidth_schedule import resolved
 from keras_drift.training.drift_objective import checked_loss_weights
 from keras_drift.training.power_law_guidance import checked_sampler
 
@@ -20,6 +22,32 @@ def resolved_drift(drift):
     if isinstance(drift, dict) and "class_name" not in drift:
         return FeatureDrifts(drift)
     return drifts.get(drift)
+
+
+def assigned(model, name, value):
+    """The value of an argument that is assigned to a model."""
+    if model.run.is_training:
+        raise ValueError(
+            f"`{name}` cannot change while `fit` is running: compiled code has "
+            "read it. Use a schedule, or call `fit` again. "
+            f"Received: {name}={value!r}"
+        )
+    if name == "drift":
+        return resolved_drift(value)
+    if name == "encoder":
+        value = encoders.get(value)
+        value.build((None, *model.generator.sample_shape))
+    if name == "generator":
+        shape = model.generator.sample_shape
+        if checked_generator(value).sample_shape != shape:
+            raise ValueError(
+                "Another generator makes samples of the same shape, which data "
+                f"and encoder have: {shape}. "
+                f"Received: samples of shape {value.sample_shape}"
+            )
+    if name == "bandwidth_schedule" and value is not None:
+        return resolved(value, model.drift)
+    return value
 
 
 def checked_generator(generator):
@@ -46,6 +74,7 @@ def check(model):
     checks.positive_integer("frozen_steps", model.frozen_steps)
     checked_sampler(model.guidance_sampler, model.generator)
     checked_loss_weights(model.loss_weights)
+    check_features(model)
     if model.frozen_steps > 1 and not model.stop_gradient:
         raise ValueError(
             "Several optimizer steps toward one frozen field need "
@@ -68,6 +97,8 @@ def check_features(model):
     if isinstance(model.drift, FeatureDrifts):
         patterns["drift"] = model.drift.patterns
     if not any(patterns.values()):
+        return
+    if isinstance(model.encoder, encoders.MissingEncoder):
         return
     samples = keras.KerasTensor((None, *model.generator.sample_shape))
     names = list(model.encoder(samples))

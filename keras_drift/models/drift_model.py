@@ -9,7 +9,6 @@ from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
 from keras_drift.models.model_presets import ModelPresets
-from keras_drift.models.model_presets import without_reference
 from keras_drift.models.sampler import Sampler
 from keras_drift.training import DriftObjective
 from keras_drift.training import TrainingBatch
@@ -18,6 +17,7 @@ from keras_drift.training import randomness
 from keras_drift.training.bandwidth_schedule import resolved
 from keras_drift.training.drift_trainer import DriftTrainer
 from keras_drift.training.power_law_guidance import check_scales
+from keras_drift.training.run_state import ARGUMENTS
 from keras_drift.training.run_state import RunState
 
 # Entries of the config that are objects, and those that are plain values.
@@ -29,7 +29,6 @@ _OBJECTS = (
     "bandwidth_schedule",
     "guidance_sampler",
 )
-_PARTS = ("generator", "drift", "encoder")
 _VALUES = (
     "loss_weights",
     "num_generated",
@@ -141,15 +140,14 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         self.stop_gradient = bool(stop_gradient)
         self.guidance_sampler = guidance_sampler
         self.seed = arguments.checked_seed(seed)
-        arguments.check(self)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
         self._directions = ImprovesDownwards(["drift_norm"])
         self.run = RunState()
         self._sampler = None
         self.encoder.build((None, *generator.sample_shape))
+        arguments.check(self)
         self.built = True
-        arguments.check_features(self)
 
     @property
     def objective(self):
@@ -163,12 +161,23 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         )
 
     def __setattr__(self, name, value):
-        if name in _PARTS and getattr(self, name, None) is not None:
-            # Keras would otherwise still track, train and save the old one.
+        if name not in ARGUMENTS or not getattr(self, "built", False):
+            super().__setattr__(name, value)
+            return
+        # In the hands of a user: as in the constructor, and seen by programs.
+        old = getattr(self, name)
+        value = arguments.assigned(self, name, value)
+        if name in ("generator", "drift", "encoder"):
+            # Otherwise Keras keeps tracking, training and saving the old part.
             self._tracker.unlock()
-            self._tracker.untrack(getattr(self, name))
+            self._tracker.untrack(old)
             self.compiled = self.compiled and name != "generator"
         super().__setattr__(name, value)
+        try:
+            arguments.check(self)
+        except (TypeError, ValueError):
+            super().__setattr__(name, old)
+            raise
 
     # === The step ===
 
@@ -213,9 +222,7 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
             self.drift.anneal(schedule(step))
         return batches.prepare(self, data, step, training)
 
-    def draw_inputs(self, data, groups, count, scales):
-        """Draws the inputs of the generator; see `training.batches`."""
-        return batches.draw_inputs(self, data, groups, count, scales)
+    draw_inputs = batches.draw_inputs
 
     def call(self, inputs, training=None):
         if isinstance(inputs, TrainingBatch):
@@ -337,7 +344,6 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Makes the model that `get_config` describes."""
-        config = without_reference(config)
         deserialize = keras.saving.deserialize_keras_object
         objects = {
             name: deserialize(config.get(name), custom_objects)

@@ -7,9 +7,6 @@ from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
 from keras_drift.presets import handles
 
-# The key of a config that refers to another preset.
-_REFERENCE = "preset"
-
 
 class ModelPresets(PresetMixin):
     """Mixin of `DriftModel`: presets, with or without the encoder."""
@@ -17,7 +14,16 @@ class ModelPresets(PresetMixin):
     @property
     def preset_parts(self):
         """The parts that `from_preset` of their classes finds in a preset."""
+        if isinstance(self.encoder, encoders.MissingEncoder):
+            return (self.generator,)
         return self.generator, self.encoder
+
+    @property
+    def preset_references(self):
+        """The handles of presets with the parts that are not in this one."""
+        if isinstance(self.encoder, encoders.MissingEncoder):
+            return (self.encoder.handle,)
+        return ()
 
     def save_to_preset(self, directory, metadata=None, encoder=None):
         """Writes the model as a preset: a folder that any backend can load.
@@ -31,12 +37,13 @@ class ModelPresets(PresetMixin):
                 instead of its weights, which only training needs. Defaults to
                 `None`: the encoder is a part of the preset.
         """
-        bare = _without_optimizer(self, keep_encoder=encoder is None)
+        handles.check_new(directory)
+        if encoder is not None:
+            handles.resolve(encoder)  # raises if it does not exist
+            encoder = encoders.MissingEncoder(encoder)
+        bare = _without_optimizer(self, encoder)
         config = keras.saving.serialize_keras_object(bare)
         config.pop("compile_config", None)
-        if encoder is not None:
-            handles.resolve(encoder)  # it is there
-            config["config"]["encoder"] = {_REFERENCE: str(encoder)}
         metadata = {
             "num_parameters": self.generator.count_params(),
             **(metadata or {}),
@@ -67,36 +74,21 @@ class ModelPresets(PresetMixin):
         (3, 8, 8, 1)
         """
         model = super().from_preset(preset, load_weights)
-        reference = _encoder_reference(preset)
-        if reference is not None and load_encoder:
-            model.encoder = encoders.Encoder.from_preset(reference)
-        elif reference is not None:
-            model.run.missing_encoder = reference
+        if load_encoder and isinstance(model.encoder, encoders.MissingEncoder):
+            handle = model.encoder.handle
+            model.encoder = encoders.Encoder.from_preset(handle)
         return model
 
 
-def without_reference(config):
-    """A config without a reference in place of the encoder."""
-    encoder = config["encoder"]
-    if isinstance(encoder, dict) and _REFERENCE in encoder:
-        return {**config, "encoder": None}
-    return config
-
-
-def _encoder_reference(handle):
-    """The handle of the encoder of a preset, if it is a reference."""
-    config = files.read_config(handles.resolve(handle))
-    encoder = config.get("config", {}).get("encoder")
-    return encoder.get(_REFERENCE) if isinstance(encoder, dict) else None
-
-
-def _without_optimizer(model, keep_encoder):
+def _without_optimizer(model, encoder):
     """An uncompiled copy of a model: presets hold no optimizer state."""
     config = model.get_config()
-    if not keep_encoder:
-        config["encoder"] = None
+    parts = ["generator", "drift"]
+    if encoder is None:
+        parts.append("encoder")
+    else:
+        config["encoder"] = keras.saving.serialize_keras_object(encoder)
     copy = type(model).from_config(config)
-    parts = ["generator", "drift"] + ["encoder"] * keep_encoder
     for part in parts:
         getattr(copy, part).set_weights(getattr(model, part).get_weights())
     copy.seed_generator.state.assign(model.seed_generator.state)

@@ -39,7 +39,7 @@ def write(directory, config, weights, metadata):
         weights: `keras.Model` whose weights are saved.
         metadata: dict of JSON values, or NumPy numbers and arrays.
     """
-    target = pathlib.Path(directory)
+    target = pathlib.Path(directory).expanduser()
     if target.is_symlink():
         target = target.resolve()
     if target.exists() and not _is_preset_or_empty(target):

@@ -17,7 +17,7 @@ def resolve(handle):
     """
     if str(handle) in registry.names():
         return registry.FOLDER / str(handle)
-    folder = pathlib.Path(handle)
+    folder = pathlib.Path(handle).expanduser()
     if not folder.is_dir():
         names = ", ".join(map(repr, registry.names())) or "none"
         raise ValueError(
@@ -27,3 +27,13 @@ def resolve(handle):
             f"Received: preset={str(handle)!r}"
         )
     return folder
+
+
+def check_new(directory):
+    """Refuses to write a preset under the name of a built-in one."""
+    if str(directory) in registry.names():
+        raise ValueError(
+            "A built-in preset has this name, and would be loaded in place of "
+            f"the folder. Choose another name, or a path such as "
+            f"'presets/{directory}'. Received: directory={str(directory)!r}"
+        )

@@ -51,6 +51,8 @@ class PresetMixin:
             if isinstance(part, cls):
                 break
         else:
+            for reference in getattr(loaded, "preset_references", ()):
+                return cls.from_preset(reference, load_weights)
             raise ValueError(
                 f"This preset holds a `{type(loaded).__name__}`, not a "
                 f"`{cls.__name__}`. Received: preset={str(preset)!r}"
@@ -68,6 +70,7 @@ class PresetMixin:
             metadata: optional dict, for example with `"description"`,
                 `"training_data"`, `"metrics"` and `"license"`.
         """
+        handles.check_new(directory)
         config = keras.saving.serialize_keras_object(self)
         config.pop("compile_config", None)
         metadata = {"num_parameters": self.count_params(), **(metadata or {})}

@@ -1,7 +1,9 @@
 """Context manager for the moving averages of the weights."""
 
 import contextlib
+import warnings
 
+import keras
 from keras import ops
 
 from keras_drift import backend
@@ -46,3 +48,29 @@ def _pairs(optimizer):
             strict=True,
         )
     return pairs
+
+
+def warn_of_raw_weights(model, callbacks):
+    """Warns of callbacks that keep other weights than those evaluated.
+
+    With averages, validation measures them, while `EarlyStopping` and
+    `ModelCheckpoint` keep the weights in the model, which are the raw ones.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizers = getattr(optimizer, "optimizers", [optimizer])
+    swaps = keras.callbacks.SwapEMAWeights
+    if not any(getattr(each, "use_ema", False) for each in optimizers) or any(
+        isinstance(callback, swaps) for callback in callbacks
+    ):
+        return
+    for callback in callbacks:
+        if getattr(callback, "restore_best_weights", False) or getattr(
+            callback, "save_best_only", False
+        ):
+            warnings.warn(
+                f"`{type(callback).__name__}` judges by the averaged weights, "
+                "which validation measures, and keeps the raw ones. Put "
+                "`keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before "
+                "it to keep the averages.",
+                stacklevel=4,
+            )

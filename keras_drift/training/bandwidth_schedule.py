@@ -31,11 +31,7 @@ def resolved(schedule, drift=None):
 
 
 def _check_drift(drift, unit):
-    if drift.bandwidth is None:
-        raise ValueError(
-            "Only a drift with a bandwidth can be annealed. Received: "
-            f"drift={type(drift).__name__}"
-        )
+    drift.check_annealable()
     relative = bool(drift.relative)
     if unit not in (None, relative):
         raise ValueError(

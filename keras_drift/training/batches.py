@@ -58,23 +58,38 @@ def draw_inputs(model, data, groups, count, scales):
 
 
 def counted_positives(batch):
-    """Positives resampled according to their weights, for metrics.
+    """Resamples weighted positives for metrics, which take no weights.
 
-    Metrics take samples of equal weight. Weighted positives are replaced by as
-    many unweighted ones by systematic resampling, at evenly spaced quantiles of
-    the cumulative weight. Samples of weight zero are never selected.
+    Each group keeps its number of samples, taken at evenly spaced quantiles of
+    its total weight (systematic resampling), so a sample of weight zero is
+    never selected. Metrics compare the even samples with the odd ones: the
+    lower half of the quantiles becomes the even ones, lest copies of one sample
+    be on both sides.
     """
     positives = batch.positives
     samples = ops.reshape(positives, (-1, *positives.shape[2:]))
     if batch.weights is None:
         return samples
-    mass = ops.cumsum(ops.reshape(batch.weights, (-1,)))
-    count = ops.shape(samples)[0]
-    levels = (ops.arange(count, dtype="float32") + 0.5) * (
-        mass[-1] / ops.cast(count, "float32")
+    groups, size = ops.shape(batch.weights)
+    mass = ops.cumsum(batch.weights, axis=1)
+    total = mass[:, -1:]
+    mass = mass / ops.where(total > 0, total, ops.ones_like(total))
+    place = ops.arange(size)
+    quantile = ops.where(
+        place % 2 == 0, place // 2, (size + 1) // 2 + place // 2
     )
-    index = ops.searchsorted(mass, levels, side="right")
-    return ops.take(samples, ops.minimum(index, count - 1), axis=0)
+    levels = (ops.cast(quantile, "float32") + 0.5) / ops.cast(size, "float32")
+    # All groups in one sorted sequence: group `g` from `g` to `g + 1`.
+    group = ops.arange(groups)[:, None]
+    offset = ops.cast(group, "float32")
+    index = ops.searchsorted(
+        ops.reshape(mass + offset, (-1,)),
+        ops.reshape(levels[None, :] + offset, (-1,)),
+        side="right",
+    )
+    index = ops.reshape(index, (groups, size)) - group * size
+    index = ops.clip(index, 0, size - 1) + group * size
+    return ops.take(samples, ops.reshape(index, (-1,)), axis=0)
 
 
 def _guidance_scales(model, data, groups):

@@ -48,6 +48,11 @@ class DataBatch(NamedTuple):
         if isinstance(x, dict):
             _check_keys(x)
             unconditional = x.get("unconditional")
+            if weights is not None and "weights" in x:
+                raise ValueError(
+                    "The weights of a batch stand in its dict or beside it, "
+                    "not in both places. Received: 'weights' and sample_weight"
+                )
             weights = x.get("weights", weights)
             x = x["positives"]
         rank = len(generator.sample_shape) + 1

@@ -29,7 +29,10 @@ class DataPosition(keras.callbacks.Callback):
         data = self._source.x
         if self._source.made_here:
             backend.sync(self.model)
-            steps = self.model.optimizer.iterations
+            # Without division by the steps of gradient accumulation.
+            optimizer = self.model.optimizer
+            optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+            steps = optimizer._iterations
             data.epoch = int(backend.host_value(steps))
         elif isinstance(getattr(data, "epoch", None), int):
             if self.base is None:

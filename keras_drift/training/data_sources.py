@@ -85,10 +85,11 @@ def as_source(
         source = _in_classes(x, y, generator, size, needs_unconditional, seed)
     else:
         first = (x[:size], *_parts(y, sample_weight, size))
-        check_batch(first, generator, needs_unconditional)
+        DataBatch.parse(first, generator, needs_unconditional)
         if flat:
             source = ArrayDataset(x, sample_weight, size, shuffle, seed)
         else:
+            check_batch((x, y, sample_weight), generator, needs_unconditional)
             source = GroupBatches(x, y, sample_weight, size, shuffle, seed)
     if num_steps is not None:
         source = SteppedDataset(source, num_steps)

@@ -87,12 +87,15 @@ class DriftObjective:
                 count,
             )
             for name, feature in features.items()
+            if self._weight_of(name) > 0
         }
 
     def loss(self, features, targets):
         """Weighted sum of the mean squared errors of all features."""
         total = 0.0
         for name, feature in features.items():
+            if name not in targets:  # its weight is zero
+                continue
             error = (feature - targets[name].value) / targets[name].length_scale
             total += self._weight_of(name) * ops.mean(ops.square(error))
         return total

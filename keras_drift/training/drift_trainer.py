@@ -1,5 +1,7 @@
 """Mixin with the training interface of Keras, for drifting models."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -35,12 +37,33 @@ class DriftTrainer(backend.TrainerGuard):
                 "drifted samples; choose a `drift` when creating the model "
                 f"instead. Received: loss={kwargs['loss']!r}"
             )
+        if kwargs.get("loss_weights") is not None:
+            raise ValueError(
+                "The losses of features are weighted by the argument of the "
+                "same name of `DriftModel`. "
+                f"Received: loss_weights={kwargs['loss_weights']!r}"
+            )
         super().compile(optimizer=optimizer, **kwargs)
+        self.run.forget_steps()
         # Builds the metrics here, whose variables would otherwise be created
         # inside compiled code.
         zeros = np.zeros((4, *self.generator.sample_shape), "float32")
         self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
         self.reset_metrics()
+        self._check_names_of_metrics()
+
+    def _check_names_of_metrics(self):
+        """Refuses metrics that would share, or take, an entry of the logs."""
+        compiled = self._compile_metrics
+        names = [m.name for m in compiled.metrics] if compiled else []
+        names += ["loss", self.drift_norm.name]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                "Every metric needs a name of its own in the logs: give "
+                f"`name=...`. Received: {twice} more than once, where 'loss' "
+                f"and {self.drift_norm.name!r} are those of the model"
+            )
 
     def get_compile_config(self):
         """The arguments of `compile`, in a form that every backend loads."""
@@ -106,7 +129,7 @@ class DriftTrainer(backend.TrainerGuard):
             A `keras.callbacks.History`.
         """
         self._assert_compile_called("fit")
-        self.run.require_encoder()
+        self.encoder.require()
         data_sources.refuse_class_weight(class_weight)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data_sources.split(
@@ -125,10 +148,13 @@ class DriftTrainer(backend.TrainerGuard):
                 data_sources.is_array_like(held_out[0])
             ):
                 validation_batch_size = batch_size
-            validation_data = self._source(
+            held_out = self._source(
                 *held_out, validation_batch_size, fixed=True
-            ).x
+            )
+            self.run.expect("validation", held_out.ranks)
+            validation_data = held_out.x
         callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+        averages.warn_of_raw_weights(self, callbacks)
         first_epoch = kwargs.get("initial_epoch", 0)
         with self.run.training(self, source, callbacks, first_epoch) as added:
             return super().fit(
@@ -159,34 +185,42 @@ class DriftTrainer(backend.TrainerGuard):
         stream. During `fit` the averaged weights are evaluated.
         """
         self._assert_compile_called("evaluate")
-        self.run.require_encoder()
+        self.encoder.require()
         if "_use_cached_eval_dataset" not in kwargs:
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
+        else:
+            self.run.expect_validation()
         with self.run.evaluation(self):
             return super().evaluate(x, None, None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One training step on one batch, as in `keras.Model`."""
         self._assert_compile_called("train_on_batch")
+        self.encoder.require()
         self._check_batch("train", x, y, sample_weight)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Evaluates one batch, without changing the model: see `evaluate`."""
         self._assert_compile_called("test_on_batch")
+        self.encoder.require()
         self._check_batch("test", x, y, sample_weight)
         with self.run.evaluation(self):
             return super().test_on_batch(x, y, sample_weight, **kwargs)
 
     def make_train_function(self, force=False):
         """Compiles the training step, again if the model has changed."""
-        force = self.run.is_stale("train", self) or force
-        return super().make_train_function(force=force)
+        del force  # what has not changed is not made again
+        make = functools.partial(super().make_train_function, force=True)
+        self.run.current_step("train", self, make)
+        return self.train_function
 
     def make_test_function(self, force=False):
         """Compiles the evaluation step, again if the model has changed."""
-        force = self.run.is_stale("test", self) or force
-        return super().make_test_function(force=force)
+        del force  # what has not changed is not made again
+        make = functools.partial(super().make_test_function, force=True)
+        self.run.current_step("test", self, make)
+        return self.test_function
 
     def averaged_weights(self):
         """Context manager that swaps in the moving averages of the weights.

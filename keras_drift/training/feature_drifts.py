@@ -3,16 +3,14 @@
 import fnmatch
 
 import keras
-import numpy as np
-from keras import ops
 
 from keras_drift import checks
 from keras_drift import drifts
-from keras_drift.annealable import Annealable
+from keras_drift.annealable import JointlyAnnealable
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class FeatureDrifts(Annealable, keras.layers.Layer):
+class FeatureDrifts(JointlyAnnealable, keras.layers.Layer):
     """Assigns drifts to the features of an encoder by patterns of names.
 
     `DriftModel(drift={...})` creates one. Choose different drifts for features
@@ -38,7 +36,7 @@ class FeatureDrifts(Annealable, keras.layers.Layer):
     """
 
     def __init__(self, feature_drifts, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**checks.in_float32(kwargs))
         if not isinstance(feature_drifts, dict) or not feature_drifts:
             raise ValueError(
                 "Drifts by feature are a dict from patterns such as 'layer4*' "
@@ -57,7 +55,6 @@ class FeatureDrifts(Annealable, keras.layers.Layer):
         self.self_interaction = self.drifts[0].self_interaction
         self.guidance_mode = self.drifts[0].guidance_mode
         self.differentiable = all(d.differentiable for d in self.drifts)
-        self.relative = any(getattr(d, "relative", False) for d in self.drifts)
         self.built = True
 
     def drift_of(self, name):
@@ -70,28 +67,6 @@ class FeatureDrifts(Annealable, keras.layers.Layer):
             f"'*' for all others. Received: patterns {self.patterns}"
             f"{checks.did_you_mean(name, self.patterns)}"
         )
-
-    @property
-    def _annealed(self):
-        return [d for d in self.drifts if d.bandwidth is not None]
-
-    @property
-    def bandwidth(self):
-        widths = [ops.reshape(d.bandwidth, (-1,)) for d in self._annealed]
-        return ops.concatenate(widths) if widths else None
-
-    @property
-    def initial_bandwidth(self):
-        widths = [np.ravel(d.initial_bandwidth) for d in self._annealed]
-        return np.concatenate(widths) if widths else None
-
-    def anneal(self, bandwidth):
-        if not self._annealed:
-            super().anneal(bandwidth)  # raises: nothing can be annealed
-        largest = float(self.initial_bandwidth.max())
-        for drift in self._annealed:
-            ratio = float(drift.initial_bandwidth.max()) / largest
-            drift.anneal(bandwidth * ratio)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

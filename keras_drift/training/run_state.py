@@ -11,16 +11,17 @@ from keras_drift.training.averaged_weights import averaged_weights
 from keras_drift.training.data_position import DataPosition
 
 # Arguments of a model that compiled steps depend on.
-_ARGUMENTS = (
+ARGUMENTS = (
     "generator",
     "drift",
     "encoder",
-    "loss_weights",
     "step_size",
     "num_generated",
     "frozen_steps",
     "stop_gradient",
     "guidance_sampler",
+    "loss_weights",
+    "bandwidth_schedule",
 )
 
 
@@ -33,8 +34,6 @@ class RunState:
         schedule: the bandwidth schedule of the current `fit`, or `None`.
         data: the data source of the last `fit`, or `None`.
         data_state: the initial state of the next data source, or `None`.
-        missing_encoder: the preset of an encoder that was not loaded, or
-            `None`.
     """
 
     def __init__(self):
@@ -42,21 +41,11 @@ class RunState:
         self.callbacks = ()
         self.schedule = None
         self.data = None
+        self.data_is_made_here = False
         self.data_state = None
-        self.missing_encoder = None
         self._data_base = (None, None)
-        self._programs = {}
+        self._steps = {}
         self._ranks = {}
-
-    def require_encoder(self):
-        """Raises an error if the model was loaded without its encoder."""
-        if self.missing_encoder is not None:
-            raise ValueError(
-                "This model was loaded without its encoder, in whose features "
-                "the drift is computed. Load it with "
-                "`from_preset(..., load_encoder=True)`. Received: "
-                f"encoder={self.missing_encoder!r}, which was not loaded"
-            )
 
     def schedule_of(self, model):
         """The current bandwidth schedule: that of `fit`, or of the model."""
@@ -79,6 +68,7 @@ class RunState:
         """
         position = DataPosition(source, self._base(source, first_epoch))
         self.data = source.x
+        self.data_is_made_here = source.made_here
         self.callbacks = tuple(callbacks)
         self.expect("train", source.ranks)
         self.is_training = True
@@ -106,7 +96,11 @@ class RunState:
                 if not self._swaps_averages():
                     stack.enter_context(averaged_weights(model))
             stack.enter_context(randomness.evaluation_stream(model))
-            yield
+            schedule = self.schedule
+            try:
+                yield
+            finally:
+                self.schedule = schedule  # a callback was for training
 
     def _swaps_averages(self):
         """Whether Keras' own callback swaps in the averages for evaluation."""
@@ -114,24 +108,63 @@ class RunState:
         return any(isinstance(callback, swap) for callback in self.callbacks)
 
     def expect(self, kind, ranks):
-        """Records the ranks of the next batches; `None` if unknown."""
-        self._ranks[kind] = ranks
+        """Records the ranks of the next batches; `None` if unknown.
 
-    def is_stale(self, kind, model):
-        """Whether a compiled step is out of date.
+        Args:
+            kind: `"train"`, `"test"`, or `"validation"` of the current `fit`.
+            ranks: tuple or `None`.
+        """
+        # Of batches of unknown ranks, each source needs a step of its own.
+        self._ranks[kind] = object() if ranks is None else ranks
+
+    def expect_validation(self):
+        """The next batches to evaluate are those of `validation_data`."""
+        self._ranks["test"] = self._ranks["validation"]
+
+    def current_step(self, kind, model, make):
+        """Gives the model the compiled step of its present state.
 
         Args:
             kind: `"train"` or `"test"`.
             model: the `DriftModel`.
+            make: callable that compiles a new step, as an attribute of the
+                model.
         """
-        program = [getattr(model, name) for name in _ARGUMENTS]
-        program.append(self.schedule_of(model))
-        program += model.variables
-        if not backend.SERVES_ANY_RANK:
-            program.append(self._ranks.get(kind) or object())
-        known = self._programs.get(kind)
-        self._programs[kind] = program
-        return known is not None and not _same(program, known)
+        name = f"{kind}_function"
+        ranks = None if backend.SERVES_ANY_RANK else self._ranks.get(kind)
+        program = self._program(kind, model)
+        known, step = self._steps.get((kind, ranks), (None, None))
+        is_compiled = getattr(model, name) is not None  # since `compile`
+        if is_compiled and known is not None and _same(program, known):
+            setattr(model, name, step)
+            return
+        make()
+        self._steps = {
+            key: value
+            for key, value in self._steps.items()
+            if key[0] != kind or isinstance(key[1], tuple)
+        }
+        self._steps[kind, ranks] = program, getattr(model, name)
+
+    def forget_steps(self):
+        """Forgets all compiled steps: the model is compiled anew."""
+        self._steps = {}
+
+    def _program(self, kind, model):
+        """All that a compiled step has read."""
+        program = [
+            getattr(model, name)
+            for name in ARGUMENTS
+            if name not in ("loss_weights", "bandwidth_schedule")
+        ]
+        # What may have changed inside of these.
+        program.append(repr(model.loss_weights))
+        program.append(repr(model.drift.get_config()))
+        program.append(_inside(model.step_size))
+        if kind == "train":
+            schedule = self.schedule_of(model)
+            program += [schedule, _inside(schedule)]
+        return program + model.variables
 
     def _base(self, source, first_epoch):
         """The epoch of the data set at epoch 0 of `fit`, or `None`."""
@@ -157,8 +190,14 @@ def _kept(variables):
             variable.assign(value)
 
 
+def _inside(schedule):
+    """The arguments of a schedule, where it can tell them."""
+    describe = getattr(schedule, "get_config", None)
+    return repr(describe()) if callable(describe) else ""
+
+
 def _same(program, other):
     return len(program) == len(other) and all(
-        one is two or (isinstance(one, (int, float, tuple)) and one == two)
+        one is two or (isinstance(one, (int, float, str)) and one == two)
         for one, two in zip(program, other, strict=True)
     )

@@ -18,6 +18,7 @@ class SteppedDataset(SeededDataset):
     def __init__(self, data, num_steps):
         super().__init__(data.seed)
         self._data = data
+        self._view = None
         self._num_steps = checks.positive_integer("steps_per_epoch", num_steps)
         self.group_axis = data.group_axis
         self.sample_axis = data.sample_axis
@@ -28,4 +29,9 @@ class SteppedDataset(SeededDataset):
 
     def _batch(self, index):
         passes, index = divmod(index, len(self._data))
-        return self._data.fixed(self.epoch + passes)[index]
+        epoch = self.epoch + passes
+        view = self._view
+        if view is None or view.epoch != epoch:
+            # Kept, since a view computes the order of its epoch once.
+            view = self._view = self._data.fixed(epoch)
+        return view[index]

@@ -41,7 +41,7 @@ def restore(model, state):
                 assign(variable, value)
             else:
                 variable.assign(value)
-    model.run.data_state = state["data"]
+    model.run.data_state = state.get("data")
 
 
 def _weights(model):
@@ -59,7 +59,7 @@ def _values(variables):
 
 
 def _data_state(model):
-    source = model.run.data
+    source = None if model.run.data_is_made_here else model.run.data
     return source.get_state() if hasattr(source, "get_state") else None
 
 

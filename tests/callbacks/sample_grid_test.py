@@ -9,6 +9,7 @@ from PIL import Image
 from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import generators
+from keras_drift import images
 
 
 def image_model(num_classes=None):
@@ -62,3 +63,16 @@ def test_refuses_samples_that_are_no_images(tmp_path):
     model = DriftModel(generators.MLP(2, hidden_dims=(8,)))
     with pytest.raises(ValueError, match=r"samples of shape \(2,\)"):
         callbacks.SampleGrid(tmp_path).set_model(model)
+
+
+def test_the_last_grid_shows_the_averages_that_the_model_ends_with(tmp_path):
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(32, 4, 4, 1)).astype("float32")
+    model = image_model()
+    # The last step is a large one, which the averages hardly follow.
+    model.compile(keras.optimizers.SGD(5.0, use_ema=True, ema_momentum=0.9))
+    grid = callbacks.SampleGrid(tmp_path, rows=2, columns=2, scale=1)
+    model.fit(data, epochs=3, verbose=0, callbacks=[grid])
+    picture = np.asarray(Image.open(tmp_path / "epoch_0003.png"))
+    expected = images.image_grid(model.generate(4, seed=0), 2)
+    np.testing.assert_allclose(picture.astype(int), expected, atol=1)

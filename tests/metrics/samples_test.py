@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from contracts import numpy
+from keras_drift import metrics
 from keras_drift.metrics import samples
 
 
@@ -80,3 +82,20 @@ def test_refuses_labels_for_samples():
 def test_refuses_sample_weights():
     with pytest.raises(ValueError, match=r"no term per sample.*\(2,\)"):
         samples.split(column(0, 1), column(0, 1), np.ones(2))
+
+
+def test_a_distance_that_is_not_a_number_does_not_look_like_zero():
+    values = [
+        numpy(samples.root(ops.convert_to_tensor(v)))
+        for v in (np.float32("nan"), np.float32(-1e-9), np.float32(4.0))
+    ]
+    assert np.isnan(values[0])
+    assert values[1:] == [0.0, 2.0]
+    x = np.ones((8, 2), "float32")
+    x[3, 1] = np.nan
+    for distance in (
+        metrics.sliced_wasserstein,
+        metrics.energy_distance,
+        metrics.maximum_mean_discrepancy,
+    ):
+        assert np.isnan(float(distance(x, np.ones((8, 2), "float32"))))

@@ -104,7 +104,7 @@ def test_refuses_common_mistakes(points, classes):
         model.fit(datasets.GroupedDataset(points, unconditional=4), verbose=0)
     with pytest.raises(ValueError, match="`batch_size`"):
         model.fit(points, batch_size=0, verbose=0)
-    with pytest.raises(ValueError, match="all zero in group 0"):
+    with pytest.raises(ValueError, match="weights that are all zero"):
         model.fit(points, sample_weight=np.zeros(64), verbose=0)
     model = DriftModel(class_mlp(), seed=0)
     with pytest.raises(ValueError, match=r"also takes \['guidance', 'labels'"):

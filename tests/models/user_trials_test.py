@@ -1,0 +1,194 @@
+"""Faults that trials as a user found: each was silent, or lost something."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from contracts import numpy
+from keras_drift import DriftModel
+from keras_drift import callbacks
+from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift import kernels
+from keras_drift import metrics
+from keras_drift import schedules
+from keras_drift.training import batches
+from keras_drift.training.training_batch import TrainingBatch
+from small_models import fitted
+from small_models import gaussian_model
+from small_models import small_mlp
+
+
+def test_monitor_and_validation_of_other_ranks_do_not_disturb_each_other(
+    points,
+):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    history = model.fit(
+        points,
+        epochs=3,
+        validation_data=datasets.GroupedDataset(points, positives=32),
+        callbacks=[callbacks.DriftMonitor(points)],
+        verbose=0,
+    ).history
+    assert np.all(np.isfinite(history["val_loss"]))
+
+
+def test_a_model_is_traced_once_for_evaluations_around_annealing(points):
+    class Counting(DriftModel):
+        traces = 0
+
+        def prepare_batch(self, data, training=True):
+            Counting.traces += not training
+            return super().prepare_batch(data, training)
+
+    model = Counting(small_mlp(), seed=0)
+    annealing = schedules.ExponentialAnnealing(1.0, 0.1, 0.1)
+    model.compile("adam")
+    model.evaluate(points, verbose=0)
+    once = Counting.traces
+    for _ in range(2):
+        model.fit(
+            points,
+            verbose=0,
+            callbacks=[callbacks.BandwidthAnnealing(annealing)],
+        )
+        model.evaluate(points, verbose=0)
+    expected = 3 * once if keras.backend.backend() == "torch" else once
+    assert Counting.traces == expected
+
+
+def test_accumulated_gradients_see_different_batches(points):
+    seen = []
+
+    class Watching(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append(self.model.run.data[0][0])
+
+    optimizer = keras.optimizers.Adam(gradient_accumulation_steps=4)
+    model = DriftModel(small_mlp(), seed=0)
+    fitted(model, points, optimizer=optimizer, epochs=3, callbacks=[Watching()])
+    assert np.abs(seen[0] - seen[1]).max() > 0
+    assert np.abs(seen[1] - seen[2]).max() > 0
+
+
+def test_weights_may_be_zero_in_the_beginning_of_the_data(points):
+    weights = np.r_[np.zeros(32), np.ones(32)].astype("float32")
+    model = DriftModel(small_mlp(), seed=0)
+    history = fitted(model, points, sample_weight=weights, batch_size=48)
+    assert np.isfinite(history.history["loss"][0])
+
+
+def test_assigned_arguments_are_checked_as_those_of_the_constructor():
+    model = gaussian_model()
+    for name, value in (
+        ("step_size", -1.0),
+        ("num_generated", 0),
+        ("frozen_steps", 0),
+        ("loss_weights", {"typo*": 0.5}),
+        ("drift", "kernel_drif"),
+    ):
+        old = getattr(model, name)
+        with pytest.raises((TypeError, ValueError), match=name.split("_")[0]):
+            setattr(model, name, value)
+        assert getattr(model, name) is old
+    model.drift = "mmd_drift"
+    assert isinstance(model.drift, drifts.MMDDrift)
+
+
+def test_arguments_cannot_change_behind_the_back_of_compiled_code(points):
+    class Change(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.step_size = 0.1
+
+    model = gaussian_model()
+    with pytest.raises(ValueError, match="while `fit` is running"):
+        fitted(model, points, callbacks=[Change()])
+
+
+@pytest.mark.parametrize("change", ["unit_rms", "loss_weights", "schedule"])
+def test_changes_inside_of_arguments_are_seen(points, change):
+    friction = schedules.LinearFriction(1.0, 0.5, 100)
+    model = DriftModel(
+        small_mlp(),
+        drifts.KernelDrift(kernels.Gaussian(0.7)),
+        loss_weights={"*": 1.0},
+        step_size=friction,
+        seed=0,
+    )
+    model.compile(keras.optimizers.SGD(0.0))
+    before = model.evaluate(points, verbose=0)[0]
+    if change == "unit_rms":
+        model.drift.unit_rms = True
+    elif change == "loss_weights":
+        model.loss_weights["*"] = 10.0
+    else:
+        friction.step_size = 5.0
+    assert abs(model.evaluate(points, verbose=0)[0] / before - 1) > 0.1
+
+
+def test_a_schedule_of_an_evaluation_is_not_that_of_training(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    annealing = callbacks.BandwidthAnnealing(
+        schedules.ExponentialAnnealing(1.0, 0.1, 0.1)
+    )
+    model.evaluate(points, verbose=0, callbacks=[annealing])
+    assert "bandwidth" not in model.fit(points, verbose=0).history
+    with pytest.raises(ValueError, match="more than one `BandwidthAnnealing`"):
+        model.fit(points, verbose=0, callbacks=[annealing, annealing])
+    assert model.run.schedule is None
+
+
+def test_features_of_weight_zero_are_not_computed(points):
+    inputs = keras.Input((2,))
+    overflowing = keras.ops.exp(inputs * 1e6)
+    backbone = keras.Model(inputs, {"good": inputs * 1.0, "bad": overflowing})
+    model = DriftModel(
+        small_mlp(), encoder=backbone, loss_weights={"bad": 0.0}, seed=0
+    )
+    history = fitted(model, points).history
+    assert np.all(np.isfinite([history["loss"], history["drift_norm"]]))
+
+
+def test_every_logged_metric_has_a_name_of_its_own():
+    model = DriftModel(small_mlp(), seed=0)
+    with pytest.raises(ValueError, match=r"'sliced_wasserstein'.*more than"):
+        model.compile(metrics=[metrics.SlicedWasserstein()] * 2)
+    with pytest.raises(ValueError, match="'drift_norm'"):
+        model.compile(metrics=[metrics.EnergyDistance(name="drift_norm")])
+    with pytest.raises(ValueError, match="argument of the same name"):
+        model.compile(loss_weights=[3.0])
+
+
+def test_averages_and_best_weights_are_not_mixed_without_a_word(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True))
+    stop = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
+    fit = {"validation_data": points, "verbose": 0}
+    with pytest.warns(UserWarning, match="SwapEMAWeights"):
+        model.fit(points, callbacks=[stop], **fit)
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    model.fit(points, callbacks=[swap, stop], **fit)
+
+
+def test_positives_for_metrics_are_counted_within_their_group():
+    rng = np.random.default_rng(0)
+    weights = rng.integers(0, 3, (3, 8)).astype("float32")
+    weights[1] *= 1000.0
+    positives = np.arange(24, dtype="float32").reshape(3, 8, 1)
+    batch = TrainingBatch(
+        {}, ops.convert_to_tensor(positives), weights=ops.array(weights)
+    )
+    found = numpy(batches.counted_positives(batch)).reshape(3, 8)
+    for group, row in enumerate(found):
+        index = row.astype(int) - 8 * group
+        assert np.all((index >= 0) & (index < 8))
+        assert np.all(weights[group, index] > 0)
+        counts = np.bincount(index, minlength=8)
+        shares = 8 * weights[group] / weights[group].sum()
+        assert np.all(np.abs(counts - shares) < 1 + 1e-6)
+        # Copies of a sample do not meet on both sides of a comparison.
+        both = np.intersect1d(row[0::2], row[1::2])
+        assert len(both) <= 1
