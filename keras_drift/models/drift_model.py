@@ -29,13 +29,7 @@ _OBJECTS = (
     "bandwidth_schedule",
     "guidance_sampler",
 )
-_VALUES = (
-    "loss_weights",
-    "num_generated",
-    "frozen_steps",
-    "stop_gradient",
-    "seed",
-)
+_VALUES = ("loss_weights", "num_generated", "frozen_steps", "stop_gradient")
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -338,7 +332,7 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         return {
             **super().get_config(),
             **{name: serialize(getattr(self, name)) for name in _OBJECTS},
-            **{name: getattr(self, name) for name in _VALUES},
+            **{name: getattr(self, name) for name in (*_VALUES, "seed")},
         }
 
     @classmethod
