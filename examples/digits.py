@@ -29,13 +29,13 @@ def build_model(seed):
         image_shape=(8, 8, 1),
         num_classes=10,
         patch_size=4,
-        hidden_dim=128,
+        hidden_dim=80,
         depth=2,
         mlp_ratio=3.0,
         cond_dim=48,
     )
     drift = kd.drifts.KernelDrift(
-        kd.kernels.Laplacian([0.02, 0.05, 0.2]), normalization="dual"
+        kd.kernels.Laplacian([0.05, 0.2]), normalization="dual"
     )
     return kd.DriftModel(generator, drift, num_generated=32, seed=seed)
 
@@ -54,7 +54,7 @@ def train(model, images, labels, epochs, steps_per_epoch, callbacks, seed):
         initial_learning_rate=0.0,
         decay_steps=num_steps,
         alpha=0.05,
-        warmup_target=8e-3,
+        warmup_target=1.2e-2,
         warmup_steps=num_steps // 12,
     )
     model.compile(
@@ -73,16 +73,16 @@ def train(model, images, labels, epochs, steps_per_epoch, callbacks, seed):
     return time.perf_counter() - start
 
 
-def measure(model, train_set, test_set):
+def measure(model, train_set, test_set, num_sets=8):
     """Accuracies of classifiers across real and generated digits.
 
     A classifier of real digits finds generated ones that are not their class. A
     classifier of generated digits, as many as there are real ones to train on,
-    fails on real ones of a kind that is not generated.
+    fails on real ones of a kind that is not generated. Both are means over
+    several generated sets: one alone is up to 0.01 off.
     """
     (images, labels), (test_images, test_labels) = train_set, test_set
     generated_labels = np.arange(len(images)) % 10
-    generated = model.generate(labels=generated_labels, seed=1)
 
     def flat(x):
         return x.reshape(len(x), -1)
@@ -91,18 +91,20 @@ def measure(model, train_set, test_set):
         return SVC(C=10.0).fit(flat(x), y)
 
     real = classifier(images, labels)
-    synthetic = classifier(generated, generated_labels)
+    on_generated, on_real = [], []
+    for seed in range(1, num_sets + 1):
+        generated = model.generate(labels=generated_labels, seed=seed)
+        on_generated.append(real.score(flat(generated), generated_labels))
+        synthetic = classifier(generated, generated_labels)
+        on_real.append(synthetic.score(flat(test_images), test_labels))
     size = len(test_images)
     distance = kd.metrics.sliced_wasserstein(generated[:size], test_images)
     everything = np.concatenate([images, test_images])
     floor = kd.metrics.floor(kd.metrics.sliced_wasserstein, everything, n=size)
     return {
-        "real_classifier_on_generated_digits": real.score(
-            flat(generated), generated_labels
-        ),
-        "generated_classifier_on_real_digits": synthetic.score(
-            flat(test_images), test_labels
-        ),
+        "real_classifier_on_generated_digits": float(np.mean(on_generated)),
+        "generated_classifier_on_real_digits": float(np.mean(on_real)),
+        "generated_classifier_on_real_digits_of_seed_1": on_real[0],
         "real_classifier_on_real_digits": real.score(
             flat(test_images), test_labels
         ),
@@ -124,7 +126,7 @@ def save_picture(model, images, labels, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--steps-per-epoch", type=int, default=32)
+    parser.add_argument("--steps-per-epoch", type=int, default=64)
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/digits")
     )
@@ -150,23 +152,23 @@ def main():
         args.seed,
     )
     save_picture(model, *train_set, args.output / "digits.png")
-    numbers = {"seconds_of_fit": seconds}
-    numbers.update(measure(model, train_set, test_set))
+    metrics = measure(model, train_set, test_set)
     model.save_to_preset(
         args.output / "preset",
         {
             "description": "8x8 handwritten digits, class-conditional.",
             "training_data": "Optical Recognition of Handwritten Digits "
             "(scikit-learn's digits), 80% split of each class, seed 0.",
-            "metrics": {k: round(v, 4) for k, v in numbers.items()},
+            "metrics": {k: round(v, 4) for k, v in metrics.items()},
             "measured_with": f"examples/digits.py --epochs {args.epochs} "
             f"--seed {args.seed}, on {keras.backend.backend()}; "
-            f"{len(train_set[0])} generated digits of seed 1",
+            f"generated sets of {len(train_set[0])} digits, seeds 1 to 8",
             "license": "Apache-2.0 (weights); CC BY 4.0 (data)",
         },
     )
+    numbers = {"seconds_of_fit": seconds, **metrics}
     for name, value in numbers.items():
-        print(f"{name:38s} {value:8.4f}")
+        print(f"{name:46s} {value:8.4f}")
     (args.output / "numbers.json").write_text(json.dumps(numbers, indent=2))
     print(f"Generated beside real digits: {args.output / 'digits.png'}")
 
