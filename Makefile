@@ -13,8 +13,6 @@ BACKENDS := jax tensorflow torch
 # worker takes neighboring tests, which share programs that JAX compiles.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) \
 	--dist worksteal
-# Programs that run once, on a few samples: compiling them takes longer.
-QUICK := JAX_DISABLE_MOST_OPTIMIZATIONS=1
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
@@ -36,7 +34,7 @@ format: $(VENV)/.test
 
 $(BACKENDS:%=test-%): test-%: $(VENV)/.test
 	@echo "== $* =="
-	KERAS_BACKEND=$* $(QUICK) $(PYTEST) -m "not slow"
+	KERAS_BACKEND=$* $(PYTEST) -m "not slow"
 
 test-slow: $(VENV)/.test
 	for backend in $(BACKENDS); do \
