@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=jax python benchmarks/annealing_cost.py
 
-Two models alike, one of them annealed, take turns at short runs of `fit`; each
-pair of turns gives a ratio, and the median of the ratios is reported.
+Two models alike, one of them annealed, are trained alternately in short runs of
+`fit`; each pair of runs gives a ratio, whose median is reported.
 """
 
 import argparse
@@ -42,17 +42,17 @@ def main():
     data = kd.datasets.checkerboard(1024 * args.steps, seed=0)
     schedule = kd.schedules.ExponentialAnnealing(0.5, 0.2, rate=1e-4)
     plain, annealed = make_model(), make_model()
-    turns = (
+    runs = (
         (plain, []),
         (annealed, [kd.callbacks.BandwidthAnnealing(schedule)]),
     )
-    for turn in turns:
-        seconds_of_fit(turn[0], data, turn[1])  # compiles
+    for model, callbacks in runs:
+        seconds_of_fit(model, data, callbacks)  # compiles
     times = np.array(
         [
             [
                 seconds_of_fit(model, data, callbacks)
-                for model, callbacks in turns
+                for model, callbacks in runs
             ]
             for _ in range(args.repeats)
         ]

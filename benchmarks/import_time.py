@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=jax python benchmarks/import_time.py
 
-Imports each in fresh processes, in turn, and compares the fastest.
+Imports each alternately in fresh processes, and compares the fastest.
 """
 
 import argparse
