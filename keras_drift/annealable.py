@@ -40,8 +40,9 @@ class Annealable:
         """Raises an error if no schedule can set the bandwidth."""
         if self.bandwidth is None:
             raise ValueError(
-                "Only a drift with a bandwidth can be annealed. Received: "
-                f"drift={type(self).__name__}"
+                f"`{type(self).__name__}` has no bandwidth that a schedule "
+                "could change. Only a drift with a bandwidth can be annealed. "
+                f"Received: drift={type(self).__name__}"
             )
 
     def anneal(self, bandwidth):

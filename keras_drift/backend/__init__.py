@@ -80,6 +80,7 @@ has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value
 jit = _backend.jit
 keeps_weights = _backend.keeps_weights
+loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
 run = _backend.run
 scan = _backend.scan

@@ -10,6 +10,12 @@ import keras
 SERVES_ANY_RANK = True
 
 
+def loses_first_axis(model):
+    """Whether the first axis of a data set has no size in compiled code."""
+    del model  # all sizes are known
+    return False
+
+
 def run(model, state, function, *args):
     """Calls `function(*args)` on the variables that `state` holds.
 

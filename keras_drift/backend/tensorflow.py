@@ -21,6 +21,7 @@ __all__ = [
     "host_value",
     "jit",
     "keeps_weights",
+    "loses_first_axis",
     "matmul",
     "run",
     "scan",
@@ -34,6 +35,13 @@ __all__ = [
 # Whether a compiled step takes batches of several ranks: `tf.function` takes
 # them for one of unknown rank.
 SERVES_ANY_RANK = False
+
+
+def loses_first_axis(model):
+    """Whether the first axis of a data set has no size in compiled code."""
+    # Replicas share the first axis, which must be that of the samples then.
+    strategy = getattr(model, "distribute_strategy", None)
+    return strategy is None or strategy.num_replicas_in_sync == 1
 
 
 def run(model, state, function, *args):

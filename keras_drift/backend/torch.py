@@ -37,6 +37,7 @@ __all__ = [
     "host_value",
     "jit",
     "keeps_weights",
+    "loses_first_axis",
     "matmul",
     "run",
     "scan",
@@ -65,6 +66,12 @@ def export_options(format, keys):
     # PyTorch would export a program for batches of one otherwise.
     batch = {0: torch.export.Dim.DYNAMIC}
     return {"dynamic_shapes": dict.fromkeys(keys, batch)}
+
+
+def loses_first_axis(model):
+    """Whether the first axis of a data set has no size in compiled code."""
+    del model  # all sizes are known
+    return False
 
 
 def run(model, state, function, *args):

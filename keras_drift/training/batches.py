@@ -87,7 +87,8 @@ def counted_positives(batch):
         ops.reshape(levels[None, :] + offset, (-1,)),
         side="right",
     )
-    index = ops.reshape(index, (groups, size)) - group * size
+    index = ops.reshape(ops.cast(index, "int32"), (groups, size))
+    index = index - group * size
     index = ops.clip(index, 0, size - 1) + group * size
     return ops.take(samples, ops.reshape(index, (-1,)), axis=0)
 

@@ -6,12 +6,14 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets import GroupedDataset
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values
 from keras_drift.training.group_batches import GroupBatches
+from keras_drift.training.one_group import OneGroup
 from keras_drift.training.stepped_dataset import SteppedDataset
 
 # Keras' default of 32 samples is too few to estimate a field.
@@ -88,6 +90,8 @@ def as_source(
         DataBatch.parse(first, generator, needs_unconditional)
         if flat:
             source = ArrayDataset(x, sample_weight, size, shuffle, seed)
+            if backend.loses_first_axis(generator):
+                source = OneGroup(source)
         else:
             check_batch((x, y, sample_weight), generator, needs_unconditional)
             source = GroupBatches(x, y, sample_weight, size, shuffle, seed)
