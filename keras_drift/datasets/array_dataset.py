@@ -79,8 +79,6 @@ class ArrayDataset(SeededDataset):
             checks.positive_integer("batch_size", batch_size), self.num_samples
         )
         self.shuffle = bool(shuffle)
-        # One tuple, replaced as a whole: threads see all of it or none.
-        self._shuffled = (None, None)
 
     def __len__(self):
         return math.ceil(self.num_samples / self.batch_size)
@@ -99,20 +97,11 @@ class ArrayDataset(SeededDataset):
         if self.shuffle:
             first = index * self.batch_size
             indices = np.arange(first, first + self.batch_size)
-            return self._permutation()[indices % self.num_samples]
+            order = self._permutation(self.num_samples)
+            return order[indices % self.num_samples]
         gaps = max(len(self) - 1, 1)
         first = round(index * (self.num_samples - self.batch_size) / gaps)
         return np.arange(first, first + self.batch_size)
-
-    def _permutation(self):
-        """The random order of this epoch, computed once."""
-        key = (self.seed, self.epoch)
-        known, order = self._shuffled
-        if known != key:
-            rng = np.random.default_rng(key)
-            order = sample_arrays.read_only(rng.permutation(self.num_samples))
-            self._shuffled = (key, order)
-        return order
 
 
 def _checked_weights(weights, num_samples):

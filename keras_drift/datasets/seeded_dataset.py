@@ -3,8 +3,10 @@
 import copy
 
 import keras
+import numpy as np
 
 from keras_drift import checks
+from keras_drift.datasets import sample_arrays
 
 
 class SeededDataset(keras.utils.PyDataset):
@@ -37,6 +39,8 @@ class SeededDataset(keras.utils.PyDataset):
         self.seed = checks.non_negative_integer("seed", seed)
         self.epoch = 0
         self._is_fixed = False
+        # One tuple, replaced as a whole: threads see all of it or none.
+        self._shuffled = (None, None)
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
@@ -95,3 +99,13 @@ class SeededDataset(keras.utils.PyDataset):
         raise NotImplementedError(
             f"`{type(self).__name__}` must define `_batch(index)`."
         )
+
+    def _permutation(self, size):
+        """The random order of `size` items in this epoch, computed once."""
+        key = (self.seed, self.epoch, size)
+        known, order = self._shuffled
+        if known != key:
+            rng = np.random.default_rng(key[:2])
+            order = sample_arrays.read_only(rng.permutation(size))
+            self._shuffled = (key, order)
+        return order

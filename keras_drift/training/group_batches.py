@@ -47,12 +47,12 @@ class GroupBatches(SeededDataset):
         return math.ceil(self._num_groups / self._batch_size)
 
     def _batch(self, index):
-        order = np.arange(self._num_groups)
-        if self._shuffle:
-            rng = np.random.default_rng((self.seed, self.epoch))
-            order = rng.permutation(self._num_groups)
         first = index * self._batch_size
-        rows = order[first : first + self._batch_size]
+        last = min(first + self._batch_size, self._num_groups)
+        # Not a slice: batches are copies, which may be changed.
+        rows = np.arange(first, last)
+        if self._shuffle:
+            rows = self._permutation(self._num_groups)[rows]
         batch = {name: array[rows] for name, array in self._arrays.items()}
         labels = batch.pop("labels", None)
         if "weights" not in batch:
