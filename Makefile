@@ -36,9 +36,11 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/.test
 	@echo "== $* =="
 	KERAS_BACKEND=$* $(PYTEST) -m "not slow"
 
+# An empty XLA_FLAGS: all programs as XLA optimizes them for users.
 test-slow: $(VENV)/.test
 	for backend in $(BACKENDS); do \
 		KERAS_BACKEND=$$backend $(PYTEST) -m slow || exit 1; done
+	XLA_FLAGS= KERAS_BACKEND=jax $(PYTEST) -m "not slow"
 
 # BENCH="--official DIR" measures a checkout of the official release as well.
 bench: $(VENV)/.test

@@ -32,18 +32,30 @@ def assert_close(found, expected, tolerance):
     )
 
 
-def in_one_program(function):
+def in_one_program(function, optimized=False):
     """The function, compiled as a whole where single steps are compiled too.
 
     JAX compiles every operation anew for every shape: half a second for all of
     them together, several one by one. For shapes that a test uses once.
+
+    Args:
+        function: callable.
+        optimized: bool, whether the machine code is optimized as for users,
+            which the flags of the tests turn off.
     """
     if not ON_JAX:
         return function
     import jax
 
+    options = {
+        "xla_backend_optimization_level": 3,
+        "xla_cpu_use_fusion_emitters": True,
+    }
     # Not `function` itself: `jit` would remember it, and the bandwidth it read.
-    return jax.jit(lambda *args, **kwargs: function(*args, **kwargs))
+    return jax.jit(
+        lambda *args, **kwargs: function(*args, **kwargs),
+        compiler_options=options if optimized else None,
+    )
 
 
 def compiled(layer, *arrays, jit_compile=ON_JAX):

@@ -1,7 +1,12 @@
-"""Batches that are distributed, on two devices that are threads."""
+"""Batches that are distributed over two devices.
+
+On JAX the devices are an axis of `vmap` with a name, and on the other backends,
+where no mapped axis has collectives, they are threads.
+"""
 
 import threading
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -71,16 +76,30 @@ DRIFTS = {
 }
 
 
-class TwoDevices:
-    """Runs a function in two threads whose collectives meet."""
+class Devices:
+    """Two devices: `run` calls a function on each, with collectives.
 
-    def __init__(self, monkeypatch):
+    Attributes:
+        calls: list of the collectives that one device has taken part in.
+    """
+
+    def __init__(self):
         self.calls = []
+
+    def run(self, function, shares):
+        """Returns the results of both devices for their shares."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("global_mean", "gather"):
+                patch.setattr(backend, name, getattr(self, name))
+            return self._run(function, shares)
+
+
+class Threads(Devices):
+    def __init__(self):
+        super().__init__()
         self._barrier = threading.Barrier(2, timeout=60)
         self._device = threading.local()
         self._shares = [None, None]
-        monkeypatch.setattr(backend, "global_mean", self.global_mean)
-        monkeypatch.setattr(backend, "gather", self.gather)
 
     def global_mean(self, x, placement="groups"):
         self._record("global_mean", placement)
@@ -92,13 +111,13 @@ class TwoDevices:
             return x
         return ops.concatenate(self._exchange(x), axis=axis)
 
-    def run(self, function, shares):
+    def _run(self, function, shares):
         results, errors = [None, None], []
 
         def work(index):
             self._device.index = index
             try:
-                results[index] = function(shares[index])
+                results[index] = function(*shares[index])
             except BaseException as error:
                 errors.append(error)
                 self._barrier.abort()
@@ -124,6 +143,37 @@ class TwoDevices:
             self.calls.append((name, placement))
 
 
+class MappedAxis(Devices):
+    def global_mean(self, x, placement="groups"):
+        from jax import lax
+
+        self.calls.append(("global_mean", placement))
+        return lax.pmean(x, "devices")
+
+    def gather(self, x, axis, placement="groups"):
+        from jax import lax
+
+        self.calls.append(("gather", placement))
+        if placement == "groups":
+            return x
+        return lax.all_gather(x, "devices", axis=axis, tiled=True)
+
+    def _run(self, function, shares):
+        import jax
+
+        mapped = contracts.in_one_program(
+            jax.vmap(function, axis_name="devices")
+        )
+        results = mapped(*map(np.stack, zip(*shares, strict=True)))
+        return [
+            keras.tree.map_structure(lambda part, i=i: part[i], results)
+            for i in range(2)
+        ]
+
+
+two_devices = MappedAxis if contracts.ON_JAX else Threads
+
+
 def clouds(groups):
     rng = np.random.default_rng(0)
     return [rng.normal(size=(groups, n, 3)) + 0.5 for n in (4, 6, 6)]
@@ -144,48 +194,51 @@ def assert_equals_the_whole(results, whole, axis):
 
 
 @pytest.mark.parametrize("name", DRIFTS)
-def test_groups_on_two_devices_are_one_batch(monkeypatch, name):
+def test_groups_on_two_devices_are_one_batch(name):
     x, y, _ = clouds(2)
     make, num_means = DRIFTS[name]
     drift = make()
     weights = np.ones((2, 6))
     weights[0, :3] = 2  # devices of unequal weight
-    whole = drift.field(x, y, positive_weights=weights)
-    devices = TwoDevices(monkeypatch)
-    shares = [(x[g : g + 1], y[g : g + 1], weights[g : g + 1]) for g in (0, 1)]
+
+    def field(x, y, weights):
+        return drift.field(x, y, positive_weights=weights)
+
+    devices = two_devices()
     results = devices.run(
-        lambda share: drift.field(*share[:2], positive_weights=share[2]), shares
+        field,
+        [[v[g : g + 1] for v in (x, y, weights)] for g in (0, 1)],
     )
-    assert_equals_the_whole(results, whole, axis=0)
     means = [call for call in devices.calls if call[0] == "global_mean"]
     assert means == [("global_mean", "groups")] * num_means
+    assert_equals_the_whole(
+        results, contracts.in_one_program(field)(x, y, weights), axis=0
+    )
 
 
 @pytest.mark.parametrize("name", ["row", "spherical", "energy distance"])
-def test_samples_on_two_devices_are_one_group(monkeypatch, name):
-    x, y, z = clouds(1)
+def test_samples_on_two_devices_are_one_group(name):
     drift = DRIFTS[name][0](self_interaction="included")
-    given = {"unconditional": z, "unconditional_weights": np.ones((1, 6))}
-    whole = drift.field(x, y, **given)
-    devices = TwoDevices(monkeypatch)
-    shares = [
-        [v[:, i * v.shape[1] // 2 :][:, : v.shape[1] // 2] for v in (x, y, z)]
-        for i in (0, 1)
-    ]
-    results = devices.run(
-        lambda share: drift.field(
-            *share[:2],
-            unconditional=share[2],
-            unconditional_weights=np.ones((1, 3)),
-            placement="samples",
-        ),
-        shares,
-    )
-    assert_equals_the_whole(results, whole, axis=1)
+
+    def field(x, y, z, weights, placement="samples"):
+        return drift.field(
+            x,
+            y,
+            unconditional=z,
+            unconditional_weights=weights,
+            placement=placement,
+        )
+
+    arrays = [*clouds(1), np.ones((1, 6))]
+    halves = [np.split(v, 2, axis=1) for v in arrays]
+    devices = two_devices()
+    results = devices.run(field, list(zip(*halves, strict=True)))
     gathered = [call for call in devices.calls if call[0] == "gather"]
     # The positives, the samples as negatives, and the unconditional points
     # with their weights, once each.
     assert gathered == [("gather", "samples")] * 4
+    whole = contracts.in_one_program(field)(*arrays)
+    assert_equals_the_whole(results, whole, axis=1)
 
 
 def test_one_device_has_nothing_to_exchange():

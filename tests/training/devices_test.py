@@ -82,7 +82,8 @@ print(json.dumps([history["loss"], model.generate(3, seed=0).tolist()]))
 
 
 def in_a_process_of_its_own(script):
-    flags = "--xla_force_host_platform_device_count=2"
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += " --xla_force_host_platform_device_count=2"
     result = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"},
