@@ -72,7 +72,12 @@ def compiled(layer, *arrays, jit_compile=ON_JAX):
 
 
 def gradient(function, at):
-    """The gradient of a scalar function, by one step of Keras' own training."""
+    """The gradient of a scalar function, by JAX or a training step of Keras."""
+    if ON_JAX:
+        import jax
+
+        slope = in_one_program(jax.grad(function))
+        return np.asarray(slope(ops.cast(at, "float32")), "float64")
 
     class Function(keras.Model):
         def __init__(self):
@@ -87,7 +92,7 @@ def gradient(function, at):
 
     model = Function()
     model.point.assign(at)
-    model.compile(keras.optimizers.SGD(1.0), run_eagerly=not ON_JAX)
+    model.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
     model.train_on_batch(np.zeros((1, 1)))
     return np.asarray(at, "float64") - numpy(model.point)
 
@@ -200,7 +205,7 @@ def check_drift(
 
     # Without an axis of groups there is one group.
     first = [array[0] for array in (x, *points)]
-    alone = numpy(drift(*first))
+    alone = numpy(in_one_program(drift)(*first))
     assert alone.shape == first[0].shape
     if groups_independent:
         np.testing.assert_allclose(alone, velocity[0], rtol=1e-4, atol=1e-5)
@@ -218,8 +223,9 @@ def _check_drift_laws(drift, agrees, x, points):
     order = rng.permutation(x.shape[1])
     agrees(numpy(drift(x[:, order], *points))[:, order.argsort()])
     if drift.self_interaction != "independent":
-        alone = numpy(drift(x, points[0]))
-        moved = numpy(drift(x[:, order], points[0]))
+        program = in_one_program(drift)
+        alone = numpy(program(x, points[0]))
+        moved = numpy(program(x[:, order], points[0]))
         np.testing.assert_allclose(moved, alone[:, order], rtol=1e-4, atol=1e-5)
 
     # Where the origin is does not matter.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from public_surface_test import PUBLIC
 
 import keras_drift as kd
+from contracts import in_one_program
 from contracts import numpy
 from small_models import small_mlp
 
@@ -202,6 +203,7 @@ WEIGHTED = [
     kd.drifts.VariationalDrift(kd.energies.MMD()),
     kd.drifts.VariationalDrift(kd.energies.SinkhornDivergence(num_steps=3)),
 ]
+WEIGHTED_PROGRAMS = [in_one_program(drift) for drift in WEIGHTED]
 X = np.random.default_rng(0).normal(size=(6, 2)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(8, 2)).astype("float32")
 
@@ -215,9 +217,9 @@ def test_weight_zero_is_absent_whatever_the_place_holds(present, filling):
     present = np.array(present)
     weights = present.astype("float32")
     filled = np.where(present[:, None], Y, np.float32(filling))
-    for drift in WEIGHTED:
-        expected = drift(X, Y, positive_weights=weights)
-        found = drift(X, filled, positive_weights=weights)
+    for drift, program in zip(WEIGHTED, WEIGHTED_PROGRAMS, strict=True):
+        expected = program(X, Y, positive_weights=weights)
+        found = program(X, filled, positive_weights=weights)
         np.testing.assert_allclose(
             numpy(found), numpy(expected), atol=1e-6, err_msg=drift.name
         )

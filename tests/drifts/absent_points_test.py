@@ -1,5 +1,7 @@
 """A point of weight zero is absent, whatever its coordinates."""
 
+import functools
+
 import numpy as np
 import pytest
 from keras import ops
@@ -83,7 +85,9 @@ each_drift = pytest.mark.parametrize("name", DRIFTS)
 PADDING = (7.0, 1e12, np.inf, np.nan)
 
 
+@functools.cache
 def field_of(name):
+    """The field of a drift; all tests share its program."""
     program = contracts.in_one_program(DRIFTS[name]().field)
     return lambda *args, **kw: [
         contracts.numpy(v) for v in program(*args, **kw)
@@ -108,9 +112,9 @@ def weights_of(size):
     return weights
 
 
-@each_drift
-def test_what_absent_points_hold_does_not_matter(clouds, name):
-    x, y, z, u = clouds
+def points_for(name, clouds, weights_of):
+    """All point sets that a drift takes, and their weights."""
+    _, y, z, u = clouds
     given = {"positives": y}
     if DRIFTS[name]().takes_negatives:
         given |= {"negatives": z, "unconditional": u}
@@ -118,6 +122,13 @@ def test_what_absent_points_hold_does_not_matter(clouds, name):
         key.removesuffix("s") + "_weights": weights_of(points.shape[1])
         for key, points in given.items()
     }
+    return given, weights
+
+
+@each_drift
+def test_what_absent_points_hold_does_not_matter(clouds, name):
+    x = clouds[0]
+    given, weights = points_for(name, clouds, weights_of)
     field = field_of(name)
     # In the release a finite point of weight zero takes part in the softmaxes.
     paddings = PADDING[1:] if name == "official" else PADDING
@@ -144,7 +155,10 @@ def test_absent_samples_rest_and_change_nothing(clouds, name):
     x, y, *_ = clouds
     weights = weights_of(5)
     field = field_of(name)
-    options = {"negative_weights": weights}
+    options = {
+        "negative_weights": weights,
+        "positive_weights": np.ones((2, 7)),
+    }
     absent = weights[..., None] == 0
     expected = field(x, y, **options)
     np.testing.assert_array_equal(expected[0][absent[..., 0]], 0)
@@ -160,28 +174,28 @@ def test_absent_samples_are_as_if_removed(clouds, name):
     weights = np.zeros((2, 5))
     weights[:, kept] = [1.0, 2.0, 0.5]
     field = field_of(name)
-    found = field(x, y, negative_weights=weights)
-    expected = field(x[:, kept], y, negative_weights=weights[:, kept])
+    data = {"positive_weights": np.ones((2, 7))}
+    found = field(x, y, negative_weights=weights, **data)
+    expected = field(x[:, kept], y, negative_weights=weights[:, kept], **data)
     found[0] = found[0][:, kept]
     assert_agree(found, expected, name)
 
 
 @each_drift
 def test_a_group_without_data_rests_and_changes_nothing(clouds, name):
-    x, y, z, _ = clouds
-    weights = np.ones((2, 7))
-    weights[1] = 0
-    given = {"negatives": z} if DRIFTS[name]().takes_negatives else {}
+    x = clouds[0]
+    given, weights = points_for(name, clouds, lambda n: np.ones((2, n)))
+    weights["positive_weights"][1] = 0
     field = field_of(name)
-    found = field(x, y, positive_weights=weights, **given)
+    found = field(x, **given, **weights)
     np.testing.assert_array_equal(found[0][1], 0)
     assert np.any(found[0][0] != 0)
     if name == "official":
         return  # the release averages over all groups
     # Other samples, other padding.
-    x, y = x.copy(), y.copy()
-    x[1], y[1] = 3 * x[1], np.nan
-    again = field(x, y, positive_weights=weights, **given)
+    x, given["positives"] = x.copy(), given["positives"].copy()
+    x[1], given["positives"][1] = 3 * x[1], np.nan
+    again = field(x, **given, **weights)
     assert_agree(again, found, name)
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from contracts import in_one_program
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import drifts
@@ -85,8 +86,9 @@ def test_every_token_of_a_feature_is_compared_with_the_same_token():
     model.compile("adam")
     batch = prepared(model, data)
     samples = numpy(model(batch)).reshape(10, 4, 4)
+    program = in_one_program(drift)
     squares = [
-        np.square(numpy(drift(samples[:, row], data[:, row, :, 0])))
+        np.square(numpy(program(samples[:, row], data[:, row, :, 0])))
         for row in range(4)
     ]
     assert loss_of(model, batch) == pytest.approx(np.mean(squares), rel=1e-4)

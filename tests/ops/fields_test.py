@@ -27,7 +27,7 @@ def clouds():
     return x, PointCloud(ops.convert_to_tensor(positives), weights)
 
 
-def test_released_mean_distance_weighs_all_pairs(clouds):
+def test_official_mean_distance_weighs_all_pairs(clouds):
     x, positives = clouds
     points = contracts.numpy(positives.points)
     negatives = PointCloud(ops.convert_to_tensor(x), None, True)
@@ -50,7 +50,7 @@ def test_released_mean_distance_weighs_all_pairs(clouds):
     assert float(found) == pytest.approx(expected, rel=1e-4)
 
 
-SCORES = [lambda r, b=b: -r / b for b in (0.5, 1.0, 2.0)]
+LOG_KERNELS = [lambda r, b=b: -r / b for b in (0.5, 1.0, 2.0)]
 
 
 def corrected_row_field(log_kernels, positives, negatives):
@@ -61,9 +61,9 @@ def corrected_dual_field(log_kernels, positives, negatives):
     return dual_field(log_kernels, positives, negatives, bias_correction=True)
 
 
-def pulled_field(log_kernels, positives, negatives):
-    pulls = [lambda r: 0.3 * r] * len(log_kernels)
-    return curl_free_field(log_kernels, pulls, positives, negatives, True)
+def field_of_weighted_gradients(log_kernels, positives, negatives):
+    weights = [lambda r: 0.3 * r] * len(log_kernels)
+    return curl_free_field(log_kernels, weights, positives, negatives, True)
 
 
 FIELDS = (
@@ -71,7 +71,7 @@ FIELDS = (
     dual_field,
     corrected_row_field,
     corrected_dual_field,
-    pulled_field,
+    field_of_weighted_gradients,
 )
 
 
@@ -90,8 +90,8 @@ def test_fields_list_the_bandwidths(clouds, field, block_size):
 
     @contracts.in_one_program
     def together_and_alone():
-        return compute(SCORES), [
-            compute([log_kernel])[0] for log_kernel in SCORES
+        return compute(LOG_KERNELS), [
+            compute([log_kernel])[0] for log_kernel in LOG_KERNELS
         ]
 
     fields, alone = together_and_alone()
@@ -111,11 +111,11 @@ def test_a_mean_over_nothing_exerts_no_force(clouds, block_size):
 
     @contracts.in_one_program
     def forces():
-        by_mass = row_field, corrected_row_field, pulled_field
+        by_mass = row_field, corrected_row_field, field_of_weighted_gradients
         by_both = dual_field, corrected_dual_field
         return [
-            *[field(SCORES, nobody, nobody) for field in by_mass],
-            *[field(SCORES, positives, nobody) for field in by_both],
+            *[field(LOG_KERNELS, nobody, nobody) for field in by_mass],
+            *[field(LOG_KERNELS, positives, nobody) for field in by_both],
         ]
 
     for fields in forces():
@@ -137,7 +137,9 @@ def test_a_kernel_may_end_somewhere(block_size):
         for cloud in (PointCloud(y), PointCloud(x))
     ]
     for field in FIELDS:
-        (velocity,) = field([compact], *pairs)
-        velocity = contracts.numpy(velocity)
+        program = contracts.in_one_program(
+            lambda field=field: field([compact], *pairs)[0]
+        )
+        velocity = contracts.numpy(program())
         assert velocity[0, 0, 0] > 0
         assert velocity[0, 1, 0] == 0
