@@ -1,11 +1,23 @@
 """Frozen maps from samples to the features that a drift compares."""
 
+from keras_drift.encoders.convnextv2 import ConvNeXtV2
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.identity import Identity
 from keras_drift.encoders.missing_encoder import MissingEncoder
+from keras_drift.encoders.pooled import Pooled
 from keras_drift.encoders.pretrained import Pretrained
+from keras_drift.encoders.union import Union
 
-__all__ = ["Encoder", "Identity", "MissingEncoder", "Pretrained", "get"]
+__all__ = [
+    "ConvNeXtV2",
+    "Encoder",
+    "Identity",
+    "MissingEncoder",
+    "Pooled",
+    "Pretrained",
+    "Union",
+    "get",
+]
 
 
 def get(identifier):

@@ -1,0 +1,1 @@
+"""Reads published weights of other libraries."""
