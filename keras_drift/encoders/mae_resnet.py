@@ -63,11 +63,9 @@ class MAEResNet(Encoder):
     >>> encoder = encoders.MAEResNet(
     ...     image_channels=1, base_channels=8, num_blocks=(1, 1, 1, 1)
     ... )
-    >>> features = encoder(np.zeros((2, 8, 8, 1)))
-    >>> features["layer2"].shape == (2, 16, 16)
-    True
-    >>> features["layer2_std_2"].shape == (2, 4, 16)
-    True
+    >>> features = encoder(keras.Input((16, 16, 1)))
+    >>> features["layer2"].shape, features["layer2_std_2"].shape
+    ((None, 64, 16), (None, 16, 16))
 
     Reference:
 
@@ -113,6 +111,13 @@ class MAEResNet(Encoder):
         )
         # The weights do not depend on the size of the images.
         self.build((None, None, None, self.image_channels))
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True):
+        encoder = super().from_preset(preset, load_weights)
+        # In the preset of a `MaskedAutoencoder` it can be trained.
+        encoder.trainable = False
+        return encoder
 
     def build(self, input_shape):
         self._check_shape(tuple(input_shape))
