@@ -1,1 +1,1 @@
-"""Reads published weights of other libraries."""
+"""Converters of published weights to the networks of this library."""

@@ -9,7 +9,7 @@ from keras import layers
 from keras import ops
 
 from keras_drift import checks
-from keras_drift.encoders import statistics
+from keras_drift.encoders import patches
 from keras_drift.encoders.convnext_block import ConvNeXtBlock
 from keras_drift.encoders.convnext_block import channel_norm
 from keras_drift.encoders.encoder import Encoder
@@ -150,13 +150,11 @@ class ConvNeXtV2(Encoder):
 
     def _features_of(self, name, maps, with_positions):
         """Positions, mean and standard deviation of the standardized maps."""
-        maps = _standardized(maps)
-        features = {}
-        if with_positions:
-            _, height, width, dim = maps.shape
-            features[name] = ops.reshape(maps, (-1, height * width, dim))
-        features[f"{name}_mean"] = statistics.window_mean(maps, None)
-        features[f"{name}_std"] = statistics.window_std(maps, None)
+        features = patches.statistics(
+            name, _standardized(maps), (), (), global_mean=True, global_std=True
+        )
+        if not with_positions:
+            del features[name]
         return features
 
     def map_sizes(self, sample_shape):

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import encoders
-from keras_drift.encoders import statistics
+from keras_drift.encoders import patches
 from keras_drift.encoders.encoder import Encoder
 
 
@@ -26,9 +26,9 @@ class Pooled(Encoder):
             `(2, 4)`.
         stds: ints, the same for standard deviations, `"NAME_std_2"`: biased,
             the root of the variance plus `1e-6`. Defaults to `(2, 4)`.
-        use_mean: bool, whether to add the mean of each whole map, as
+        global_mean: bool, whether to add the mean of each whole map, as
             `"NAME_mean"`. Defaults to `True`.
-        use_std: bool, the same for the standard deviation, `"NAME_std"`.
+        global_std: bool, the same for the standard deviation, `"NAME_std"`.
             Defaults to `True`.
         **kwargs: passed to `Encoder`.
 
@@ -48,7 +48,9 @@ class Pooled(Encoder):
     >>> from keras_drift import encoders
     >>> backbone = keras.Sequential([keras.Input((8, 8, 1))])
     >>> backbone.add(keras.layers.Conv2D(4, 3, padding="same"))
-    >>> encoder = encoders.Pooled(backbone, means=(4,), stds=(), use_std=False)
+    >>> encoder = encoders.Pooled(
+    ...     backbone, means=(4,), stds=(), global_std=False
+    ... )
     >>> features = encoder(np.zeros((5, 8, 8, 1)))
     >>> {name: tuple(value.shape) for name, value in features.items()}
     {'feature_0': (5, 64, 4),
@@ -65,16 +67,16 @@ class Pooled(Encoder):
         encoder,
         means=(2, 4),
         stds=(2, 4),
-        use_mean=True,
-        use_std=True,
+        global_mean=True,
+        global_std=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.encoder = encoders.get(encoder)
         self.means = _sides("means", means)
         self.stds = _sides("stds", stds)
-        self.use_mean = bool(use_mean)
-        self.use_std = bool(use_std)
+        self.global_mean = bool(global_mean)
+        self.global_std = bool(global_std)
 
     def require(self):
         self.encoder.require()
@@ -97,28 +99,19 @@ class Pooled(Encoder):
         encoded = self.encoder(samples)
         for name, feature in encoded.items():
             features[name] = feature
-            if name not in self._map_sizes:
-                continue
-            height, width = self._map_sizes[name]
-            maps = ops.reshape(feature, (-1, height, width, feature.shape[-1]))
-            features |= {
-                key: compute(maps, size)
-                for key, compute, size in self._statistics(name, height, width)
-                if key not in encoded
-            }
+            if name in self._map_sizes:
+                shape = (-1, *self._map_sizes[name], feature.shape[-1])
+                found = patches.statistics(
+                    name,
+                    ops.reshape(feature, shape),
+                    self.means,
+                    self.stds,
+                    self.global_mean,
+                    self.global_std,
+                )
+                new = [key for key in found if key not in encoded]
+                features |= {key: found[key] for key in new}
         return features
-
-    def _statistics(self, name, height, width):
-        """Names, functions and patch sizes of the statistics of a map."""
-        for kind, compute, whole, sides in (
-            ("mean", statistics.window_mean, self.use_mean, self.means),
-            ("std", statistics.window_std, self.use_std, self.stds),
-        ):
-            if whole:
-                yield f"{name}_{kind}", compute, None
-            for side in sides:
-                if statistics.divides(side, (height, width)):
-                    yield f"{name}_{kind}_{side}", compute, side
 
     def map_sizes(self, sample_shape):
         return self.encoder.map_sizes(sample_shape)
@@ -129,8 +122,8 @@ class Pooled(Encoder):
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "means": self.means,
             "stds": self.stds,
-            "use_mean": self.use_mean,
-            "use_std": self.use_std,
+            "global_mean": self.global_mean,
+            "global_std": self.global_std,
         }
 
     @classmethod

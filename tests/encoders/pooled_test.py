@@ -4,6 +4,7 @@ import pytest
 from keras import layers
 
 from contracts import copy_of
+from contracts import in_one_program
 from contracts import numpy
 from keras_drift import encoders
 
@@ -71,7 +72,7 @@ def test_keeps_what_the_encoder_has():
 
 def test_leaves_out_what_is_not_wanted_or_does_not_fit():
     pooled = encoders.Pooled(
-        Maps(), means=(3, 4), stds=[], use_mean=False, use_std=False
+        Maps(), means=(3, 4), stds=[], global_mean=False, global_std=False
     )
     names = set(pooled(IMAGES)) - set(Maps()(IMAGES))
     assert names == {"maps_mean_4"}
@@ -91,9 +92,34 @@ def test_pools_the_maps_and_square_tokens_of_any_model():
     assert "tokens_mean_2" not in features
 
 
+def test_pools_the_maps_of_a_masked_autoencoder_as_it_does_itself():
+    sizes = {
+        "image_channels": 1,
+        "base_channels": 4,
+        "num_blocks": (1, 2, 1, 1),
+    }
+    whole = encoders.MAEResNet(**sizes)
+    maps_only = encoders.MAEResNet(
+        **sizes, means=(), stds=(), global_mean=False, global_std=False
+    )
+    maps_only.set_weights(whole.get_weights())
+    images = np.concatenate([IMAGES, IMAGES], axis=2)
+    expected = in_one_program(whole)(images)
+    pooled = encoders.Pooled(maps_only)
+    pooled.build(images.shape)
+    found = in_one_program(pooled)(images)
+    assert set(found) == set(expected)
+    # The encoder that pools itself is not pooled again.
+    assert whole.map_sizes((8, 8, 1)) == pooled.map_sizes((8, 8, 1))
+    for name, feature in expected.items():
+        np.testing.assert_allclose(
+            numpy(found[name]), numpy(feature), rtol=1e-5, atol=1e-5
+        )
+
+
 def test_copy_computes_the_same():
     backbone = keras.Sequential([keras.Input((8, 4, 1)), layers.Conv2D(2, 1)])
-    pooled = encoders.Pooled(backbone, means=(4,), use_std=False)
+    pooled = encoders.Pooled(backbone, means=(4,), global_std=False)
     pooled.build((None, 8, 4, 1))
     copy = copy_of(pooled)
     copy.set_weights(pooled.get_weights())

@@ -42,7 +42,7 @@ def test_puts_the_keys_of_a_dict_ahead_of_the_names():
 
 def test_pools_under_the_joined_names():
     union = encoders.Union({"twice": scaled(2.0)})
-    pooled = encoders.Pooled(union, means=(2,), stds=(), use_std=False)
+    pooled = encoders.Pooled(union, means=(2,), stds=(), global_std=False)
     assert list(pooled(IMAGES)) == [
         "global",
         "twice_feature_0",
