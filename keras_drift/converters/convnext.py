@@ -7,6 +7,7 @@ of the config before any array is made.
 
 import itertools
 import json
+import pathlib
 import re
 
 import numpy as np
@@ -28,36 +29,45 @@ _MAX_CONFIG_BYTES = 1_000_000  # it lists the names of up to 22,000 classes
 _NUM_BYTES_OF_BASE = 355_000_000
 
 
-def fetch(handle, load_weights=True):
-    """Fetches the files of `"hf://owner/name"`: `(config, weights)`, paths."""
-    repository, revision = hub.parse(handle)
+def find(preset, load_weights=True):
+    """Finds the files of published weights, or fetches them from the hub.
+
+    Args:
+        preset: `"hf://owner/name"`, a folder, or a `.safetensors` file.
+        load_weights: bool, whether the weights are needed.
+
+    Returns:
+        `(config, weights)`, paths; the config is `None` for a file without
+        one, the weights if they are not needed. `None`, if the preset is one
+        of this library.
+    """
+    if hub.is_handle(preset):
+        return _fetched(*hub.parse(preset), load_weights)
+    path = pathlib.Path(preset).expanduser()
+    weights = path / WEIGHTS if path.suffix != ".safetensors" else path
+    config = weights.with_name(CONFIG)
+    if not weights.is_file():
+        if path.suffix != ".safetensors":
+            return None
+        raise ValueError(
+            "Published weights are a folder with `config.json` and "
+            "`model.safetensors`, or a `.safetensors` file. "
+            f"Received: preset={str(preset)!r}, which does not exist"
+        )
+    return config if config.is_file() else None, weights
+
+
+def _fetched(repository, revision, load_weights):
     config = hub.fetch(repository, CONFIG, revision)
+    # Keras writes the class into the config of a preset of this library.
+    content = _named(config, lambda: _json(config))
+    if isinstance(content, dict) and "class_name" in content:
+        return None
     if not load_weights:
         return config, None
     is_base = "convnextv2-base" in repository
     num_bytes = _NUM_BYTES_OF_BASE if is_base else None
     return config, hub.fetch(repository, WEIGHTS, revision, num_bytes)
-
-
-def is_published(path):
-    """Whether a path is a folder or file of published weights."""
-    return path.suffix == ".safetensors" or (path / WEIGHTS).is_file()
-
-
-def files_in(path):
-    """`(config, weights)` of a folder or a single file.
-
-    The config is `None` where there is none; sizes are then read from shapes.
-    """
-    weights = path / WEIGHTS if path.is_dir() else path
-    if not weights.is_file():
-        raise ValueError(
-            "Published weights are a folder with `config.json` and "
-            "`model.safetensors`, or a `.safetensors` file. "
-            f"Received: preset={str(path)!r}, which does not exist"
-        )
-    config = weights.with_name(CONFIG)
-    return config if config.is_file() else None, weights
 
 
 def read(config_file, weights_file, load_weights=True):

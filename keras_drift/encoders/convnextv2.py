@@ -1,7 +1,6 @@
 """ConvNeXt V2 as an encoder of images."""
 
 import itertools
-import pathlib
 
 import keras
 import numpy as np
@@ -15,7 +14,6 @@ from keras_drift.encoders.convnext_block import channel_norm
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.image_scaling import ImageScaling
 from keras_drift.encoders.resizing import resize
-from keras_drift.presets import hub
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -129,11 +127,13 @@ class ConvNeXtV2(Encoder):
                 "size, with the channels red, green and blue, in [-1, 1]. "
                 f"Received: samples of shape {shape[1:]}"
             )
-        shape = (None, self.image_size, self.image_size, 3)
-        for layer in itertools.chain(*self.stages):
-            layer.build(shape)
-            shape = layer.compute_output_shape(shape)
-        self.last_norm.build((None, shape[-1]))
+        # The weights do not depend on the size of the samples: once is enough.
+        if not self.last_norm.built:
+            shape = (None, self.image_size, self.image_size, 3)
+            for layer in itertools.chain(*self.stages):
+                layer.build(shape)
+                shape = layer.compute_output_shape(shape)
+            self.last_norm.build((None, shape[-1]))
         self.built = True
 
     def call(self, samples):
@@ -193,12 +193,8 @@ class ConvNeXtV2(Encoder):
         """
         from keras_drift.converters import convnext
 
-        path = pathlib.Path(preset).expanduser()
-        if hub.is_handle(preset):
-            files = convnext.fetch(preset, load_weights)
-        elif convnext.is_published(path):
-            files = convnext.files_in(path)
-        else:
+        files = convnext.find(preset, load_weights)
+        if files is None:
             return super().from_preset(preset, load_weights)
         config, tensors = convnext.read(*files, load_weights)
         encoder = cls(**config)

@@ -169,6 +169,13 @@ def test_reads_the_cache_in_the_same_way(folder, cache):
     check_weights(encoders.ConvNeXtV2.from_preset(handle))
 
 
+def test_a_preset_of_this_library_is_none_of_transformers(folder, cache):
+    (folder / "config.json").write_text('{"class_name": "ConvNeXtV2"}')
+    in_cache(folder, cache)
+    assert convnext.find(f"hf://{REPOSITORY}") is None
+    assert convnext.find("digits_dit") is None
+
+
 def test_says_what_it_could_not_fetch(folder, cache):
     with pytest.raises(ConnectionError, match=r"`config.json`.*`hf download"):
         encoders.ConvNeXtV2.from_preset(f"hf://{REPOSITORY}")

@@ -9,9 +9,12 @@ import pytest
 from contracts import copy_of
 from contracts import in_one_program
 from contracts import numpy
+from keras_drift import DriftModel
 from keras_drift import encoders
+from keras_drift import generators
 from keras_drift.encoders.convnext_block import ConvNeXtBlock
 from keras_drift.encoders.convnext_block import ResponseNormalization
+from small_models import fitted
 
 GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/convnext"
 SIZES = {"depths": (1, 2, 1, 1), "hidden_dims": (4, 6, 8, 10)}
@@ -149,6 +152,21 @@ def test_survives_a_preset(small, features, tmp_path):
         tmp_path / "mine", load_weights=False
     )
     assert fresh.depths == list(SIZES["depths"])
+
+
+def test_a_model_trains_in_its_features_and_keeps_its_weights(small):
+    generator = generators.DiT((8, 8, 3), hidden_dim=8, depth=1, num_heads=1)
+    encoder = copy_of(small)  # built by its config
+    encoder.set_weights(small.get_weights())
+    union = encoders.Union({"convnext": encoder})
+    model = DriftModel(generator, encoder=union, seed=0)
+    history = fitted(model, IMAGES[:, :8, :8], batch_size=2).history
+    assert history["loss"][0] > 0
+    assert len(model.encoder.weights) == len(small.weights)
+    for weight, old in zip(
+        model.encoder.get_weights(), small.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weight, old)
 
 
 def test_half_precision_policies_do_not_reach_it(small, features):
