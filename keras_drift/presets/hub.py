@@ -1,0 +1,141 @@
+"""Fetches files from the Hugging Face hub into its own cache."""
+
+import hashlib
+import pathlib
+import re
+
+PREFIX = "hf://"
+# A repository, and a branch, tag or commit of it.
+_HANDLE = re.compile(r"hf://([^/@\s]+/[^/@\s]+)(?:@([^\s@]+))?")
+
+
+def is_handle(handle):
+    """Whether a handle names a repository of the hub: `"hf://..."`."""
+    return str(handle).startswith(PREFIX)
+
+
+def parse(handle):
+    """Splits `"hf://owner/name"` or `"hf://owner/name@revision"`.
+
+    Returns:
+        `(repo_id, revision)`; the revision is `None` where there is none.
+    """
+    match = _HANDLE.fullmatch(str(handle))
+    if match is None:
+        raise ValueError(
+            "A handle of the Hugging Face hub is 'hf://owner/name', or "
+            "'hf://owner/name@revision' for a branch, tag or commit. "
+            f"Received: preset={str(handle)!r}"
+        )
+    return match.groups()
+
+
+def fetch(repo_id, filename, revision=None, num_bytes=None):
+    """Returns the path of a file of the hub, downloaded if it is not cached.
+
+    It is stored in the hub's own cache, whose place the environment variable
+    `HF_HOME` changes, and its checksum is compared with the one that the hub
+    gives, which the cache keeps in the name of the file. With
+    `HF_HUB_OFFLINE=1` only the cache is read.
+
+    Args:
+        repo_id: str, `"owner/name"`.
+        filename: str, the path of the file in the repository.
+        revision: str, a branch, tag or commit. Defaults to `None`: `"main"`.
+        num_bytes: int, the size of the file, for the message without network.
+            Defaults to `None`: not known.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Raises:
+        ConnectionError: if the file is not cached, and the hub not reached.
+        ValueError: if there is no such repository, revision or file, or if the
+            cached file differs from its checksum.
+    """
+    huggingface_hub = _library()
+    errors = huggingface_hub.errors
+    try:
+        path = huggingface_hub.hf_hub_download(
+            repo_id, filename, revision=revision
+        )
+    except errors.LocalEntryNotFoundError as error:
+        raise ConnectionError(
+            _by_hand(huggingface_hub, repo_id, filename, revision, num_bytes)
+            + f" ({_cause(error)})"
+        ) from error
+    except (
+        errors.HFValidationError,
+        errors.EntryNotFoundError,
+        errors.RepositoryNotFoundError,
+        errors.RevisionNotFoundError,
+    ) as error:
+        raise ValueError(
+            "The Hugging Face hub has no such file, or asks to log in with "
+            f"`hf auth login` before it shows it. Received: repo_id={repo_id!r}"
+            f", filename={filename!r}, revision={revision!r} ({_cause(error)})"
+        ) from error
+    path = pathlib.Path(path)
+    _check_intact(path)
+    return path
+
+
+def _library():
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "Presets of the Hugging Face hub ('hf://...') need the package "
+            'huggingface_hub: pip install "keras-drift[hub]".',
+            name=error.name,
+        ) from error
+    return huggingface_hub
+
+
+def _by_hand(huggingface_hub, repo_id, filename, revision, num_bytes):
+    """What was to be fetched, from where, how large, and what to do."""
+    url = huggingface_hub.hf_hub_url(repo_id, filename, revision=revision)
+    size = "" if num_bytes is None else f" ({num_bytes / 1e6:,.1f} MB)"
+    option = "" if revision is None else f" --revision {revision}"
+    cache = huggingface_hub.constants.HF_HUB_CACHE
+    return (
+        f"`{filename}`{size} of the repository {repo_id!r} is not in the cache "
+        f"{cache!r}, and could not be fetched from {url}. Where there is "
+        f"network, run `hf download {repo_id} {filename}{option}`, and copy "
+        f"the folder 'models--{repo_id.replace('/', '--')}' of the cache there "
+        "into this one."
+    )
+
+
+def _cause(error):
+    """The first line of the error behind an error."""
+    lines = str(error.__cause__ or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _check_intact(path):
+    """Refuses a file that differs from the checksum in its name.
+
+    The cache calls a large file by its SHA-256, a small one by the SHA-1 of
+    its Git object, and links to it. Where links are not possible, the name
+    tells nothing.
+    """
+    expected = path.resolve().name
+    if re.fullmatch("[0-9a-f]{64}", expected):
+        digest = hashlib.sha256()
+    elif re.fullmatch("[0-9a-f]{40}", expected):
+        digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
+    else:
+        return
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != expected:
+        raise ValueError(
+            f"`{path.name}` in the cache of the Hugging Face hub is truncated "
+            "or altered: its checksum is not that of the hub. Delete the file, "
+            f"and it is downloaded again. Received: {str(path)!r} and "
+            f"{str(path.resolve())!r}"
+        )
