@@ -2,8 +2,8 @@
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.batched import Batched
 from keras_drift.models import arguments
-from keras_drift.models.sampler import Sampler
 from keras_drift.training.power_law_guidance import check_scales
 
 
@@ -39,7 +39,7 @@ class ModelSampling:
         inputs = self.generator.sample_inputs(n, labels, guidance, seed)
         backend.sync(self)
         if self._sampler is None or not self._sampler.serves(self.generator):
-            self._sampler = Sampler(self.generator)
+            self._sampler = Batched(self.generator, backend.compiled)
         return self._sampler(inputs, batch_size)
 
     def export(self, filepath, **kwargs):
