@@ -26,6 +26,7 @@ _OBJECTS = (
     "step_size",
     "bandwidth_schedule",
     "guidance_sampler",
+    "autoencoder",
 )
 _VALUES = ("loss_weights", "num_generated", "frozen_steps", "stop_gradient")
 
@@ -72,6 +73,9 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         guidance_sampler: a `PowerLawGuidance`, the distribution of the guidance
             scales to train for; it needs a generator with classes and batches
             with unconditional samples. Defaults to `None`: no guidance.
+        autoencoder: an `autoencoders.Autoencoder` whose latents the samples
+            are: `generate` decodes them to images, training does without it.
+            Defaults to `None`: the samples are what is generated.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -112,6 +116,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         frozen_steps=1,
         stop_gradient=True,
         guidance_sampler=None,
+        autoencoder=None,
         seed=None,
         **kwargs,
     ):
@@ -131,6 +136,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         self.frozen_steps = frozen_steps
         self.stop_gradient = bool(stop_gradient)
         self.guidance_sampler = guidance_sampler
+        self.autoencoder = autoencoder
         self.seed = arguments.checked_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
