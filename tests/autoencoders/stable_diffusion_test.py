@@ -88,7 +88,7 @@ def test_moments_match_diffusers(autoencoder, reference):
     assert_close(ours[0], SCALE * mean, 1e-4)
     assert_close(ours[1] - 2 * np.log(SCALE), log_variance, 1e-4)
     np.testing.assert_array_equal(autoencoder.encode(IMAGES), ours[0])
-    assert mean.std() > 0.05
+    assert mean.std() > 0.1
 
 
 def test_images_match_diffusers(autoencoder, reference):
@@ -96,7 +96,7 @@ def test_images_match_diffusers(autoencoder, reference):
         return [network.decode(latents / SCALE).sample]
 
     (images,) = expected(reference, decoded, LATENTS)
-    assert images.std() > 0.1
+    assert images.std() > 0.05
     assert np.abs(images).max() < 1  # nothing is clipped
     ours = autoencoder.decode(LATENTS)
     assert_close(ours, images, 1e-4)
