@@ -1,31 +1,41 @@
-"""Presets of models, in which the encoder may be a reference."""
+"""Presets of models, in which frozen parts may be references."""
 
 import keras
 
+from keras_drift import autoencoders
 from keras_drift import encoders
 from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
 from keras_drift.presets import handles
 
+_MISSING = (encoders.MissingEncoder, autoencoders.MissingAutoencoder)
+
 
 class ModelPresets(PresetMixin):
-    """Mixin of `DriftModel`: presets, with or without the encoder."""
+    """Mixin of `DriftModel`: presets, with or without the frozen parts."""
 
     @property
     def preset_parts(self):
         """The parts that `from_preset` of their classes finds in a preset."""
-        if isinstance(self.encoder, encoders.MissingEncoder):
-            return (self.generator,)
-        return self.generator, self.encoder
+        parts = (self.generator, self.encoder, self.autoencoder)
+        return [part for part in parts if not isinstance(part, _MISSING)]
 
     @property
     def preset_references(self):
-        """The handles of presets with the parts that are not in this one."""
-        if isinstance(self.encoder, encoders.MissingEncoder):
-            return (self.encoder.handle,)
-        return ()
+        """The classes of parts that are not in this preset, and handles."""
+        parts = (
+            (encoders.Encoder, self.encoder),
+            (autoencoders.Autoencoder, self.autoencoder),
+        )
+        return {
+            base: part.handle
+            for base, part in parts
+            if isinstance(part, _MISSING)
+        }
 
-    def save_to_preset(self, directory, metadata=None, encoder=None):
+    def save_to_preset(
+        self, directory, metadata=None, encoder=None, autoencoder=None
+    ):
         """Writes the model as a preset: a folder that any backend can load.
 
         Args:
@@ -36,12 +46,18 @@ class ModelPresets(PresetMixin):
             encoder: the preset of the encoder, to store a reference to it
                 instead of its weights, which only training needs. Defaults to
                 `None`: the encoder is a part of the preset.
+            autoencoder: the preset of the autoencoder, to store a reference to
+                it instead of its weights, which several models may share.
+                Defaults to `None`: the autoencoder is a part of the preset.
         """
         handles.check_new(directory)
         if encoder is not None:
-            handles.resolve(encoder)  # raises if it does not exist
+            handles.check_reference(encoder)
             encoder = encoders.MissingEncoder(encoder)
         bare = _without_optimizer(self, encoder)
+        if autoencoder is not None:
+            handles.check_reference(autoencoder)
+            bare.autoencoder = autoencoders.MissingAutoencoder(autoencoder)
         config = keras.saving.serialize_keras_object(bare)
         config.pop("compile_config", None)
         metadata = {
@@ -51,7 +67,13 @@ class ModelPresets(PresetMixin):
         files.write(directory, config, bare, metadata)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, load_encoder=True):
+    def from_preset(
+        cls,
+        preset,
+        load_weights=True,
+        load_encoder=True,
+        load_autoencoder=True,
+    ):
         """Loads a trained model.
 
         Args:
@@ -61,6 +83,9 @@ class ModelPresets(PresetMixin):
             load_encoder: bool, whether to load an encoder that the preset only
                 refers to. Without it the model can `generate`, but not train.
                 Defaults to `True`.
+            load_autoencoder: bool, whether to load an autoencoder that the
+                preset only refers to. Without it the model generates latents
+                with `decode=False`. Defaults to `True`.
 
         Returns:
             A `DriftModel`, ready to `generate`; `compile` it to continue
@@ -77,12 +102,16 @@ class ModelPresets(PresetMixin):
         if load_encoder and isinstance(model.encoder, encoders.MissingEncoder):
             handle = model.encoder.handle
             model.encoder = encoders.Encoder.from_preset(handle)
+        missing = isinstance(model.autoencoder, autoencoders.MissingAutoencoder)
+        if load_autoencoder and missing:
+            handle = model.autoencoder.handle
+            model.autoencoder = autoencoders.Autoencoder.from_preset(handle)
         return model
 
 
 def _without_optimizer(model, encoder):
     """An uncompiled copy of a model: presets hold no optimizer state."""
-    config = model.get_config()
+    config = {**model.get_config(), "autoencoder": None}
     parts = ["generator", "drift"]
     if encoder is None:
         parts.append("encoder")
@@ -91,5 +120,6 @@ def _without_optimizer(model, encoder):
     copy = type(model).from_config(config)
     for part in parts:
         getattr(copy, part).set_weights(getattr(model, part).get_weights())
+    copy.autoencoder = model.autoencoder  # frozen: both may have it
     copy.seed_generator.state.assign(model.seed_generator.state)
     return copy

@@ -3,6 +3,7 @@
 import pathlib
 
 from keras_drift import checks
+from keras_drift.presets import hub
 from keras_drift.presets import registry
 
 
@@ -27,6 +28,14 @@ def resolve(handle):
             f"Received: preset={str(handle)!r}"
         )
     return folder
+
+
+def check_reference(handle):
+    """Refuses to refer to a preset that does not exist, as far as is known."""
+    if hub.is_handle(handle):
+        hub.parse(handle)
+    else:
+        resolve(handle)
 
 
 def check_new(directory):
