@@ -24,6 +24,12 @@ class DiT(Generator):
     style codes modulate every block. An untrained one generates gray images,
     because its last layer starts at zero.
 
+    The sizes of the published models have names, listed in `DiT.presets`:
+    `dit_b2_latent`, `dit_l2_latent` and `dit_xl2_latent` for latents of
+    autoencoders, `dit_b16_pixel` and `dit_l16_pixel` for images. They have no
+    weights: `DiT.from_preset("dit_b2_latent", load_weights=False)`. Other
+    arguments may replace theirs, such as `num_classes=10`.
+
     Args:
         image_shape: `(height, width, channels)` of an image or latent; height
             and width are multiples of `patch_size`.
@@ -55,12 +61,12 @@ class DiT(Generator):
             `True`.
         float32_attention: bool, whether attention (rotations, logits, softmax,
             weighted means) is computed in float32 under a policy of half
-            precision. The largest released models are trained without it.
+            precision. The released models of latents are trained without it.
             Defaults to `True`.
         remat: bool, whether training rematerializes the blocks: the backward
             pass keeps the inputs of each block and computes the rest again,
-            which takes a fraction of the memory and a third more time.
-            Defaults to `False`.
+            which takes a fraction of the memory and a third more time. On
+            CPUs, the compiler of JAX undoes most of it. Defaults to `False`.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
