@@ -24,6 +24,12 @@ class DiT(Generator):
     style codes modulate every block. An untrained one generates gray images,
     because its last layer starts at zero.
 
+    The sizes of the published models have names, listed in `DiT.presets`:
+    `dit_b2_latent`, `dit_l2_latent` and `dit_xl2_latent` for latents of
+    autoencoders, `dit_b16_pixel` and `dit_l16_pixel` for images. They have no
+    weights: `DiT.from_preset("dit_b2_latent", load_weights=False)`. Other
+    arguments may replace theirs, such as `num_classes=10`.
+
     Args:
         image_shape: `(height, width, channels)` of an image or latent; height
             and width are multiples of `patch_size`.
@@ -53,6 +59,14 @@ class DiT(Generator):
         use_swiglu: bool, whether the feed-forward is gated. Defaults to `True`.
         use_rope: bool, whether attention rotates by position. Defaults to
             `True`.
+        float32_attention: bool, whether attention (rotations, logits, softmax,
+            weighted means) is computed in float32 under a policy of half
+            precision. The released models of latents are trained without it.
+            Defaults to `True`.
+        remat: bool, whether training rematerializes the blocks: the backward
+            pass keeps the inputs of each block and computes the rest again,
+            which takes a fraction of the memory and a third more time. On
+            CPUs, the compiler of JAX undoes most of it. Defaults to `False`.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
@@ -89,6 +103,8 @@ class DiT(Generator):
         use_qknorm=True,
         use_swiglu=True,
         use_rope=True,
+        float32_attention=True,
+        remat=False,
         **kwargs,
     ):
         height, width, channels = _checked_image_shape(image_shape, patch_size)
@@ -109,6 +125,8 @@ class DiT(Generator):
             "use_qknorm": use_qknorm,
             "use_swiglu": use_swiglu,
             "use_rope": use_rope,
+            "float32_attention": float32_attention,
+            "remat": remat,
         }
         _check_sizes(config)
         inputs, image = _graph(config)
@@ -263,6 +281,8 @@ def _blocks(config):
             config["use_qknorm"],
             config["use_swiglu"],
             config["use_rope"],
+            config["float32_attention"],
+            config["remat"],
             name=f"block_{i}",
         )
         for i in range(config["depth"])

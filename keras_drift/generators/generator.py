@@ -103,7 +103,9 @@ class Generator(PresetMixin, keras.Model):
         labels = self.check_labels(labels)
         guidance = np.asarray(guidance, "float32")
         inputs["labels"] = _one_each("labels", labels, batch_size)
-        inputs["guidance"] = _one_each("guidance", guidance, batch_size)
+        guidance = _one_each("guidance", guidance, batch_size)
+        if "guidance" in self.input_keys:
+            inputs["guidance"] = guidance
         if isinstance(seed, keras.random.SeedGenerator):
             # Keras does not take arrays and tensors together.
             return keras.tree.map_structure(ops.convert_to_tensor, inputs)

@@ -9,6 +9,9 @@ from keras import ops
 class Modulation(layers.Layer):
     """Maps a condition to shifts, scales and gates, initialized to zero.
 
+    It computes in the precision of its weights: half precision would round the
+    scales of all tokens, for no gain, since there is one product a sample.
+
     Args:
         count: int, how many vectors.
         dim: int, the size of each.
@@ -29,7 +32,7 @@ class Modulation(layers.Layer):
             count * dim,
             kernel_initializer="zeros",
             name="dense",
-            dtype=self.dtype_policy,
+            dtype=self.variable_dtype,
         )
 
     def build(self, condition_shape):
@@ -37,7 +40,9 @@ class Modulation(layers.Layer):
         self.built = True
 
     def call(self, condition):
+        condition = ops.cast(condition, self.variable_dtype)
         vectors = self.dense(ops.silu(condition))[:, None, :]
+        vectors = ops.cast(vectors, self.compute_dtype)
         return ops.split(vectors, self.count, axis=-1)
 
     def compute_output_shape(self, condition_shape):

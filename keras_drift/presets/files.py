@@ -67,27 +67,43 @@ def write(directory, config, weights, metadata):
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def read_config(folder):
+def read_config(folder, with_weights=True):
     """Reads the config of a preset, after checking that no file is missing.
 
     Args:
         folder: `pathlib.Path`.
+        with_weights: bool, whether the weights are needed as well. Presets that
+            name the sizes of a network have none. Defaults to `True`.
 
     Returns:
         A dict for `keras.saving.deserialize_keras_object`.
     """
-    for name in (CONFIG, WEIGHTS, METADATA):
+    _require(folder, CONFIG, METADATA)
+    try:
+        metadata = dict(json.loads((folder / METADATA).read_text("utf-8")))
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except (TypeError, ValueError) as error:
+        raise damaged_config(folder, error) from error
+    if with_weights and metadata.get("has_weights") is False:
+        raise ValueError(
+            "This preset holds the sizes of a network, without weights. Pass "
+            "`load_weights=False` for a network with fresh ones. "
+            f"Received: preset={folder.name!r}, load_weights=True"
+        )
+    if with_weights:
+        _require(folder, WEIGHTS)
+    return config
+
+
+def _require(folder, *names):
+    """Raises unless the folder has these files."""
+    for name in names:
         if not (folder / name).is_file():
             raise ValueError(
                 f"A preset folder holds {CONFIG}, {WEIGHTS} and {METADATA}; "
                 f"`{name}` is missing. Save the object again with "
                 f"`save_to_preset`. Received: preset={str(folder)!r}"
             )
-    try:
-        json.loads((folder / METADATA).read_text("utf-8"))
-        return json.loads((folder / CONFIG).read_text("utf-8"))
-    except ValueError as error:
-        raise damaged_config(folder, error) from error
 
 
 def damaged_config(folder, error):

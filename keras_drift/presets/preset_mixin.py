@@ -28,7 +28,7 @@ class PresetMixin:
     presets = _Presets()
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True):
+    def from_preset(cls, preset, load_weights=True, **kwargs):
         """Loads an object from a preset.
 
         Args:
@@ -37,15 +37,22 @@ class PresetMixin:
                 contains an object of this class.
             load_weights: bool, whether to load the weights too, rather than
                 initialize them anew. Defaults to `True`.
+            **kwargs: arguments of the constructor that replace those of the
+                preset, such as `num_classes=10`, `remat=True`. The weights of
+                the preset fit only if the sizes stay the same.
 
         Returns:
             An instance of this class.
         """
         folder = handles.resolve(preset)
-        config = files.read_config(folder)
+        config = files.read_config(folder, load_weights)
+        if kwargs:
+            config = _replaced(cls, config, kwargs)
         try:
             loaded = keras.saving.deserialize_keras_object(config)
         except Exception as error:
+            if kwargs:
+                raise
             raise files.damaged_config(folder, error) from error
         for part in (loaded, *getattr(loaded, "preset_parts", ())):
             if isinstance(part, cls):
@@ -82,3 +89,23 @@ class PresetMixin:
 def _weights_of(layer):
     """Wraps a layer in a `keras.Model`; a model is returned as it is."""
     return layer if isinstance(layer, keras.Model) else files.Weights(layer)
+
+
+def _replaced(cls, config, arguments):
+    """The config of an object of this class, with other arguments."""
+    held = config.get("class_name")
+    if held not in registry.names_of(cls):
+        raise ValueError(
+            "Arguments can be replaced in presets of the class itself. "
+            f"Received: {', '.join(sorted(arguments))}, and the preset of a "
+            f"`{held}`, not of a `{cls.__name__}`"
+        )
+    known = config["config"]
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        raise ValueError(
+            f"A preset of a `{held}` holds these arguments, which others can "
+            f"replace: {', '.join(sorted(known))}. "
+            f"Received: {', '.join(unknown)}"
+        )
+    return {**config, "config": {**known, **arguments}}

@@ -31,7 +31,7 @@ def names():
 
 def presets_of(cls):
     """The built-in presets of a class, `{name: metadata}`."""
-    class_names = _names_of(cls)
+    class_names = names_of(cls)
     return {
         name: copy.deepcopy(metadata)
         for name, (class_name, metadata) in _built_in().items()
@@ -39,5 +39,6 @@ def presets_of(cls):
     }
 
 
-def _names_of(cls):
-    return {cls.__name__}.union(*map(_names_of, cls.__subclasses__()))
+def names_of(cls):
+    """The names of a class and its subclasses."""
+    return {cls.__name__}.union(*map(names_of, cls.__subclasses__()))

@@ -100,6 +100,13 @@ def checked_sampler(sampler, generator):
             "Guidance strengthens the class of a sample, so the generator "
             "needs `num_classes`. Received: a generator without classes"
         )
+    if "guidance" not in generator.input_keys:
+        raise ValueError(
+            "Guidance scales are trained for as an input of the generator: "
+            "build it with an input named 'guidance', or leave out "
+            "`guidance_sampler`. Received: a generator with inputs "
+            f"{', '.join(generator.input_keys)}"
+        )
     return sampler
 
 

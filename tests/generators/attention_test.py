@@ -39,6 +39,29 @@ def test_matches_the_formula(
     np.testing.assert_array_equal(numpy(copy(tokens)), numpy(layer(tokens)))
 
 
+def test_half_precision_is_closer_with_attention_in_float32():
+    # Queries, keys and values that bfloat16 holds exactly: attention alone is
+    # rounded. Large, for weights far from uniform.
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(-16, 17, (2, 32, 8)).astype("float32") / 8
+    identity = np.eye(8, dtype="float32")
+    errors = {}
+    for in_float32 in (True, False):
+        options = {"use_qknorm": False, "float32_attention": in_float32}
+        full = Attention(8, 2, **options)
+        half = Attention(8, 2, **options, dtype="mixed_bfloat16")
+        for layer in (full, half):
+            layer.build(tokens.shape)
+            layer.to_qkv.kernel.assign(np.tile(identity, 3))
+            layer.project.kernel.assign(identity)
+        expected = numpy(full(tokens))
+        result = numpy(ops.cast(half(tokens), "float32"))
+        errors[in_float32] = np.abs(result - expected)
+    # One rounding of the result, to eight bits.
+    assert np.all(errors[True] <= 2.0**-8 * np.abs(expected) + 1e-6)
+    assert errors[False].mean() > 1.5 * errors[True].mean()
+
+
 def by_hand(x, layer, use_rope, use_rmsnorm, use_qknorm):
     """One sample, one head after the other, rotations as complex numbers."""
     weights = {v.path.partition("/")[2]: numpy(v) for v in layer.variables}

@@ -93,24 +93,35 @@ def test_draws_the_same_when_compiled(tiny_dit, randomized):
     np.testing.assert_allclose(compiled, numpy(generator(inputs)), atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_draws_float32_in_half_precision(policy, tiny_dit, randomized):
-    full = randomized(tiny_dit())
+def in_policy(policy, build):
+    """What is built under a global dtype policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        half = tiny_dit()
+        return build()
     finally:
         keras.config.set_dtype_policy(before)
-    half.set_weights(full.get_weights())
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_draws_float32_in_half_precision(policy, tiny_dit, randomized):
+    full = randomized(tiny_dit())
     inputs = full.sample_inputs(3, seed=0)
-    samples = half.predict_on_batch(inputs)
-    assert samples.dtype == "float32"
-    compute_dtype = half.get_layer("block_0").compute_dtype
-    assert policy == f"mixed_{compute_dtype}"
     expected = numpy(full(inputs))
-    np.testing.assert_allclose(samples, expected, atol=0.05 * expected.std())
-    assert not np.array_equal(samples, expected)
+    drawn = []
+    for in_float32 in (True, False):
+        changes = {"float32_attention": in_float32}
+        half = in_policy(policy, lambda: tiny_dit(**changes))  # noqa: B023
+        half.set_weights(full.get_weights())
+        samples = half.predict_on_batch(inputs)
+        assert samples.dtype == "float32"
+        compute_dtype = half.get_layer("block_0").compute_dtype
+        assert policy == f"mixed_{compute_dtype}"
+        gap = 0.05 * expected.std()
+        np.testing.assert_allclose(samples, expected, atol=gap)
+        drawn.append(samples)
+    assert not np.array_equal(drawn[0], expected)
+    assert not np.array_equal(drawn[0], drawn[1])
 
 
 def test_fresh_one_draws_zeros(tiny_dit):

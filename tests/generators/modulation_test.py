@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -39,3 +40,16 @@ def test_norm_shows_faint_tokens_as_the_release_does(use_rmsnorm):
     expected = centered / np.sqrt(np.mean(centered**2) + 1e-6)
     np.testing.assert_allclose(numpy(norm(x)), expected, atol=1e-5)
     assert len(norm.variables) == use_rmsnorm
+
+
+def test_half_precision_rounds_the_result_alone():
+    layer = Modulation(2, 3)
+    half = Modulation(2, 3, dtype="mixed_bfloat16")
+    weights = [np.linspace(0.1, 1.3, 12).reshape(2, 6), np.full(6, 0.3)]
+    for each in (layer, half):
+        each.build(CONDITION.shape)
+        each.set_weights(weights)
+    for exact, rounded in zip(layer(CONDITION), half(CONDITION), strict=True):
+        assert keras.backend.standardize_dtype(rounded.dtype) == "bfloat16"
+        expected = numpy(keras.ops.cast(exact, "bfloat16"))
+        np.testing.assert_array_equal(numpy(rounded), expected)

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from contracts import numpy
 from keras_drift import PowerLawGuidance
+from keras_drift.training.drift_objective import unconditional_weights
 
 GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/cfg.npz"
 
@@ -43,6 +45,40 @@ def test_agrees_with_the_official_release():
         np.testing.assert_allclose(
             law.quantile(golden["frac"].astype("float64")), expected, rtol=1e-5
         )
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the golden data")
+def test_drops_guidance_as_the_official_release_does(monkeypatch):
+    golden = np.load(GOLDEN)
+    low, high, power = golden["cfg_params"][1]
+    for fraction, expected in zip(
+        golden["no_cfg_frac"], golden["cfg_after_drop"], strict=True
+    ):
+        law = PowerLawGuidance(low, high, power, plain_fraction=fraction)
+        draws = iter([golden["frac"], golden["frac2"]])
+        monkeypatch.setattr(
+            keras.random,
+            "uniform",
+            lambda *args, **kwargs: keras.ops.convert_to_tensor(next(draws)),  # noqa: B023
+        )
+        scales = law.sample((len(golden["frac"]),), seed=0)
+        np.testing.assert_allclose(numpy(scales), expected, rtol=1e-5)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the golden data")
+def test_weights_of_unconditional_data_are_those_of_the_official_release():
+    golden = np.load(GOLDEN)
+    scales = keras.ops.convert_to_tensor(golden["cfg"][1])
+    for i, generated in enumerate(golden["gen_per_label"]):
+        for j, count in enumerate(golden["n_uncond"]):
+            # None counts as one there, and has no weights here.
+            count = max(int(count), 1)
+            weights = numpy(
+                unconditional_weights(scales, int(generated), count, "excluded")
+            )
+            assert weights.shape == (len(scales), count)
+            expected = np.repeat(golden["uncond_w"][i, j][:, None], count, 1)
+            np.testing.assert_allclose(weights, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
