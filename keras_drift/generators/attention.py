@@ -20,6 +20,9 @@ class Attention(layers.Layer):
             which keeps the logits of wide networks small.
         use_rope: bool, whether queries and keys are rotated by their position.
         use_rmsnorm: bool, whether that norm is an RMS norm, not a layer norm.
+        float32_attention: bool, whether rotations, logits, softmax and weighted
+            means are computed in float32 where layers compute in half
+            precision.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -36,6 +39,7 @@ class Attention(layers.Layer):
         use_qknorm=True,
         use_rope=True,
         use_rmsnorm=True,
+        float32_attention=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -44,6 +48,7 @@ class Attention(layers.Layer):
         self.use_qknorm = use_qknorm
         self.use_rope = use_rope
         self.use_rmsnorm = use_rmsnorm
+        self.float32_attention = float32_attention
         policy = self.dtype_policy
         self.to_qkv = TokenDense(3 * dim, name="to_qkv", dtype=policy)
         self.project = TokenDense(dim, name="project", dtype=policy)
@@ -73,6 +78,9 @@ class Attention(layers.Layer):
         q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         if self.use_qknorm:
             q, k = self.q_norm(q), self.k_norm(k)
+        if self.float32_attention:
+            exact = keras.backend.result_type(v.dtype, "float32")
+            q, k, v = (ops.cast(x, exact) for x in (q, k, v))
         if self.use_rope:
             q, k = _rotate(q), _rotate(k)
         mixed = backend.attention(q, k, v)
@@ -90,6 +98,7 @@ class Attention(layers.Layer):
             "use_qknorm": self.use_qknorm,
             "use_rope": self.use_rope,
             "use_rmsnorm": self.use_rmsnorm,
+            "float32_attention": self.float32_attention,
         }
 
 

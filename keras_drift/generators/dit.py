@@ -53,6 +53,14 @@ class DiT(Generator):
         use_swiglu: bool, whether the feed-forward is gated. Defaults to `True`.
         use_rope: bool, whether attention rotates by position. Defaults to
             `True`.
+        float32_attention: bool, whether attention (rotations, logits, softmax,
+            weighted means) is computed in float32 under a policy of half
+            precision. The largest released models are trained without it.
+            Defaults to `True`.
+        remat: bool, whether training rematerializes the blocks: the backward
+            pass keeps the inputs of each block and computes the rest again,
+            which takes a fraction of the memory and a third more time.
+            Defaults to `False`.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
@@ -89,6 +97,8 @@ class DiT(Generator):
         use_qknorm=True,
         use_swiglu=True,
         use_rope=True,
+        float32_attention=True,
+        remat=False,
         **kwargs,
     ):
         height, width, channels = _checked_image_shape(image_shape, patch_size)
@@ -109,6 +119,8 @@ class DiT(Generator):
             "use_qknorm": use_qknorm,
             "use_swiglu": use_swiglu,
             "use_rope": use_rope,
+            "float32_attention": float32_attention,
+            "remat": remat,
         }
         _check_sizes(config)
         inputs, image = _graph(config)
@@ -263,6 +275,8 @@ def _blocks(config):
             config["use_qknorm"],
             config["use_swiglu"],
             config["use_rope"],
+            config["float32_attention"],
+            config["remat"],
             name=f"block_{i}",
         )
         for i in range(config["depth"])

@@ -25,6 +25,10 @@ class DiTBlock(layers.Layer):
         use_qknorm: bool, whether queries and keys are normalized.
         use_swiglu: bool, whether the feed-forward is gated.
         use_rope: bool, whether attention rotates by position.
+        float32_attention: bool, whether attention is computed in float32 where
+            layers compute in half precision.
+        remat: bool, whether the backward pass rematerializes the block: only
+            its inputs are kept, and the rest is computed again.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -48,6 +52,8 @@ class DiTBlock(layers.Layer):
         use_qknorm=True,
         use_swiglu=True,
         use_rope=True,
+        float32_attention=True,
+        remat=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -58,6 +64,8 @@ class DiTBlock(layers.Layer):
         self.use_qknorm = use_qknorm
         self.use_swiglu = use_swiglu
         self.use_rope = use_rope
+        self.float32_attention = float32_attention
+        self.remat = remat
         policy = self.dtype_policy
         self.modulation = Modulation(6, dim, name="modulation", dtype=policy)
         self.attention_norm = token_norm(use_rmsnorm, "attention_norm", policy)
@@ -67,6 +75,7 @@ class DiTBlock(layers.Layer):
             use_qknorm,
             use_rope,
             use_rmsnorm,
+            float32_attention,
             name="attention",
             dtype=policy,
         )
@@ -86,6 +95,12 @@ class DiTBlock(layers.Layer):
         self.built = True
 
     def call(self, tokens, condition):
+        transform = self._transform
+        if self.remat:
+            transform = keras.remat(transform)
+        return transform(tokens, condition)
+
+    def _transform(self, tokens, condition):
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulation(
             condition
         )
@@ -108,4 +123,6 @@ class DiTBlock(layers.Layer):
             "use_qknorm": self.use_qknorm,
             "use_swiglu": self.use_swiglu,
             "use_rope": self.use_rope,
+            "float32_attention": self.float32_attention,
+            "remat": self.remat,
         }

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 
 import keras
 import numpy as np
@@ -10,50 +9,10 @@ import pytest
 from keras import ops
 
 from keras_drift import generators
+from keras_drift.converters import official_dit
 
 GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/generator"
 CASES = ["latent", "layernorm_mixed", "pixel", "plain"]
-
-# Where the release keeps the layers of our network; `#` counts the blocks.
-LAYERS = {
-    "condition/classes": "Embed_0",
-    "condition/guidance_in": "TimestepEmbedder_0/TorchLinear_0/Dense_0",
-    "condition/guidance_out": "TimestepEmbedder_0/TorchLinear_1/Dense_0",
-    "condition/guidance_norm": "RMSNorm_0",
-    "patches": "LightningDiT_0/TorchLinear_0/Dense_0",
-    "context/dense": "LightningDiT_0/TorchLinear_1/Dense_0",
-    "block_#/modulation/dense": "blocks_#/TorchLinear_0/Dense_0",
-    "block_#/attention_norm": "blocks_#/RMSNorm_0",
-    "block_#/attention/to_qkv": "blocks_#/Attention_0/TorchLinear_0/Dense_0",
-    "block_#/attention/q_norm": "blocks_#/Attention_0/q_norm",
-    "block_#/attention/k_norm": "blocks_#/Attention_0/k_norm",
-    "block_#/attention/project": "blocks_#/Attention_0/TorchLinear_1/Dense_0",
-    "block_#/feed_forward_norm": "blocks_#/RMSNorm_1",
-    "last_modulation/dense": "FinalLayer_0/TorchLinear_0/Dense_0",
-    "last_norm": "FinalLayer_0/RMSNorm_0",
-    "to_pixels": "FinalLayer_0/TorchLinear_1/Dense_0",
-}
-GATED = {
-    "block_#/feed_forward/gate": "blocks_#/SwiGLUFFN_0/TorchLinear_0/Dense_0",
-    "block_#/feed_forward/up": "blocks_#/SwiGLUFFN_0/TorchLinear_1/Dense_0",
-    "block_#/feed_forward/down": "blocks_#/SwiGLUFFN_0/TorchLinear_2/Dense_0",
-}
-UNGATED = {
-    "block_#/feed_forward/up": "blocks_#/StandardMLP_0/TorchLinear_0/Dense_0",
-    "block_#/feed_forward/down": "blocks_#/StandardMLP_0/TorchLinear_1/Dense_0",
-}
-# What the release calls the weights of a layer, where the name differs.
-WEIGHTS = {
-    "embeddings": "embedding",
-    "scale": "weight",
-    "gamma": "scale",
-    "beta": "bias",
-}
-# Weights that no other layer owns.
-TABLES = {
-    "positions/table": "LightningDiT_0/pos_embed",
-    "context/embedding": "LightningDiT_0/cls_embed",
-}
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -62,10 +21,11 @@ def released(request):
     folder = GOLDEN / request.param
     if not folder.exists():
         pytest.skip(f"needs the golden data in {folder}")
-    config = json.loads((folder / "metadata.json").read_text())["model_config"]
-    generator = dit(config)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    generator = generators.DiT(**official_dit.config_of(metadata))
     positions = ops.convert_to_numpy(generator.get_layer("positions").table)
-    load(generator, config, read_params(folder / "ema_params.msgpack"))
+    params = read_params(folder / "ema_params.msgpack")
+    official_dit.assign(generator, params)
     names = ["condition", "block_0", "block_1"]
     on_the_way = [generator.get_layer(name).output for name in names]
     model = keras.Model(generator.input, [*on_the_way, generator.output])
@@ -101,61 +61,6 @@ def test_computes_the_same_with_one_guidance_and_a_temperature(released):
 
 def assert_close(ours, theirs, atol=2e-5, rtol=1e-4):
     np.testing.assert_allclose(ours, theirs, atol=atol, rtol=rtol)
-
-
-def dit(config):
-    """A fresh network of the released configuration."""
-    styled = config["noise_classes"] > 0
-    side = config["input_size"]
-    return generators.DiT(
-        image_shape=(side, side, config["out_channels"]),
-        num_classes=config["num_classes"],
-        patch_size=config["patch_size"],
-        hidden_dim=config["hidden_size"],
-        depth=config["depth"],
-        num_heads=config["num_heads"],
-        mlp_ratio=config["mlp_ratio"],
-        cond_dim=config["cond_dim"],
-        num_context_tokens=config["n_cls_tokens"],
-        num_style_tokens=config["noise_coords"] if styled else 0,
-        style_codebook_size=config["noise_classes"] if styled else 64,
-        noise_channels=config["in_channels"],
-        use_rmsnorm=config["use_rmsnorm"],
-        use_qknorm=config["use_qknorm"],
-        use_swiglu=config["use_swiglu"],
-        use_rope=config["use_rope"],
-    )
-
-
-def load(generator, config, params):
-    """Gives the network the released arrays, each of them exactly once."""
-    arrays = dict(params)
-    if config["noise_classes"]:
-        tables = [
-            arrays.pop(f"noise_embeds_{k}/embedding")
-            for k in range(config["noise_coords"])
-        ]
-        arrays["condition/styles/embeddings"] = np.concatenate(tables)
-    for variable in generator.variables:
-        name = released_path(variable.path, config["use_swiglu"])
-        variable.assign(arrays.pop(name))
-    assert not arrays
-
-
-def released_path(path, use_swiglu):
-    """`block_1/attention_norm/scale` is `.../blocks_1/RMSNorm_0/weight`."""
-    layer, _, weight = path.rpartition("/")
-    number = re.search(r"block_(\d+)", layer)
-    if number:
-        layer = layer.replace(number[0], "block_#")
-    layers = LAYERS | (GATED if use_swiglu else UNGATED)
-    if path in TABLES or layer not in layers:
-        return TABLES.get(path, path)
-    name = f"{layers[layer]}/{WEIGHTS.get(weight, weight)}"
-    if number:
-        name = name.replace("#", number[1])
-    inside = name.startswith(("blocks_", "FinalLayer_0"))
-    return f"LightningDiT_0/{name}" if inside else name
 
 
 def inputs(model, golden):
