@@ -2,18 +2,29 @@
 
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.identity import Identity
+from keras_drift.encoders.mae_resnet import MAEResNet
+from keras_drift.encoders.masked_autoencoder import MaskedAutoencoder
 from keras_drift.encoders.missing_encoder import MissingEncoder
 from keras_drift.encoders.pretrained import Pretrained
 
-__all__ = ["Encoder", "Identity", "MissingEncoder", "Pretrained", "get"]
+__all__ = [
+    "Encoder",
+    "Identity",
+    "MAEResNet",
+    "MaskedAutoencoder",
+    "MissingEncoder",
+    "Pretrained",
+    "get",
+]
 
 
 def get(identifier):
     """Returns the encoder that an encoder, a model or nothing stands for.
 
     Args:
-        identifier: an `Encoder`; any other Keras model or layer, which is
-            wrapped into `Pretrained`; or `None`, for `Identity`.
+        identifier: an `Encoder`, which is frozen; any other Keras model or
+            layer, which is wrapped into `Pretrained`; or `None`, for
+            `Identity`.
 
     Returns:
         An `Encoder`.
@@ -21,5 +32,7 @@ def get(identifier):
     if identifier is None:
         return Identity()
     if isinstance(identifier, Encoder):
+        # A `MaskedAutoencoder` may have trained it.
+        identifier.trainable = False
         return identifier
     return Pretrained(identifier)

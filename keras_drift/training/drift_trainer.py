@@ -7,10 +7,10 @@ import numpy as np
 from keras import ops
 
 from keras_drift import backend
+from keras_drift.compile_config import portable_compile_config
 from keras_drift.training import averaged_weights as averages
 from keras_drift.training import data_sources
 from keras_drift.training import training_state as states
-from keras_drift.training.compile_config import portable_compile_config
 
 
 class DriftTrainer(backend.TrainerGuard):

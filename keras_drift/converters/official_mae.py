@@ -1,0 +1,219 @@
+"""Converts feature encoders of the official release to `MAEResNet`.
+
+Where the release keeps what our constructors take (its `patch_size` counts
+pixels after the folding of `input_patch_size`):
+
+| official `model_config` | ours |
+|---|---|
+| `in_channels` | `image_channels` of `MAEResNet` |
+| `base_channels` | `base_channels` |
+| `layers` | `num_blocks` |
+| `input_patch_size` | `patch_size` |
+| `dropout_prob` | `dropout` |
+| `num_classes` | `num_classes` of `MaskedAutoencoder` |
+| `patch_size` times `input_patch_size` | `mask_patch_size` of the same |
+| `use_bf16` | nothing: weights and features are float32 |
+"""
+
+import numpy as np
+
+from keras_drift import checks
+
+# The official defaults; a released artifact leaves `num_classes` out.
+_DEFAULTS = {
+    "num_classes": 1000,
+    "in_channels": 3,
+    "base_channels": 64,
+    "patch_size": 4,
+    "dropout_prob": 0.0,
+    "layers": (2, 2, 2, 2),
+    "use_bf16": False,
+    "input_patch_size": 1,
+}
+_JOINS = ("up43", "up32", "up21", "up10")
+
+
+def config_of(metadata):
+    """The arguments of the `MAEResNet` that an official artifact describes.
+
+    Args:
+        metadata: dict, the `metadata.json` of the artifact.
+
+    Returns:
+        A dict of constructor arguments.
+    """
+    official = _model_config(metadata)
+    return {
+        "image_channels": official["in_channels"],
+        "base_channels": official["base_channels"],
+        "num_blocks": list(official["layers"]),
+        "patch_size": official["input_patch_size"],
+        "dropout": official["dropout_prob"],
+    }
+
+
+def autoencoder_config_of(metadata):
+    """The arguments, beside the encoder, of its `MaskedAutoencoder`.
+
+    Args:
+        metadata: dict, the `metadata.json` of the artifact.
+
+    Returns:
+        A dict of constructor arguments.
+    """
+    official = _model_config(metadata)
+    return {
+        "num_classes": official["num_classes"],
+        "mask_patch_size": official["patch_size"]
+        * official["input_patch_size"],
+    }
+
+
+def assign(model, params):
+    """Gives a model the official weights.
+
+    Args:
+        model: a `MAEResNet`, which takes the weights of the encoder and ignores
+            those of decoder and classifier; or a `MaskedAutoencoder`, which
+            takes them all.
+        params: dict from official paths, such as `"encoder/conv1/kernel"`, to
+            NumPy arrays.
+    """
+    variables = _variables(model)
+    check({name: tuple(v.shape) for name, v in variables.items()}, params)
+    for name, variable in variables.items():
+        variable.assign(np.asarray(params[name], "float32"))
+
+
+def check(shapes, params):
+    """Refuses arrays that are not those of a model, before any is assigned.
+
+    Args:
+        shapes: dict from official paths to shapes, such as `shapes_of` returns.
+            Parts of the artifact none of whose arrays is listed, such as the
+            decoder, may be there or not.
+        params: dict from official paths to arrays.
+    """
+    parts = {name.partition("/")[0] for name in shapes}
+    known = parts | {"encoder", "decoder", "fc"}
+    for name, array in params.items():
+        part = name.partition("/")[0]
+        if part not in known or (part in parts and name not in shapes):
+            raise ValueError(
+                "The weights hold an array that the model of this "
+                "configuration does not have. Received: "
+                f"{name!r} of shape {tuple(array.shape)}"
+                f"{checks.did_you_mean(name, list(shapes))}"
+            )
+    for name, shape in shapes.items():
+        if name not in params:
+            raise ValueError(
+                "The weights lack an array of the model of this configuration: "
+                f"{name!r} of shape {shape}."
+            )
+        if tuple(params[name].shape) != shape:
+            raise ValueError(
+                f"The array {name!r} has another shape than the configuration "
+                f"says. Expected: {shape}. "
+                f"Received: {tuple(params[name].shape)}"
+            )
+
+
+def shapes_of(config):
+    """The shapes of the official encoder's arrays, without building a model.
+
+    Args:
+        config: dict, the result of `config_of`.
+
+    Returns:
+        A dict from official paths to shapes.
+    """
+    base = config["base_channels"]
+    channels = config["image_channels"] * config["patch_size"] ** 2
+    shapes = {"encoder/conv1/kernel": (3, 3, channels, base)}
+    norms = {"encoder/gn1": base}
+    channels = base
+    for stage, count in enumerate(config["num_blocks"]):
+        width = base * 2**stage
+        for index in range(count):
+            block = f"encoder/stages_{stage}/layers_{index}"
+            shapes[f"{block}/conv1/kernel"] = (3, 3, channels, width)
+            shapes[f"{block}/conv2/kernel"] = (3, 3, width, width)
+            norms |= {f"{block}/gn1": width, f"{block}/gn2": width}
+            if stage > 0 and index == 0:
+                shapes[f"{block}/proj_conv/kernel"] = (1, 1, channels, width)
+                norms[f"{block}/proj_gn"] = width
+            channels = width
+        norms[f"encoder/layer{stage + 1}_norm"] = width
+    for name, width in norms.items():
+        shapes |= {f"{name}/scale": (width,), f"{name}/bias": (width,)}
+    return shapes
+
+
+def _model_config(metadata):
+    """The official configuration, checked, with its defaults filled in."""
+    found = metadata.get("model_config")
+    if not isinstance(found, dict) or metadata.get("kind", "mae") != "mae":
+        raise ValueError(
+            "The metadata of a feature encoder have the kind 'mae' and a "
+            "`model_config`. Received: "
+            f"kind={metadata.get('kind')!r}, model_config={found!r}"
+        )
+    for name in found:
+        if name not in _DEFAULTS:
+            raise ValueError(
+                "The `model_config` of a feature encoder has no such entry: "
+                f"{name!r}.{checks.did_you_mean(name, list(_DEFAULTS))}"
+            )
+    return {**_DEFAULTS, **found}
+
+
+def _variables(model):
+    """Official paths of the variables of a model."""
+    encoder = getattr(model, "encoder", model)
+    network = encoder.network
+    layers = {"encoder/conv1": network.conv, "encoder/gn1": network.norm}
+    for stage, blocks in enumerate(network.stages):
+        for index, block in enumerate(blocks):
+            path = f"encoder/stages_{stage}/layers_{index}"
+            layers |= _block_layers(path, block)
+        norm = network.stage_norms[stage]
+        layers[f"encoder/layer{stage + 1}_norm"] = norm
+    if model is not encoder:
+        layers |= _head_layers(model)
+    weights = {"kernel": "kernel", "gamma": "scale", "beta": "bias"}
+    weights["bias"] = "bias"
+    return {
+        f"{path}/{weights[variable.name]}": variable
+        for path, layer in layers.items()
+        for variable in layer.variables
+    }
+
+
+def _block_layers(path, block):
+    layers = {
+        f"{path}/conv1": block.conv1,
+        f"{path}/gn1": block.norm1,
+        f"{path}/conv2": block.conv2,
+        f"{path}/gn2": block.norm2,
+    }
+    if block.halve:
+        layers[f"{path}/proj_conv"] = block.shortcut
+        layers[f"{path}/proj_gn"] = block.shortcut_norm
+    return layers
+
+
+def _head_layers(model):
+    decoder = model.decoder
+    convs = {"decoder/bridge": decoder.bridge}
+    layers = {"decoder/head": decoder.head}
+    for name, join in zip(_JOINS, decoder.joins, strict=True):
+        layers[f"decoder/{name}/concat_norm_fn"] = join.norm
+        convs[f"decoder/{name}/proj"] = join.project
+        convs[f"decoder/{name}/refine"] = join.refine
+    for path, convolution in convs.items():
+        layers[f"{path}/conv"] = convolution.conv
+        layers[f"{path}/gn"] = convolution.norm
+    if model.num_classes is not None:
+        layers["fc"] = model.classifier
+    return layers

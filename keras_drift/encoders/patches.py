@@ -1,0 +1,134 @@
+"""Patches of images and feature maps: folding, masks and statistics."""
+
+import keras
+from keras import ops
+
+# Under the square root of a variance, whose slope is infinite at zero.
+EPSILON = 1e-6
+
+
+def fold(images, size):
+    """Folds patches into channels.
+
+    Args:
+        images: tensor `(batch, height, width, channels)`.
+        size: int, the side of a patch, a divisor of height and width.
+
+    Returns:
+        Tensor `(batch, height / size, width / size, size * size * channels)`,
+        the pixels of a patch row by row.
+    """
+    if size == 1:
+        return images
+    grid = ops.transpose(_grid(images, size), (0, 1, 3, 2, 4, 5))
+    _, rows, columns, _, _, channels = grid.shape
+    return ops.reshape(grid, (-1, rows, columns, size * size * channels))
+
+
+def unfold(patches, size):
+    """Unfolds channels into patches: the inverse of `fold`."""
+    if size == 1:
+        return patches
+    _, rows, columns, dim = patches.shape
+    channels = dim // (size * size)
+    grid = ops.reshape(patches, (-1, rows, columns, size, size, channels))
+    grid = ops.transpose(grid, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(grid, (-1, rows * size, columns * size, channels))
+
+
+def random_mask(image_shape, size, ratio, seed):
+    """Draws masks that hide random patches of images.
+
+    Each image has a ratio, uniform in an interval, and each of its patches is
+    hidden with that probability, independently of the others.
+
+    Args:
+        image_shape: `(batch, height, width)`; `batch` may be a tensor.
+        size: int, the side of a patch, a divisor of height and width.
+        ratio: `(lowest, highest)`, the interval.
+        seed: a `keras.random.SeedGenerator`.
+
+    Returns:
+        float32 tensor `(batch, height, width, 1)`: 1 where pixels are hidden,
+        0 elsewhere.
+    """
+    batch, height, width = image_shape
+    lowest, highest = ratio
+    share = keras.random.uniform((batch, 1, 1), dtype="float32", seed=seed)
+    share = lowest + (highest - lowest) * share
+    noise = keras.random.uniform(
+        (batch, height // size, width // size), dtype="float32", seed=seed
+    )
+    mask = ops.cast(noise < share, "float32")
+    mask = ops.repeat(ops.repeat(mask, size, axis=1), size, axis=2)
+    return mask[..., None]
+
+
+def root_mean_square(maps):
+    """Root mean square of each channel over the positions of a map.
+
+    Args:
+        maps: tensor `(batch, height, width, channels)`.
+
+    Returns:
+        float32 tensor `(batch, 1, channels)`.
+    """
+    squares = ops.square(ops.cast(maps, "float32"))
+    mean = ops.mean(squares, axis=(1, 2)) + EPSILON
+    return ops.sqrt(mean)[:, None]
+
+
+def statistics(name, maps, means, stds, global_mean, global_std):
+    """Positions of a feature map, and statistics over its patches.
+
+    Args:
+        name: str, the name of the map, from which those of its statistics
+            derive.
+        maps: tensor `(batch, height, width, channels)`.
+        means: ints, the sides of the patches with a mean.
+        stds: ints, the sides of the patches with a standard deviation.
+        global_mean: bool, whether the mean over the whole map is included.
+        global_std: bool, the same for the standard deviation.
+
+    Returns:
+        A dict of float32 tensors `(batch, tokens, channels)`: `name`, every
+        position row by row; `name_mean` and `name_std`, over the map; and for
+        each side that divides height and width `name_mean_SIDE` and
+        `name_std_SIDE`, over the patches row by row.
+    """
+    maps = ops.cast(maps, "float32")
+    _, height, width, channels = maps.shape
+    found = {name: ops.reshape(maps, (-1, height * width, channels))}
+    whole = maps[:, None, :, None]
+    if global_mean:
+        found[f"{name}_mean"] = _tokens(_mean(whole))
+    if global_std:
+        found[f"{name}_std"] = _tokens(_std(whole))
+    for kind, sides, statistic in (("mean", means, _mean), ("std", stds, _std)):
+        for side in sides:
+            if height % side == 0 and width % side == 0:
+                grid = _grid(maps, side)
+                found[f"{name}_{kind}_{side}"] = _tokens(statistic(grid))
+    return found
+
+
+def _grid(images, size):
+    """`(batch, rows, size, columns, size, channels)`."""
+    _, height, width, channels = images.shape
+    sizes = (-1, height // size, size, width // size, size, channels)
+    return ops.reshape(images, sizes)
+
+
+def _mean(grid):
+    return ops.mean(grid, axis=(2, 4), keepdims=True)
+
+
+def _std(grid):
+    variance = _mean(ops.square(grid - _mean(grid)))
+    return ops.sqrt(variance + EPSILON)
+
+
+def _tokens(grid):
+    """`(batch, rows, 1, columns, 1, channels)` to one token for each patch."""
+    _, rows, _, columns, _, channels = grid.shape
+    return ops.reshape(grid, (-1, rows * columns, channels))
