@@ -30,6 +30,14 @@ _DEFAULTS = {
     "use_bf16": False,
     "input_patch_size": 1,
 }
+_INTEGERS = (
+    "num_classes",
+    "in_channels",
+    "base_channels",
+    "patch_size",
+    "input_patch_size",
+)
+_PARTS = {"encoder", "decoder", "fc"}
 _JOINS = ("up43", "up32", "up21", "up10")
 
 
@@ -69,6 +77,19 @@ def autoencoder_config_of(metadata):
     }
 
 
+def check(metadata, params):
+    """Refuses an artifact whose configuration and weights disagree.
+
+    It builds no model, so a configuration that claims to be huge costs nothing.
+    Decoder and classifier, which an encoder does without, are not looked at.
+
+    Args:
+        metadata: dict, the `metadata.json` of the artifact.
+        params: dict from official paths to NumPy arrays.
+    """
+    _compare(_encoder_shapes(config_of(metadata)), params)
+
+
 def assign(model, params):
     """Gives a model the official weights.
 
@@ -79,33 +100,25 @@ def assign(model, params):
         params: dict from official paths, such as `"encoder/conv1/kernel"`, to
             NumPy arrays.
     """
-    variables = _variables(model)
-    check({name: tuple(v.shape) for name, v in variables.items()}, params)
+    variables = variables_of(model)
+    shapes = ((name, tuple(v.shape)) for name, v in variables.items())
+    _compare(shapes, params)
     for name, variable in variables.items():
         variable.assign(np.asarray(params[name], "float32"))
 
 
-def check(shapes, params):
-    """Refuses arrays that are not those of a model, before any is assigned.
+def _compare(shapes, params):
+    """Refuses arrays other than those expected.
 
     Args:
-        shapes: dict from official paths to shapes, such as `shapes_of` returns.
-            Parts of the artifact none of whose arrays is listed, such as the
-            decoder, may be there or not.
-        params: dict from official paths to arrays.
+        shapes: iterable of `(name, shape)`, advanced up to the first mistake
+            only. Of the parts of a model (encoder, decoder, fc), those without
+            an entry may be among the arrays or not.
+        params: dict of arrays.
     """
-    parts = {name.partition("/")[0] for name in shapes}
-    known = parts | {"encoder", "decoder", "fc"}
-    for name, array in params.items():
-        part = name.partition("/")[0]
-        if part not in known or (part in parts and name not in shapes):
-            raise ValueError(
-                "The weights hold an array that the model of this "
-                "configuration does not have. Received: "
-                f"{name!r} of shape {tuple(array.shape)}"
-                f"{checks.did_you_mean(name, list(shapes))}"
-            )
-    for name, shape in shapes.items():
+    known = set()
+    for name, shape in shapes:
+        known.add(name)
         if name not in params:
             raise ValueError(
                 "The weights lack an array of the model of this configuration: "
@@ -117,37 +130,42 @@ def check(shapes, params):
                 f"says. Expected: {shape}. "
                 f"Received: {tuple(params[name].shape)}"
             )
+    parts = {name.partition("/")[0] for name in known}
+    for name, array in params.items():
+        part = name.partition("/")[0]
+        if name not in known and (part in parts or part not in _PARTS):
+            raise ValueError(
+                "The weights hold an array that the model of this "
+                "configuration does not have."
+                f"{checks.did_you_mean(name, sorted(known))} Received: "
+                f"{name!r} of shape {tuple(array.shape)}"
+            )
 
 
-def shapes_of(config):
-    """The shapes of the official encoder's arrays, without building a model.
-
-    Args:
-        config: dict, the result of `config_of`.
-
-    Returns:
-        A dict from official paths to shapes.
-    """
+def _encoder_shapes(config):
+    """Yields names and shapes of the arrays of the encoder."""
     base = config["base_channels"]
     channels = config["image_channels"] * config["patch_size"] ** 2
-    shapes = {"encoder/conv1/kernel": (3, 3, channels, base)}
-    norms = {"encoder/gn1": base}
+    yield "encoder/conv1/kernel", (3, 3, channels, base)
+    yield from _norm_shapes("encoder/gn1", base)
     channels = base
     for stage, count in enumerate(config["num_blocks"]):
         width = base * 2**stage
         for index in range(count):
             block = f"encoder/stages_{stage}/layers_{index}"
-            shapes[f"{block}/conv1/kernel"] = (3, 3, channels, width)
-            shapes[f"{block}/conv2/kernel"] = (3, 3, width, width)
-            norms |= {f"{block}/gn1": width, f"{block}/gn2": width}
+            yield f"{block}/conv1/kernel", (3, 3, channels, width)
+            yield from _norm_shapes(f"{block}/gn1", width)
+            yield f"{block}/conv2/kernel", (3, 3, width, width)
+            yield from _norm_shapes(f"{block}/gn2", width)
             if stage > 0 and index == 0:
-                shapes[f"{block}/proj_conv/kernel"] = (1, 1, channels, width)
-                norms[f"{block}/proj_gn"] = width
+                yield f"{block}/proj_conv/kernel", (1, 1, channels, width)
+                yield from _norm_shapes(f"{block}/proj_gn", width)
             channels = width
-        norms[f"encoder/layer{stage + 1}_norm"] = width
-    for name, width in norms.items():
-        shapes |= {f"{name}/scale": (width,), f"{name}/bias": (width,)}
-    return shapes
+        yield from _norm_shapes(f"encoder/layer{stage + 1}_norm", width)
+
+
+def _norm_shapes(name, width):
+    return [(f"{name}/scale", (width,)), (f"{name}/bias", (width,))]
 
 
 def _model_config(metadata):
@@ -165,11 +183,21 @@ def _model_config(metadata):
                 "The `model_config` of a feature encoder has no such entry: "
                 f"{name!r}.{checks.did_you_mean(name, list(_DEFAULTS))}"
             )
-    return {**_DEFAULTS, **found}
+    official = {**_DEFAULTS, **found}
+    if not isinstance(official["layers"], (list, tuple)):
+        raise ValueError(
+            "`layers` of a `model_config` are the blocks of each stage. "
+            f"Received: layers={official['layers']!r}"
+        )
+    for name in _INTEGERS:
+        checks.positive_integer(name, official[name])
+    for count in official["layers"]:
+        checks.positive_integer("layers", count)
+    return official
 
 
-def _variables(model):
-    """Official paths of the variables of a model."""
+def variables_of(model):
+    """The variables of a model by their official paths: a dict."""
     encoder = getattr(model, "encoder", model)
     network = encoder.network
     layers = {"encoder/conv1": network.conv, "encoder/gn1": network.norm}

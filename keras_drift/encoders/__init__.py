@@ -1,19 +1,25 @@
 """Frozen maps from samples to the features that a drift compares."""
 
+from keras_drift.encoders.convnextv2 import ConvNeXtV2
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.identity import Identity
 from keras_drift.encoders.mae_resnet import MAEResNet
 from keras_drift.encoders.masked_autoencoder import MaskedAutoencoder
 from keras_drift.encoders.missing_encoder import MissingEncoder
+from keras_drift.encoders.pooled import Pooled
 from keras_drift.encoders.pretrained import Pretrained
+from keras_drift.encoders.union import Union
 
 __all__ = [
+    "ConvNeXtV2",
     "Encoder",
     "Identity",
     "MAEResNet",
     "MaskedAutoencoder",
     "MissingEncoder",
+    "Pooled",
     "Pretrained",
+    "Union",
     "get",
 ]
 

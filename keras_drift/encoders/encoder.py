@@ -1,5 +1,7 @@
 """The base class of all encoders."""
 
+import math
+
 import keras
 
 from keras_drift.presets import PresetMixin
@@ -8,7 +10,8 @@ from keras_drift.presets import PresetMixin
 class Encoder(PresetMixin, keras.layers.Layer):
     """Frozen map from samples to the features that a drift compares.
 
-    Subclasses write `call`.
+    Subclasses write `call`; and `map_sizes`, if some of the features are maps
+    that are not square.
 
     Args:
         dtype: the type that samples are cast to. Defaults to `"float32"`
@@ -28,5 +31,31 @@ class Encoder(PresetMixin, keras.layers.Layer):
         super().__init__(dtype=dtype, **kwargs)
         self.trainable = False
 
+    def map_sizes(self, sample_shape):
+        """The heights and widths of the features that are maps.
+
+        `Pooled` computes patch statistics of these features. By default they
+        are those with a square number of tokens, more than one. Subclasses
+        that know better override it.
+
+        Args:
+            sample_shape: tuple of ints, the shape of a sample.
+
+        Returns:
+            A dict from names of features to `(height, width)`.
+        """
+        samples = keras.KerasTensor((None, *sample_shape), self.compute_dtype)
+        return {
+            name: square_sides(feature.shape[1])
+            for name, feature in self(samples).items()
+            if square_sides(feature.shape[1])
+        }
+
     def require(self):
         """Raises an error if the encoder was not loaded with its model."""
+
+
+def square_sides(tokens):
+    """`(side, side)` of a square map of so many tokens, or `None`."""
+    side = math.isqrt(tokens or 0)
+    return (side, side) if side > 1 and side**2 == tokens else None

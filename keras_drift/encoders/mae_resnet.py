@@ -63,11 +63,9 @@ class MAEResNet(Encoder):
     >>> encoder = encoders.MAEResNet(
     ...     image_channels=1, base_channels=8, num_blocks=(1, 1, 1, 1)
     ... )
-    >>> features = encoder(np.zeros((2, 8, 8, 1)))
-    >>> features["layer2"].shape == (2, 16, 16)
-    True
-    >>> features["layer2_std_2"].shape == (2, 4, 16)
-    True
+    >>> features = encoder(keras.Input((16, 16, 1)))
+    >>> features["layer2"].shape, features["layer2_std_2"].shape
+    ((None, 64, 16), (None, 16, 16))
 
     Reference:
 
@@ -114,6 +112,13 @@ class MAEResNet(Encoder):
         # The weights do not depend on the size of the images.
         self.build((None, None, None, self.image_channels))
 
+    @classmethod
+    def from_preset(cls, preset, load_weights=True):
+        encoder = super().from_preset(preset, load_weights)
+        # In the preset of a `MaskedAutoencoder` it can be trained.
+        encoder.trainable = False
+        return encoder
+
     def build(self, input_shape):
         self._check_shape(tuple(input_shape))
         if not self.network.built:
@@ -130,9 +135,8 @@ class MAEResNet(Encoder):
             )
         self._check_shape(tuple(samples.shape))
         folded = patches.fold(samples, self.patch_size)
-        maps, block_maps = self.network(folded, training=False)
         features = {"norm_x": patches.root_mean_square(folded)}
-        for name, values in (maps | self._every_k(block_maps)).items():
+        for name, values in self._maps(folded).items():
             features |= patches.statistics(
                 name,
                 values,
@@ -142,6 +146,16 @@ class MAEResNet(Encoder):
                 self.global_std,
             )
         return features
+
+    def map_sizes(self, sample_shape):
+        samples = keras.KerasTensor((None, *sample_shape), self.compute_dtype)
+        maps = self._maps(patches.fold(samples, self.patch_size))
+        return {name: tuple(value.shape[1:3]) for name, value in maps.items()}
+
+    def _maps(self, folded):
+        """The feature maps by name, before any statistics."""
+        maps, block_maps = self.network(folded, training=False)
+        return maps | self._every_k(block_maps)
 
     def get_config(self):
         return {

@@ -74,7 +74,7 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
     ... )
     >>> model = encoders.MaskedAutoencoder(encoder, seed=0)
     >>> model.compile(keras.optimizers.AdamW(1e-3))
-    >>> history = model.fit(np.zeros((4, 8, 8, 1)), verbose=0)
+    >>> history = model.fit(np.zeros((4, 16, 16, 1)), verbose=0)
     >>> sorted(history.history)
     ['loss', 'mask_ratio', 'reconstruction_loss']
 
@@ -155,6 +155,7 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
         images, hidden = split_batch(x)
         if hidden is None:
             hidden = self._draw_mask(images, training)
+        hidden = ops.cast(hidden, "float32")
         share = self.classifier_weight
         if callable(share):
             share = share(self.optimizer.iterations if training else 0)

@@ -170,7 +170,16 @@ def split_batch(inputs):
             "A batch is images, or a dict of 'images' and 'hidden'. "
             f"Received: a dict of {sorted(inputs)}"
         )
-    return inputs["images"], inputs.get("hidden")
+    images, hidden = inputs["images"], inputs.get("hidden")
+    if hidden is not None:
+        expected = (*images.shape[1:-1], 1)
+        if tuple(hidden.shape[1:]) != expected:
+            raise ValueError(
+                f"Masks of these images have the shape (batch, *{expected}). "
+                f"Received: hidden.shape={tuple(hidden.shape)}, "
+                f"images.shape={tuple(images.shape)}"
+            )
+    return images, hidden
 
 
 def assign_state(state, value):

@@ -184,6 +184,136 @@ def test_works_with_batches_of_unknown_size():
     assert features["feature_0"].shape == (None, 16, 4)
 
 
+def test_layers_by_name_are_features():
+    model = backbone(lambda vector, *_: vector)
+    model.set_weights(ONE.get_weights())
+    encoder = encoders.Pretrained(model, outputs=["tokens", "vector"])
+    features = encoder(IMAGES)
+    assert list(features) == ["tokens", "vector"]
+    expected = by_hand().reshape(3, 16, 4)
+    np.testing.assert_allclose(numpy(features["tokens"]), expected, atol=1e-5)
+    assert len(encoder.weights) == 2
+    assert encoder.map_sizes((6, 6, 2)) == {"tokens": (4, 4)}
+
+
+def test_layers_of_a_sequential_model_are_features():
+    model = keras.Sequential([keras.Input((6, 6, 2))])
+    model.add(layers.Rescaling(2.0, name="twice"))
+    model.add(layers.Flatten(name="flat"))
+    features = encoders.Pretrained(model, outputs=["twice"])(IMAGES)
+    expected = 2 * IMAGES.reshape(3, 36, 2)
+    np.testing.assert_allclose(numpy(features["twice"]), expected)
+
+
+@pytest.mark.parametrize("structure", ["dict", "list"])
+def test_one_input_may_come_in_any_structure(structure):
+    image = keras.Input((6, 6, 2), name="pixels")
+    inputs = {"pixels": image} if structure == "dict" else [image]
+    model = keras.Model(inputs, layers.Rescaling(3.0)(image))
+    encoder = copy_of(encoders.Pretrained(model))
+    features = encoder(IMAGES)  # a warning would be an error
+    expected = 3 * IMAGES.reshape(3, 36, 2)
+    np.testing.assert_allclose(numpy(features["feature_0"]), expected)
+
+
+def test_refuses_a_model_of_several_inputs():
+    first, second = keras.Input((2,), name="a"), keras.Input((2,), name="b")
+    model = keras.Model([first, second], first + second)
+    with pytest.raises(ValueError, match=r"one input.*the inputs \['a', 'b'\]"):
+        encoders.Pretrained(model)
+
+
+def test_preprocesses_samples():
+    encoder = encoders.Pretrained(
+        ONE, preprocessing=layers.Rescaling(2.0, offset=1.0)
+    )
+    encoder = copy_of(encoder)
+    encoder.build((None, 6, 6, 2))
+    encoder.set_weights(ONE.get_weights())
+    expected = numpy(ONE(2 * IMAGES + 1)).reshape(3, 16, 4)
+    found = numpy(encoder(IMAGES)["feature_0"])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_preprocessing_is_frozen_and_saved(tmp_path):
+    normalization = layers.Normalization()
+    normalization.adapt(IMAGES)
+    encoder = encoders.Pretrained(layers.Flatten(), preprocessing=normalization)
+    expected = numpy(encoder(IMAGES)["feature_0"])
+    assert abs(expected.mean()) < 1e-5
+    encoder.save_to_preset(tmp_path / "mine")
+    loaded = encoders.Pretrained.from_preset(tmp_path / "mine")
+    found = numpy(loaded(IMAGES)["feature_0"])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert not loaded.trainable_variables
+
+
+def test_tokens_ahead_of_the_image_are_a_feature_of_their_own():
+    model = backbone(lambda vector, tokens, maps: [vector, tokens, maps])
+    plain = encoders.Pretrained(model)(IMAGES)
+    encoder = copy_of(encoders.Pretrained(model, num_prefix_tokens=7))
+    encoder.build((None, 6, 6, 2))
+    encoder.set_weights(model.get_weights())
+    features = encoder(IMAGES)
+    assert sorted(features) == [
+        "feature_0",
+        "feature_1",
+        "feature_1_prefix",
+        "feature_2",
+    ]
+    parts = [numpy(features[f"feature_1{end}"]) for end in ("_prefix", "")]
+    assert parts[0].shape == (3, 7, 4)
+    np.testing.assert_allclose(
+        np.concatenate(parts, axis=1), numpy(plain["feature_1"]), atol=1e-6
+    )
+    assert encoder.map_sizes((6, 6, 2)) == {
+        "feature_1": (3, 3),
+        "feature_2": (4, 4),
+    }
+
+
+def test_features_of_a_model_in_half_precision_are_float32():
+    model = keras.Sequential(
+        [keras.Input((2,)), layers.Dense(3, dtype="mixed_bfloat16")]
+    )
+    feature = encoders.Pretrained(model)(np.ones((2, 2)))["feature_0"]
+    assert keras.backend.standardize_dtype(feature.dtype) == "float32"
+
+
+def with_two_outputs():
+    """A model with a layer of two outputs."""
+    image = keras.Input((6, 6, 2))
+    both = layers.Lambda(
+        lambda x: [x, x],
+        output_shape=lambda shape: [shape, shape],
+        name="both",
+    )
+    return keras.Model(image, both(image)[0])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "error", "message"),
+    [
+        (["map"], ValueError, r"Did you mean 'maps'\?.*'vector'.*Received"),
+        (["both"], ValueError, "'both' has several outputs"),
+        ([], TypeError, "list of names of layers"),
+        ("maps", TypeError, "list of names of layers"),
+        ([3], TypeError, "list of names of layers"),
+    ],
+)
+def test_says_which_outputs_there_are(outputs, error, message):
+    model = with_two_outputs()
+    if outputs == ["map"]:
+        model = backbone(lambda vector, *_: vector)
+    with pytest.raises(error, match=message):
+        encoders.Pretrained(model, outputs=outputs)
+
+
+def test_only_functional_models_have_layers_to_choose():
+    with pytest.raises(ValueError, match=r"functional or built sequential"):
+        encoders.Pretrained(Subclassed(), outputs=["dense"])
+
+
 def test_refuses_an_output_without_a_feature_axis():
     model = layers.Lambda(lambda x: x[:, 0])
     with pytest.raises(ValueError, match=r"\(batch, ..., dim\).*shape \(3,\)"):

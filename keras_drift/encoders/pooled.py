@@ -1,0 +1,142 @@
+"""Patch statistics of the feature maps of an encoder."""
+
+import keras
+from keras import ops
+
+from keras_drift import checks
+from keras_drift import encoders
+from keras_drift.encoders import patches
+from keras_drift.encoders.encoder import Encoder
+
+
+@keras.saving.register_keras_serializable("keras_drift")
+class Pooled(Encoder):
+    """Adds means and standard deviations of patches to the maps of an encoder.
+
+    Single positions of a map compare fine detail, the whole map compares style;
+    patches lie between. In the published ablation they improve the FID from 9.6
+    to 8.5. Maps are the features of `encoder.map_sizes`: those of a
+    convolutional network, and square numbers of tokens.
+
+    Args:
+        encoder: `Encoder`, or any Keras model, as for `DriftModel`.
+        means: ints, the sides of the square patches whose means are added, as
+            `"NAME_mean_2"`. Patches do not overlap; a side that does not divide
+            height and width of a map is left out for this map. Defaults to
+            `(2, 4)`.
+        stds: ints, the same for standard deviations, `"NAME_std_2"`: biased,
+            the root of the variance plus `1e-6`. Defaults to `(2, 4)`.
+        global_mean: bool, whether to add the mean of each whole map, as
+            `"NAME_mean"`. Defaults to `True`.
+        global_std: bool, the same for the standard deviation, `"NAME_std"`.
+            Defaults to `True`.
+        **kwargs: passed to `Encoder`.
+
+    Call arguments:
+        samples: float tensor `(batch, *sample_shape)`.
+
+    Returns:
+        The features of the encoder, and the statistics of its maps, each
+        `(batch, patches, dim)`. What the encoder has under the name of a
+        statistic is kept.
+
+    Raises:
+        ValueError: if none of the features of the encoder is a map.
+
+    Example:
+
+    >>> from keras_drift import encoders
+    >>> backbone = keras.Sequential([keras.Input((8, 8, 1))])
+    >>> backbone.add(keras.layers.Conv2D(4, 3, padding="same"))
+    >>> encoder = encoders.Pooled(
+    ...     backbone, means=(4,), stds=(), global_std=False
+    ... )
+    >>> features = encoder(np.zeros((5, 8, 8, 1)))
+    >>> {name: tuple(value.shape) for name, value in features.items()}
+    {'feature_0': (5, 64, 4),
+     'feature_0_mean': (5, 1, 4),
+     'feature_0_mean_4': (5, 4, 4)}
+
+    Reference:
+
+    - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
+    """
+
+    def __init__(
+        self,
+        encoder,
+        means=(2, 4),
+        stds=(2, 4),
+        global_mean=True,
+        global_std=True,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.encoder = encoders.get(encoder)
+        self.means = _sides("means", means)
+        self.stds = _sides("stds", stds)
+        self.global_mean = bool(global_mean)
+        self.global_std = bool(global_std)
+
+    def require(self):
+        self.encoder.require()
+
+    def build(self, input_shape):
+        self.encoder.build(input_shape)
+        self._map_sizes = self.encoder.map_sizes(tuple(input_shape)[1:])
+        if not self._map_sizes:
+            raise ValueError(
+                "None of the features of this encoder is a map, of which "
+                "patches could be pooled. Choose convolutional outputs, or "
+                "tokens that are square in number: `Pretrained("
+                "num_prefix_tokens=...)` splits off class and register tokens. "
+                f"Received: encoder={self.encoder!r}"
+            )
+        self.built = True
+
+    def call(self, samples):
+        features = {}
+        encoded = self.encoder(samples)
+        for name, feature in encoded.items():
+            features[name] = feature
+            if name in self._map_sizes:
+                shape = (-1, *self._map_sizes[name], feature.shape[-1])
+                found = patches.statistics(
+                    name,
+                    ops.reshape(feature, shape),
+                    self.means,
+                    self.stds,
+                    self.global_mean,
+                    self.global_std,
+                )
+                new = [key for key in found if key not in encoded]
+                features |= {key: found[key] for key in new}
+        return features
+
+    def map_sizes(self, sample_shape):
+        return self.encoder.map_sizes(sample_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "means": self.means,
+            "stds": self.stds,
+            "global_mean": self.global_mean,
+            "global_std": self.global_std,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the encoder that `get_config` describes."""
+        encoder = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**{**config, "encoder": encoder})
+
+
+def _sides(name, values):
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(
+            f"`{name}` is a sequence of sides of patches, such as (2, 4); "
+            f"(), if there are none. Received: {name}={values!r}"
+        )
+    return [checks.positive_integer(name, value) for value in values]
