@@ -14,16 +14,14 @@ class ModelPresets(PresetMixin):
     @property
     def preset_parts(self):
         """The parts that `from_preset` of their classes finds in a preset."""
-        if isinstance(self.encoder, encoders.MissingEncoder):
+        if self.encoder.missing():
             return (self.generator,)
         return self.generator, self.encoder
 
     @property
     def preset_references(self):
         """The handles of presets with the parts that are not in this one."""
-        if isinstance(self.encoder, encoders.MissingEncoder):
-            return (self.encoder.handle,)
-        return ()
+        return tuple(part.handle for part in self.encoder.missing())
 
     def save_to_preset(self, directory, metadata=None, encoder=None):
         """Writes the model as a preset: a folder that any backend can load.
@@ -39,7 +37,7 @@ class ModelPresets(PresetMixin):
         """
         handles.check_new(directory)
         if encoder is not None:
-            handles.resolve(encoder)  # raises if it does not exist
+            handles.check(encoder)
             encoder = encoders.MissingEncoder(encoder)
         bare = _without_optimizer(self, encoder)
         config = keras.saving.serialize_keras_object(bare)
@@ -51,16 +49,20 @@ class ModelPresets(PresetMixin):
         files.write(directory, config, bare, metadata)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, load_encoder=True):
+    def from_preset(cls, preset, load_weights=True, load_encoder=None):
         """Loads a trained model.
 
         Args:
-            preset: the name of a built-in preset, one of `DriftModel.presets`,
-                or the path of a folder that `save_to_preset` wrote.
+            preset: the name of a preset, one of `DriftModel.presets`; the path
+                of a folder that `save_to_preset` wrote; or `"hf://owner/name"`,
+                such a folder on the Hugging Face hub. Models of the official
+                release are fetched and converted on first use.
             load_weights: bool, whether to load the weights. Defaults to `True`.
             load_encoder: bool, whether to load an encoder that the preset only
                 refers to. Without it the model can `generate`, but not train.
-                Defaults to `True`.
+                Defaults to `None`: unless the encoder is fetched from a hub,
+                since those of the release are several times as large as the
+                models.
 
         Returns:
             A `DriftModel`, ready to `generate`; `compile` it to continue
@@ -74,9 +76,11 @@ class ModelPresets(PresetMixin):
         (3, 8, 8, 1)
         """
         model = super().from_preset(preset, load_weights)
-        if load_encoder and isinstance(model.encoder, encoders.MissingEncoder):
-            handle = model.encoder.handle
-            model.encoder = encoders.Encoder.from_preset(handle)
+        missing = [part.handle for part in model.encoder.missing()]
+        if load_encoder is None:
+            load_encoder = not any(map(handles.is_remote, missing))
+        if missing and load_encoder:
+            model.encoder = model.encoder.loaded()
         return model
 
 

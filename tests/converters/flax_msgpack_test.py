@@ -1,5 +1,6 @@
 """Files of Flax, written as Flax does, and files that do harm."""
 
+import contextlib
 import tracemalloc
 
 import numpy as np
@@ -114,18 +115,16 @@ def test_no_altered_byte_of_a_header_does_harm(read, arrays):
     content = msgpack.packb(
         {"a": {"k": packed(arrays["b"])}, "b": chunked(arrays["b"], 2)}
     )
-    shapes = set()
+    sizes = set()
     for i in range(len(content)):
         for value in (0x00, 0xC7, 0xDF, 0xFF):
             altered = bytearray(content)
             altered[i] = value
-            try:
+            # What is read has another value or name; all else is refused.
+            with contextlib.suppress(ValueError):
                 result = read(bytes(altered))
-            except ValueError as error:
-                assert "`ema_params.msgpack`" in str(error)
-            else:  # a value, a name, or the order of a shape
-                shapes |= {a.size for a in result.values()}
-    assert shapes == {10}
+                sizes |= {array.size for array in result.values()}
+    assert sizes == {10}
 
 
 HOSTILE = {
