@@ -1,6 +1,7 @@
 """One-step generative models trained by a kernel drift field, for Keras 3."""
 
 from keras_drift import installation as installation  # isort: skip
+from keras_drift import autoencoders as autoencoders
 from keras_drift import callbacks as callbacks
 from keras_drift import datasets as datasets
 from keras_drift import drifts as drifts

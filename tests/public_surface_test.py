@@ -15,6 +15,7 @@ import keras_drift
 
 ROOT = pathlib.Path(keras_drift.__file__).parent
 FOLDERS = (
+    "autoencoders",
     "callbacks",
     "datasets",
     "drifts",
@@ -37,6 +38,7 @@ LAYERS = (
     "presets",
     "datasets",
     "encoders",
+    "autoencoders",
     "generators",
     "metrics",
     "energies",
@@ -84,6 +86,7 @@ def test_class_is_registered_under_its_own_name(cls):
         "Kernel",
         "Energy",
         "Drift",
+        "Autoencoder",
         "Encoder",
         "Generator",
         "Distance",

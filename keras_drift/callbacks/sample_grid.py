@@ -16,7 +16,8 @@ class SampleGrid(keras.callbacks.Callback):
     """Writes a grid of generated samples to a PNG file after every few epochs.
 
     All grids use the same noise, so that samples can be compared across epochs.
-    With `use_ema=True` they are generated with the averaged weights. If a
+    Latents are decoded by the autoencoder of the model. With `use_ema=True`
+    samples are generated with the averaged weights. If a
     `keras.callbacks.TensorBoard` is used too, the grids also appear there under
     "Images".
 
@@ -67,10 +68,11 @@ class SampleGrid(keras.callbacks.Callback):
 
     def set_model(self, model):
         require_drift_model(self, model)
-        shape = model.generator.sample_shape
+        shape = model.image_shape
         if len(shape) != 3 or shape[-1] not in (1, 3):
             raise ValueError(
-                "Only images of one or three channels can be shown. "
+                "Only images of one or three channels can be shown; latents "
+                "are decoded by the `autoencoder` of the model. "
                 f"Received: samples of shape {shape}"
             )
         super().set_model(model)

@@ -2,6 +2,7 @@
 
 import contextlib
 
+from keras_drift import autoencoders
 from keras_drift import drifts
 from keras_drift import encoders
 from keras_drift import generators
@@ -44,7 +45,8 @@ def _model(metadata, arrays, training):
         drifts.KernelDrift(
             kernels.Laplacian(_BANDWIDTHS), normalization="official_dual"
         ),
-        encoder=_references(training.get("encoders", {})),
+        encoder=_encoders(training.get("encoders", {})),
+        autoencoder=_autoencoder(training.get("autoencoder")),
         num_generated=training.get("num_generated"),
         # Without a recipe: the range of all published configurations.
         guidance_sampler=PowerLawGuidance(**training.get("guidance", {})),
@@ -58,13 +60,18 @@ def _encoder(metadata, arrays):
     return encoder
 
 
-def _references(handles):
-    """The encoders of a recipe, and the samples, without loading anything."""
+def _encoders(handles):
+    """References to the encoders of a recipe, and the samples themselves."""
     if not handles:
         return None
     return encoders.Union(
         [encoders.MissingEncoder(h, name) for name, h in handles.items()]
     )
+
+
+def _autoencoder(handle):
+    """A reference to the autoencoder whose latents are generated, or none."""
+    return None if handle is None else autoencoders.MissingAutoencoder(handle)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import fnmatch
 import keras
 import numpy as np
 
+from keras_drift import autoencoders
 from keras_drift import checks
 from keras_drift import drifts
 from keras_drift import encoders
@@ -58,6 +59,15 @@ def checked_generator(generator):
             f"`MLP` or `DiT`. Received: generator={generator!r}"
         )
     return generator
+
+
+def checked_autoencoder(generator, autoencoder):
+    """Returns `autoencoder` if it decodes the samples of the generator."""
+    autoencoder = autoencoders.get(autoencoder)
+    known = not isinstance(autoencoder, autoencoders.MissingAutoencoder)
+    if autoencoder is not None and known:
+        autoencoder.image_shape(generator.sample_shape)
+    return autoencoder
 
 
 def checked_seed(seed):

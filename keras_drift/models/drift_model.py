@@ -4,19 +4,17 @@ import keras
 from keras import ops
 
 from keras_drift import backend
-from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
 from keras_drift.models.model_presets import ModelPresets
-from keras_drift.models.sampler import Sampler
+from keras_drift.models.model_sampling import ModelSampling
 from keras_drift.training import DriftObjective
 from keras_drift.training import TrainingBatch
 from keras_drift.training import batches
 from keras_drift.training import randomness
 from keras_drift.training.bandwidth_schedule import resolved
 from keras_drift.training.drift_trainer import DriftTrainer
-from keras_drift.training.power_law_guidance import check_scales
 from keras_drift.training.run_state import ARGUMENTS
 from keras_drift.training.run_state import RunState
 
@@ -28,12 +26,13 @@ _OBJECTS = (
     "step_size",
     "bandwidth_schedule",
     "guidance_sampler",
+    "autoencoder",
 )
 _VALUES = ("loss_weights", "num_generated", "frozen_steps", "stop_gradient")
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class DriftModel(DriftTrainer, ModelPresets, keras.Model):
+class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
     """One-step generative model, trained by a drift field.
 
     In every training step samples `x` are generated, the drift `V` assigns a
@@ -74,6 +73,9 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         guidance_sampler: a `PowerLawGuidance`, the distribution of the guidance
             scales to train for; it needs a generator with classes and batches
             with unconditional samples. Defaults to `None`: no guidance.
+        autoencoder: an `autoencoders.Autoencoder` whose latents the samples
+            are: `generate` decodes them to images, training does without it.
+            Defaults to `None`: the samples are what is generated.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -114,6 +116,7 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         frozen_steps=1,
         stop_gradient=True,
         guidance_sampler=None,
+        autoencoder=None,
         seed=None,
         **kwargs,
     ):
@@ -133,12 +136,12 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
         self.frozen_steps = frozen_steps
         self.stop_gradient = bool(stop_gradient)
         self.guidance_sampler = guidance_sampler
+        self.autoencoder = autoencoder
         self.seed = arguments.checked_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
         self._directions = ImprovesDownwards(["drift_norm"])
         self.run = RunState()
-        self._sampler = None
         self.encoder.build((None, *generator.sample_shape))
         arguments.check(self)
         self.built = True
@@ -272,50 +275,7 @@ class DriftModel(DriftTrainer, ModelPresets, keras.Model):
     def _largest_bandwidth(self):
         return ops.max(self.drift.bandwidth)
 
-    # === Sampling ===
-
-    def generate(
-        self, n=None, labels=None, guidance=1.0, seed=None, batch_size=256
-    ):
-        """Generates samples: one compiled forward pass for each batch.
-
-        Args:
-            n: int >= 1, number of samples. Defaults to `None`: one for each
-                label.
-            labels: the class of each sample: ints `(n,)`, or one int for all.
-                Defaults to `None`: the classes in order, cyclically.
-            guidance: float >= 1, the guidance scale, or one for each sample,
-                among the scales the model was trained for. Defaults to `1.0`.
-            seed: int. The same seed gives the same noise on every backend, and
-                the first samples do not depend on `n`. Defaults to `None`:
-                random.
-            batch_size: int >= 1, the maximum number of samples in one forward
-                pass. Defaults to `256`.
-
-        Returns:
-            NumPy array `(n, *sample_shape)`, float32.
-        """
-        n = arguments.number_of_samples(n, labels)
-        checks.positive_integer("batch_size", batch_size)
-        check_scales(guidance, self.guidance_sampler)
-        inputs = self.generator.sample_inputs(n, labels, guidance, seed)
-        backend.sync(self)
-        if self._sampler is None or not self._sampler.serves(self.generator):
-            self._sampler = Sampler(self.generator)
-        return self._sampler(inputs, batch_size)
-
     # === Saving ===
-
-    def export(self, filepath, **kwargs):
-        """Exports the generator for inference.
-
-        The artifact maps the inputs of the generator to samples.
-
-        Args:
-            filepath: path of the artifact.
-            **kwargs: passed to `keras.Model.export`.
-        """
-        return self.generator.export(filepath, **kwargs)
 
     def save_own_variables(self, store):
         """Saves the state of the random generator."""

@@ -1,7 +1,8 @@
-"""Presets of models, in which the encoder may be a reference."""
+"""Presets of models, in which frozen parts may be references."""
 
 import keras
 
+from keras_drift import autoencoders
 from keras_drift import encoders
 from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
@@ -9,21 +10,32 @@ from keras_drift.presets import handles
 
 
 class ModelPresets(PresetMixin):
-    """Mixin of `DriftModel`: presets, with or without the encoder."""
+    """Mixin of `DriftModel`: presets, with or without the frozen parts."""
 
     @property
     def preset_parts(self):
         """The parts that `from_preset` of their classes finds in a preset."""
-        if self.encoder.missing():
-            return (self.generator,)
-        return self.generator, self.encoder
+        parts = [self.generator]
+        if not self.encoder.missing():
+            parts.append(self.encoder)
+        if not isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
+            parts.append(self.autoencoder)
+        return parts
 
     @property
     def preset_references(self):
-        """The handles of presets with the parts that are not in this one."""
-        return tuple(part.handle for part in self.encoder.missing())
+        """The classes of parts that are not in this preset, and handles."""
+        references = {
+            getattr(encoders, part.class_name): part.handle
+            for part in self.encoder.missing()
+        }
+        if isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
+            references[autoencoders.Autoencoder] = self.autoencoder.handle
+        return references
 
-    def save_to_preset(self, directory, metadata=None, encoder=None):
+    def save_to_preset(
+        self, directory, metadata=None, encoder=None, autoencoder=None
+    ):
         """Writes the model as a preset: a folder that any backend can load.
 
         Args:
@@ -34,12 +46,18 @@ class ModelPresets(PresetMixin):
             encoder: the preset of the encoder, to store a reference to it
                 instead of its weights, which only training needs. Defaults to
                 `None`: the encoder is a part of the preset.
+            autoencoder: the preset of the autoencoder, to store a reference to
+                it instead of its weights, which several models may share.
+                Defaults to `None`: the autoencoder is a part of the preset.
         """
         handles.check_new(directory)
         if encoder is not None:
             handles.check(encoder)
             encoder = encoders.MissingEncoder(encoder)
         bare = _without_optimizer(self, encoder)
+        if autoencoder is not None:
+            handles.check(autoencoder)
+            bare.autoencoder = autoencoders.MissingAutoencoder(autoencoder)
         config = keras.saving.serialize_keras_object(bare)
         config.pop("compile_config", None)
         metadata = {
@@ -49,7 +67,13 @@ class ModelPresets(PresetMixin):
         files.write(directory, config, bare, metadata)
 
     @classmethod
-    def from_preset(cls, preset, load_weights=True, load_encoder=None):
+    def from_preset(
+        cls,
+        preset,
+        load_weights=True,
+        load_encoder=None,
+        load_autoencoder=True,
+    ):
         """Loads a trained model.
 
         Args:
@@ -63,6 +87,9 @@ class ModelPresets(PresetMixin):
                 Defaults to `None`: unless the encoder is fetched from a hub,
                 since those of the release are several times as large as the
                 models.
+            load_autoencoder: bool, whether to load an autoencoder that the
+                preset only refers to. Without it the model generates latents
+                with `decode=False`. Defaults to `True`.
 
         Returns:
             A `DriftModel`, ready to `generate`; `compile` it to continue
@@ -81,12 +108,16 @@ class ModelPresets(PresetMixin):
             load_encoder = not any(map(handles.is_remote, missing))
         if missing and load_encoder:
             model.encoder = model.encoder.loaded()
+        missing = isinstance(model.autoencoder, autoencoders.MissingAutoencoder)
+        if load_autoencoder and missing:
+            handle = model.autoencoder.handle
+            model.autoencoder = autoencoders.Autoencoder.from_preset(handle)
         return model
 
 
 def _without_optimizer(model, encoder):
     """An uncompiled copy of a model: presets hold no optimizer state."""
-    config = model.get_config()
+    config = {**model.get_config(), "autoencoder": None}
     parts = ["generator", "drift"]
     if encoder is None:
         parts.append("encoder")
@@ -95,5 +126,6 @@ def _without_optimizer(model, encoder):
     copy = type(model).from_config(config)
     for part in parts:
         getattr(copy, part).set_weights(getattr(model, part).get_weights())
+    copy.autoencoder = model.autoencoder  # frozen: both may have it
     copy.seed_generator.state.assign(model.seed_generator.state)
     return copy

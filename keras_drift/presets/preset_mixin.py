@@ -52,8 +52,12 @@ class PresetMixin:
             if isinstance(part, cls):
                 break
         else:
-            for reference in getattr(loaded, "preset_references", ()):
-                return cls.from_preset(reference, load_weights)
+            references = getattr(loaded, "preset_references", {})
+            for base, handle in references.items():
+                if issubclass(cls, base):
+                    return cls.from_preset(handle, load_weights)
+                if issubclass(base, cls):
+                    return base.from_preset(handle, load_weights)
             raise ValueError(
                 f"This preset holds a `{type(loaded).__name__}`, not a "
                 f"`{cls.__name__}`. Received: preset={str(preset)!r}"

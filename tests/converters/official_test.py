@@ -63,6 +63,7 @@ def test_released_model_has_its_recipe(loaded):
     assert loaded.num_generated == 64
     assert [e.handle for e in loaded.encoder.missing()] == ["mae_latent_640"]
     assert loaded.encoder.include_samples
+    assert loaded.autoencoder.handle == "hf://stabilityai/sd-vae-ft-mse"
     assert loaded.drift.get_config()["kernel"]["config"]["bandwidth"] == [
         0.02,
         0.05,
@@ -86,10 +87,11 @@ def test_name_is_fetched_converted_and_cached(
     hub_cache, tmp_path, artifact, loaded, capsys
 ):
     artifacts.add_to_hub_cache(hub_cache, artifact, FOLDER)
-    model = DriftModel.from_preset(NAME)
-    samples = model.generate(labels=[2, 0], guidance=1.5, seed=0)
+    model = DriftModel.from_preset(NAME, load_autoencoder=False)
+    samples = model.generate(labels=[2, 0], guidance=1.5, seed=0, decode=False)
     np.testing.assert_array_equal(
-        samples, loaded.generate(labels=[2, 0], guidance=1.5, seed=0)
+        samples,
+        loaded.generate(labels=[2, 0], guidance=1.5, seed=0, decode=False),
     )
     messages = capsys.readouterr().err
     assert f"fetching {NAME}, about 1.9 GB, from https://hugg" in messages
@@ -131,7 +133,7 @@ def test_card_says_where_the_weights_are_from(hub_cache, artifact):
 
 def test_without_network_says_what_to_do_by_hand(hub_cache, tmp_path):
     with pytest.raises(ConnectionError) as error:
-        DriftModel.from_preset(NAME)
+        DriftModel.from_preset(NAME, load_autoencoder=False)
     message = str(error.value)
     for part in (
         f"The preset '{NAME}'",
@@ -147,7 +149,7 @@ def test_without_network_says_what_to_do_by_hand(hub_cache, tmp_path):
 
 def test_what_was_fetched_by_hand_is_found(hub_cache, artifact, tmp_path):
     official.main([str(artifact), str(tmp_path / "ours" / NAME)])
-    model = DriftModel.from_preset(NAME)
+    model = DriftModel.from_preset(NAME, load_autoencoder=False)
     assert model.encoder.missing()[0].handle == "mae_latent_640"
 
 
@@ -160,18 +162,18 @@ def test_damaged_download_is_named_and_never_loaded(
     content[-3] ^= 1  # a weight
     blob.write_bytes(content[:-1] if damage == "truncated" else content)
     with pytest.raises(ValueError, match=r"`ema_params\.msgpack`.*truncated"):
-        DriftModel.from_preset(NAME)
+        DriftModel.from_preset(NAME, load_autoencoder=False)
     assert not (tmp_path / "ours" / NAME).exists()
 
 
 def test_encoder_is_loaded_on_demand_only(hub_cache, artifact):
     artifacts.add_to_hub_cache(hub_cache, artifact, FOLDER)
-    model = DriftModel.from_preset(NAME)
+    model = DriftModel.from_preset(NAME, load_autoencoder=False)
     model.compile()
     with pytest.raises(ValueError, match=r"load_encoder=True.*mae_latent_640"):
         model.fit(np.zeros((8, 4, 4, 2), "float32"), np.zeros(8, "int32"))
     with pytest.raises(ConnectionError, match=r"'mae_latent_640'.*10\.8 GB"):
-        DriftModel.from_preset(NAME, load_encoder=True)
+        DriftModel.from_preset(NAME, load_encoder=True, load_autoencoder=False)
 
 
 def test_weights_stay_float32_under_another_policy(artifact, tmp_path):
@@ -188,9 +190,9 @@ def test_weights_stay_float32_under_another_policy(artifact, tmp_path):
 
 def test_labels_and_guidance_beyond_the_training_are_refused(loaded):
     with pytest.raises(ValueError, match=r"class numbers from 0 to 2.*=3"):
-        loaded.generate(labels=[0, 3])
+        loaded.generate(labels=[0, 3], decode=False)
     with pytest.raises(ValueError, match=r"from 1\.0 to 4\.0.*guidance=7"):
-        loaded.generate(labels=[0, 1], guidance=7)
+        loaded.generate(labels=[0, 1], guidance=7, decode=False)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,8 @@ def test_command_line(tmp_path, artifact, capsys):
     out = tmp_path / "preset"
     official.main([str(artifact), str(out)])
     assert f"DriftModel.from_preset({str(out)!r})" in capsys.readouterr().out
-    assert DriftModel.from_preset(out).generator.num_classes == 3
+    generator = generators.DiT.from_preset(out)
+    assert generator.num_classes == 3
     for arguments, message in (
         (["latent_L_soto", str(out)], "Did you mean 'latent_L_sota'"),
         ([str(artifact), NAME], "Choose another name"),

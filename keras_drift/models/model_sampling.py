@@ -1,0 +1,99 @@
+"""Mixin of `DriftModel` with generation and export."""
+
+from keras_drift import backend
+from keras_drift import checks
+from keras_drift.batched import Batched
+from keras_drift.generators import Generator
+from keras_drift.models import arguments
+from keras_drift.training.power_law_guidance import check_scales
+
+
+class ModelSampling:
+    """Mixin of `DriftModel`: generates samples, decodes and exports them."""
+
+    _sampler = None
+
+    def __setattr__(self, name, value):
+        if name != "autoencoder":
+            super().__setattr__(name, value)
+            return
+        # Saved with the model, but not one of its layers: its weights stay
+        # out of training steps and of the state of a run.
+        value = arguments.checked_autoencoder(self.generator, value)
+        object.__setattr__(self, name, value)
+
+    @property
+    def image_shape(self):
+        """The shape of a sample that `generate` returns, decoded."""
+        shape = self.generator.sample_shape
+        if self.autoencoder is None:
+            return shape
+        return self.autoencoder.image_shape(shape)
+
+    def generate(
+        self,
+        n=None,
+        labels=None,
+        guidance=1.0,
+        seed=None,
+        batch_size=256,
+        decode=True,
+    ):
+        """Generates samples: one compiled forward pass for each batch.
+
+        Args:
+            n: int >= 1, number of samples. Defaults to `None`: one for each
+                label.
+            labels: the class of each sample: ints `(n,)`, or one int for all.
+                Defaults to `None`: the classes in order, cyclically.
+            guidance: float >= 1, the guidance scale, or one for each sample,
+                among the scales the model was trained for. Defaults to `1.0`.
+            seed: int. The same seed gives the same noise on every backend, and
+                the first samples do not depend on `n`. Defaults to `None`:
+                random.
+            batch_size: int >= 1, the maximum number of samples in one forward
+                pass. Decoding takes at most the `batch_size` of the
+                autoencoder. Defaults to `256`.
+            decode: bool, whether an autoencoder decodes the samples to images.
+                Defaults to `True`.
+
+        Returns:
+            NumPy array `(n, *sample_shape)`, float32; or `(n, *image_shape)`,
+            decoded.
+        """
+        n = arguments.number_of_samples(n, labels)
+        checks.positive_integer("batch_size", batch_size)
+        check_scales(guidance, self.guidance_sampler)
+        decoder = self.autoencoder if decode else None
+        if decoder is not None:
+            decoder.require()
+        inputs = self.generator.sample_inputs(n, labels, guidance, seed)
+        backend.sync(self)
+        if self._sampler is None or not self._sampler.serves(self.generator):
+            self._sampler = Batched(self.generator, backend.compiled)
+        samples = self._sampler(inputs, batch_size)
+        if decoder is None:
+            return samples
+        return decoder.decode(samples, min(batch_size, decoder.batch_size))
+
+    def export(self, filepath, decode=True, **kwargs):
+        """Exports the generator, and the decoder behind it, for inference.
+
+        The artifact maps the inputs of the generator to what `generate`
+        returns.
+
+        Args:
+            filepath: path of the artifact.
+            decode: bool, as in `generate`. Defaults to `True`.
+            **kwargs: passed to `Generator.export`.
+        """
+        network = self.generator
+        if decode and self.autoencoder is not None:
+            self.autoencoder.require()
+            network = Generator(
+                network.input,
+                self.autoencoder.call_decoder(network.output),
+                network.num_classes,
+                network.style_codebook_size,
+            )
+        return network.export(filepath, **kwargs)
