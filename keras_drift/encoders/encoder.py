@@ -54,6 +54,14 @@ class Encoder(PresetMixin, keras.layers.Layer):
     def require(self):
         """Raises an error if the encoder was not loaded with its model."""
 
+    def missing(self):
+        """The `MissingEncoder`s in place of this encoder or parts of it."""
+        return ()
+
+    def loaded(self):
+        """The encoder with all its parts, loading those that are missing."""
+        return self
+
 
 def square_sides(tokens):
     """`(side, side)` of a square map of so many tokens, or `None`."""

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_drift import encoders
 from keras_drift.encoders.encoder import Encoder
 
 
@@ -15,12 +16,28 @@ class MissingEncoder(Encoder):
 
     Args:
         handle: str, the preset of the encoder.
+        class_name: str, the class in `keras_drift.encoders` whose
+            `from_preset` loads it. Defaults to `"Encoder"`, for presets of any
+            class that `save_to_preset` wrote.
         **kwargs: passed to `Encoder`.
     """
 
-    def __init__(self, handle, **kwargs):
+    def __init__(self, handle, class_name="Encoder", **kwargs):
         super().__init__(**kwargs)
         self.handle = str(handle)
+        self.class_name = class_name
+        if class_name not in encoders.__all__:
+            raise ValueError(
+                "`class_name` is the name of a class in "
+                f"`keras_drift.encoders`. Received: class_name={class_name!r}"
+            )
+
+    def missing(self):
+        return (self,)
+
+    def loaded(self):
+        cls = getattr(encoders, self.class_name)
+        return cls.from_preset(self.handle)
 
     def require(self):
         raise ValueError(
@@ -36,4 +53,8 @@ class MissingEncoder(Encoder):
         self.require()
 
     def get_config(self):
-        return {**super().get_config(), "handle": self.handle}
+        return {
+            **super().get_config(),
+            "handle": self.handle,
+            "class_name": self.class_name,
+        }

@@ -64,6 +64,21 @@ class Union(Encoder):
         for encoder in self.encoders:
             encoder.require()
 
+    def missing(self):
+        return tuple(m for part in self.encoders for m in part.missing())
+
+    def loaded(self):
+        if not self.missing():
+            return self
+        parts = [part.loaded() for part in self.encoders]
+        if any(self.prefixes):
+            parts = dict(zip(self._keys(), parts, strict=True))
+        config = {**super().get_config(), "name": self.name}
+        return type(self)(parts, self.include_samples, **config)
+
+    def _keys(self):
+        return [prefix.removesuffix("_") for prefix in self.prefixes]
+
     def build(self, input_shape):
         for encoder in self.encoders:
             encoder.build(input_shape)
@@ -100,8 +115,7 @@ class Union(Encoder):
         serialize = keras.saving.serialize_keras_object
         parts = [serialize(encoder) for encoder in self.encoders]
         if any(self.prefixes):
-            keys = [prefix.removesuffix("_") for prefix in self.prefixes]
-            parts = dict(zip(keys, parts, strict=True))
+            parts = dict(zip(self._keys(), parts, strict=True))
         return {
             **super().get_config(),
             "encoders": parts,

@@ -108,7 +108,7 @@ def check_features(model):
         patterns["drift"] = model.drift.patterns
     if not any(patterns.values()):
         return
-    if isinstance(model.encoder, encoders.MissingEncoder):
+    if model.encoder.missing():
         return
     samples = keras.KerasTensor((None, *model.generator.sample_shape))
     names = list(model.encoder(samples))

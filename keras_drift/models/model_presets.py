@@ -8,8 +8,6 @@ from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
 from keras_drift.presets import handles
 
-_MISSING = (encoders.MissingEncoder, autoencoders.MissingAutoencoder)
-
 
 class ModelPresets(PresetMixin):
     """Mixin of `DriftModel`: presets, with or without the frozen parts."""
@@ -17,21 +15,23 @@ class ModelPresets(PresetMixin):
     @property
     def preset_parts(self):
         """The parts that `from_preset` of their classes finds in a preset."""
-        parts = (self.generator, self.encoder, self.autoencoder)
-        return [part for part in parts if not isinstance(part, _MISSING)]
+        parts = [self.generator]
+        if not self.encoder.missing():
+            parts.append(self.encoder)
+        if not isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
+            parts.append(self.autoencoder)
+        return parts
 
     @property
     def preset_references(self):
         """The classes of parts that are not in this preset, and handles."""
-        parts = (
-            (encoders.Encoder, self.encoder),
-            (autoencoders.Autoencoder, self.autoencoder),
-        )
-        return {
-            base: part.handle
-            for base, part in parts
-            if isinstance(part, _MISSING)
+        references = {
+            getattr(encoders, part.class_name): part.handle
+            for part in self.encoder.missing()
         }
+        if isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
+            references[autoencoders.Autoencoder] = self.autoencoder.handle
+        return references
 
     def save_to_preset(
         self, directory, metadata=None, encoder=None, autoencoder=None
@@ -52,11 +52,11 @@ class ModelPresets(PresetMixin):
         """
         handles.check_new(directory)
         if encoder is not None:
-            handles.check_reference(encoder)
+            handles.check(encoder)
             encoder = encoders.MissingEncoder(encoder)
         bare = _without_optimizer(self, encoder)
         if autoencoder is not None:
-            handles.check_reference(autoencoder)
+            handles.check(autoencoder)
             bare.autoencoder = autoencoders.MissingAutoencoder(autoencoder)
         config = keras.saving.serialize_keras_object(bare)
         config.pop("compile_config", None)
@@ -71,18 +71,22 @@ class ModelPresets(PresetMixin):
         cls,
         preset,
         load_weights=True,
-        load_encoder=True,
+        load_encoder=None,
         load_autoencoder=True,
     ):
         """Loads a trained model.
 
         Args:
-            preset: the name of a built-in preset, one of `DriftModel.presets`,
-                or the path of a folder that `save_to_preset` wrote.
+            preset: the name of a preset, one of `DriftModel.presets`; the path
+                of a folder that `save_to_preset` wrote; or `"hf://owner/name"`,
+                such a folder on the Hugging Face hub. Models of the official
+                release are fetched and converted on first use.
             load_weights: bool, whether to load the weights. Defaults to `True`.
             load_encoder: bool, whether to load an encoder that the preset only
                 refers to. Without it the model can `generate`, but not train.
-                Defaults to `True`.
+                Defaults to `None`: unless the encoder is fetched from a hub,
+                since those of the release are several times as large as the
+                models.
             load_autoencoder: bool, whether to load an autoencoder that the
                 preset only refers to. Without it the model generates latents
                 with `decode=False`. Defaults to `True`.
@@ -99,9 +103,11 @@ class ModelPresets(PresetMixin):
         (3, 8, 8, 1)
         """
         model = super().from_preset(preset, load_weights)
-        if load_encoder and isinstance(model.encoder, encoders.MissingEncoder):
-            handle = model.encoder.handle
-            model.encoder = encoders.Encoder.from_preset(handle)
+        missing = [part.handle for part in model.encoder.missing()]
+        if load_encoder is None:
+            load_encoder = not any(map(handles.is_remote, missing))
+        if missing and load_encoder:
+            model.encoder = model.encoder.loaded()
         missing = isinstance(model.autoencoder, autoencoders.MissingAutoencoder)
         if load_autoencoder and missing:
             handle = model.autoencoder.handle

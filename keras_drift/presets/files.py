@@ -67,6 +67,13 @@ def write(directory, config, weights, metadata):
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def is_complete(folder):
+    """Whether no file of a preset is missing from a folder."""
+    return all(
+        (folder / name).is_file() for name in (CONFIG, WEIGHTS, METADATA)
+    )
+
+
 def read_config(folder, with_weights=True):
     """Reads the config of a preset, after checking that no file is missing.
 

@@ -8,7 +8,7 @@ from keras_drift.presets import registry
 
 
 class _Presets:
-    """Class attribute: the built-in presets of the class."""
+    """Class attribute: the presets of the class that have a name."""
 
     def __get__(self, instance, owner):
         return registry.presets_of(owner)
@@ -21,8 +21,8 @@ class PresetMixin:
     description, training data and metrics. It loads on every backend.
 
     Attributes:
-        presets: dict from the names of the built-in presets of this class to
-            their metadata, read on access.
+        presets: dict from the names of the presets of this class to their
+            metadata, read on access. Nothing is fetched.
     """
 
     presets = _Presets()
@@ -32,9 +32,10 @@ class PresetMixin:
         """Loads an object from a preset.
 
         Args:
-            preset: the name of a built-in preset, or the path of a folder that
-                `save_to_preset` wrote. It may be the preset of a model that
-                contains an object of this class.
+            preset: the name of a preset, one of `presets`; the path of a folder
+                that `save_to_preset` wrote; or `"hf://owner/name"`, such a
+                folder on the Hugging Face hub. It may be the preset of a model
+                that contains an object of this class.
             load_weights: bool, whether to load the weights too, rather than
                 initialize them anew. Defaults to `True`.
             **kwargs: arguments of the constructor that replace those of the
@@ -62,6 +63,8 @@ class PresetMixin:
             for base, handle in references.items():
                 if issubclass(cls, base):
                     return cls.from_preset(handle, load_weights)
+                if issubclass(base, cls):
+                    return base.from_preset(handle, load_weights)
             raise ValueError(
                 f"This preset holds a `{type(loaded).__name__}`, not a "
                 f"`{cls.__name__}`. Received: preset={str(preset)!r}"

@@ -200,3 +200,26 @@ def test_preset_may_refer_to_its_encoder(tmp_path):
         bare.fit(data, verbose=0)
     with pytest.raises(ValueError, match="path of a folder"):
         model.save_to_preset(tmp_path / "other", encoder="mae_latent_641")
+
+
+def test_preset_may_refer_to_parts_of_its_encoder(tmp_path):
+    backbone = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    encoder = encoders.Pretrained(backbone)
+    encoder.build((None, 2))
+    encoder.save_to_preset(tmp_path / "encoder")
+    missing = encoders.MissingEncoder(tmp_path / "encoder", "Pretrained")
+    union = encoders.Union({"part": missing, "all": encoders.Identity()})
+    model = DriftModel(generators.MLP(2, hidden_dims=(8,)), encoder=union)
+    model.save_to_preset(tmp_path / "light")
+    bare = DriftModel.from_preset(tmp_path / "light", load_encoder=False)
+    assert [part.handle for part in bare.encoder.missing()] == [missing.handle]
+    copy = DriftModel.from_preset(tmp_path / "light")
+    assert not copy.encoder.missing()
+    features = copy.encoder(np.ones((4, 2), "float32"))
+    assert list(features) == ["global", "part_feature_0", "all_samples"]
+    for ours, theirs in zip(
+        copy.encoder.get_weights(), encoder.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="class_name='os'"):
+        encoders.MissingEncoder("elsewhere", "os")
