@@ -128,12 +128,7 @@ class MAEResNet(Encoder):
             self.network.trainable = False
 
     def call(self, samples):
-        if None in samples.shape[1:]:
-            raise ValueError(
-                "Features have a token for each position, so height and width "
-                f"must be known. Received: samples.shape={samples.shape}"
-            )
-        self._check_shape(tuple(samples.shape))
+        self._check_sample_shape(tuple(samples.shape))
         folded = patches.fold(samples, self.patch_size)
         maps, block_maps = self.network(folded, training=False)
         features = {"norm_x": patches.root_mean_square(folded)}
@@ -147,6 +142,11 @@ class MAEResNet(Encoder):
                 self.global_std,
             )
         return features
+
+    def compute_output_spec(self, samples):
+        # Unknown sizes look like known ones when Keras traces `call`.
+        self._check_sample_shape(tuple(samples.shape))
+        return super().compute_output_spec(samples)
 
     def get_config(self):
         return {
@@ -172,6 +172,14 @@ class MAEResNet(Encoder):
             for name, values in block_maps.items()
             if int(name.partition("_blk")[2]) % self.every_k_blocks == 0
         }
+
+    def _check_sample_shape(self, shape):
+        self._check_shape(shape)
+        if None in shape[1:]:
+            raise ValueError(
+                "Features have a token for each position, so height and width "
+                f"must be known. Received: samples.shape={shape}"
+            )
 
     def _check_shape(self, shape):
         if not checks.fits(shape, (None, None, None, self.image_channels)):
