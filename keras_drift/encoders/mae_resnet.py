@@ -128,12 +128,7 @@ class MAEResNet(Encoder):
             self.network.trainable = False
 
     def call(self, samples):
-        if None in samples.shape[1:]:
-            raise ValueError(
-                "Features have a token for each position, so height and width "
-                f"must be known. Received: samples.shape={samples.shape}"
-            )
-        self._check_shape(tuple(samples.shape))
+        self._check_sample_shape(tuple(samples.shape))
         folded = patches.fold(samples, self.patch_size)
         features = {"norm_x": patches.root_mean_square(folded)}
         for name, values in self._maps(folded).items():
@@ -156,6 +151,11 @@ class MAEResNet(Encoder):
         """The feature maps by name, before any statistics."""
         maps, block_maps = self.network(folded, training=False)
         return maps | self._every_k(block_maps)
+
+    def compute_output_spec(self, samples):
+        # Unknown sizes look like known ones when Keras traces `call`.
+        self._check_sample_shape(tuple(samples.shape))
+        return super().compute_output_spec(samples)
 
     def get_config(self):
         return {
@@ -181,6 +181,14 @@ class MAEResNet(Encoder):
             for name, values in block_maps.items()
             if int(name.partition("_blk")[2]) % self.every_k_blocks == 0
         }
+
+    def _check_sample_shape(self, shape):
+        self._check_shape(shape)
+        if None in shape[1:]:
+            raise ValueError(
+                "Features have a token for each position, so height and width "
+                f"must be known. Received: samples.shape={shape}"
+            )
 
     def _check_shape(self, shape):
         if not checks.fits(shape, (None, None, None, self.image_channels)):
