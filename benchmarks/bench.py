@@ -26,6 +26,7 @@ from report import Report
 
 import keras_drift as kd
 from keras_drift import backend
+from keras_drift.converters import official_dit
 
 SECTIONS = (
     "operators",
@@ -33,6 +34,7 @@ SECTIONS = (
     "large",
     "growth",
     "step",
+    "forward",
     "sampling",
     "bank",
 )
@@ -192,6 +194,36 @@ def measure_step(bench):
         bench.report.add(
             "step", f"{name}, 8 groups of 16, {policy}", found, work
         )
+
+
+def measure_forward(bench):
+    """A forward pass of the released L/2, beside theirs of the same weights."""
+    config = networks.released(bench.tiny)
+    network = kd.generators.DiT(
+        **official_dit.config_of({"model_config": config})
+    )
+    theirs = None
+    if bench.official:
+        theirs, params = peers.official_network(config)
+        official_dit.assign(network, params)
+        del params
+    forward = networks.bare_forward(network)
+    name = "tiny DiT" if bench.tiny else "DiT L/2"
+    for n in (1, 8):
+        inputs = network.sample_inputs(n, seed=0)
+        inputs = {k: ops.convert_to_tensor(v) for k, v in inputs.items()}
+        peer = None
+        if theirs is not None:
+            peer = functools.partial(theirs, inputs)
+            expected = ops.convert_to_numpy(peer())
+            gap = np.abs(ops.convert_to_numpy(forward(inputs)) - expected)
+            if gap.max() > 1e-4 * np.abs(expected).max():
+                raise AssertionError(f"The networks differ by {gap.max()}")
+        ours = functools.partial(forward, inputs)
+        rounds = bench.rounds if n == 1 else max(3, bench.rounds // 3)
+        found = measuring.compare(ours, peer, rounds)
+        work = networks.forward_work(network, n)
+        bench.report.add("forward", f"{name}, float32, batch {n}", found, work)
 
 
 def measure_sampling(bench):

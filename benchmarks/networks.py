@@ -29,6 +29,33 @@ def dit(tiny):
     )
 
 
+def released(tiny):
+    """The configuration of the released L/2, in the words of its release."""
+    width, depth, heads, classes = (1024, 24, 16, 1000)
+    if tiny:
+        width, depth, heads, classes = (32, 1, 2, 10)
+    return {
+        "cond_dim": width,
+        "num_classes": classes,
+        "noise_classes": 64,
+        "noise_coords": 32,
+        "input_size": 8 if tiny else 32,
+        "in_channels": 4,
+        "out_channels": 4,
+        "n_cls_tokens": 16,
+        "patch_size": 2,
+        "hidden_size": width,
+        "depth": depth,
+        "num_heads": heads,
+        "mlp_ratio": 4.0,
+        "use_qknorm": True,
+        "use_swiglu": True,
+        "use_rope": True,
+        "use_rmsnorm": True,
+        "attn_fp32": False,
+    }
+
+
 def training(tiny, num_steps):
     """A compiled model, and one epoch of grouped batches for it."""
     model = kd.DriftModel(

@@ -47,6 +47,56 @@ def official_bank(**kwargs):
     return ArrayMemoryBank(**kwargs)
 
 
+def official_network(config):
+    """The released generator with random weights, and these by their paths.
+
+    Returns:
+        A jitted function of our dict of inputs, and a dict of NumPy arrays.
+    """
+    import jax
+    import numpy as np
+    from flax import traverse_util
+    from models.generator import DitGen
+
+    network = DitGen(**config)
+
+    def forward(network, inputs):
+        condition = network.c_cfg_noise_to_cond(
+            inputs["labels"], inputs["guidance"], inputs["styles"]
+        )
+        return network.generate_image(inputs["noise"], condition)
+
+    def fresh():
+        size = config["input_size"]
+        inputs = {
+            "noise": np.zeros(
+                (1, size, size, config["in_channels"]), "float32"
+            ),
+            "labels": np.zeros(1, "int32"),
+            "guidance": np.ones(1, "float32"),
+            "styles": np.zeros((1, config["noise_coords"]), "int32"),
+        }
+        return network.init(jax.random.key(0), inputs, method=forward)
+
+    shapes = traverse_util.flatten_dict(
+        jax.eval_shape(fresh)["params"], sep="/"
+    )
+    rng = np.random.default_rng(0)
+    # Nothing is zero, as layers of a fresh network are.
+    params = {
+        path: np.float32(path.endswith("/weight"))
+        + np.float32(0.02) * rng.standard_normal(leaf.shape, "float32")
+        for path, leaf in shapes.items()
+    }
+    on_device = jax.device_put(traverse_util.unflatten_dict(params, sep="/"))
+    call = jax.jit(
+        lambda params, inputs: network.apply(
+            {"params": params}, inputs, method=forward
+        )
+    )
+    return lambda inputs: call(on_device, inputs), params
+
+
 def official_step(labels, positives, unconditional, generated, config):
     """One training step of their network and loss, with plain Adam."""
     import jax
