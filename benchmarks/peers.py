@@ -41,6 +41,47 @@ def official_loss_and_gradient(x, positives, unconditional):
     return lambda: step(x)
 
 
+def official_loss_of_features(generated, positives, unconditional):
+    """The loss of their training step, of features that are given.
+
+    Args:
+        generated: int, generated samples of each group.
+        positives: int, the same for the data.
+        unconditional: int, the same for unconditional data.
+
+    Returns:
+        A function of the features of all samples, of the data, and of the
+        guidance scales.
+    """
+    _stand_in_for("einops")
+    import jax.numpy as jnp
+    from drift_loss import drift_loss
+
+    def by_token(feature, count):
+        _, tokens, dim = feature.shape
+        feature = feature.reshape(-1, count, tokens, dim).swapaxes(1, 2)
+        return feature.reshape(-1, count, dim)
+
+    def loss(of_samples, of_data, of_all_classes, scale):
+        total = 0.0
+        weights = (scale - 1.0) * (generated - 1) / unconditional
+        for name, feature in of_samples.items():
+            tokens = feature.shape[1]
+            losses, _ = drift_loss(
+                by_token(feature, generated),
+                by_token(of_data[name], positives),
+                by_token(of_all_classes[name], unconditional),
+                weight_neg=jnp.repeat(
+                    weights.repeat(tokens)[:, None], unconditional, axis=1
+                ),
+                R_list=(0.02, 0.05, 0.2),
+            )
+            total = total + losses.mean()
+        return total
+
+    return loss
+
+
 def official_bank(**kwargs):
     from memory_bank import ArrayMemoryBank
 

@@ -36,6 +36,8 @@ class Drift(Annealable, keras.layers.Layer):
         differentiable: bool, whether gradients of the velocity are those of
             its formula.
         takes_negatives: bool, whether negatives may be given.
+        takes_segments: bool, whether features of one dimension may share a
+            field, see `field`. A subclass says so itself: it is not inherited.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -78,6 +80,7 @@ class Drift(Annealable, keras.layers.Layer):
     relative = False
     differentiable = True
     takes_negatives = True
+    takes_segments = False
 
     def __init__(self, **kwargs):
         # Half precision cannot resolve the distances of neighbors.
@@ -118,10 +121,11 @@ class Drift(Annealable, keras.layers.Layer):
         guidance_scale=None,
         negatives_are_samples=False,
         placement="groups",
+        tokens=None,
     ):
         """Computes the velocity with its length scale and its raw norm.
 
-        Takes the call arguments of the layer, and two more. Gradients flow to
+        Takes the call arguments of the layer, and three more. Gradients flow to
         the samples and to the negatives.
 
         Args:
@@ -140,9 +144,15 @@ class Drift(Annealable, keras.layers.Layer):
             placement: str, which axis is distributed over devices, where there
                 are several: `"groups"` or `"samples"`, see
                 `keras_drift.backend`. Defaults to `"groups"`.
+            tokens: sequence of ints, the tokens of each of the features that
+                share the field: the groups are all tokens of the first group
+                of the batch, then of the second, and so on. Means over the
+                batch are then those of each feature. For drifts that
+                `shares_fields`. Defaults to `None`: one feature.
 
         Returns:
-            A `Field`.
+            A `Field`; the length scale and the norm of one with `tokens` have
+            the features as a first axis.
         """
         inputs = field_inputs.parse(
             {
@@ -161,11 +171,24 @@ class Drift(Annealable, keras.layers.Layer):
             placement,
             self.self_interaction,
             self.guidance_mode,
+            tokens,
         )
+        if tokens is not None and not self.shares_fields:
+            raise ValueError(
+                f"A `{type(self).__name__}` computes the field of one feature "
+                "at a time. Call `field` once for each of them. "
+                f"Received: tokens={tuple(tokens)}"
+            )
         field = self.compute_field(inputs)
         if len(x.shape) == 3:
             return field
         return Field(field.velocity[0], field.length_scale, field.norm)
+
+    @property
+    def shares_fields(self):
+        """Whether `field` takes the `tokens` of several features."""
+        # A subclass may take means over the batch of its own.
+        return vars(type(self)).get("takes_segments", False)
 
     def compute_output_shape(self, x_shape, *args, **kwargs):
         """The shape of the samples."""

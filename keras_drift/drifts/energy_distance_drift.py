@@ -3,6 +3,7 @@
 import keras
 
 from keras_drift.drifts.kernel_based import KernelBased
+from keras_drift.ops import in_units_of
 from keras_drift.ops import log_distance
 from keras_drift.ops import unnormalized_field
 
@@ -64,6 +65,8 @@ class EnergyDistanceDrift(KernelBased):
     - [Gretton et al., 2026](https://arxiv.org/abs/2605.05118)
     """
 
+    takes_segments = True
+
     def __init__(
         self,
         relative=True,
@@ -77,7 +80,9 @@ class EnergyDistanceDrift(KernelBased):
         )
 
     def velocities(self, x, positives, negatives, length_scale):
-        length = self.length(x, length_scale)
+        length, positives, negatives = in_units_of(
+            self.length(x, length_scale), positives, negatives
+        )
 
         def log_kernel(distance):
             return -log_distance(distance / length)

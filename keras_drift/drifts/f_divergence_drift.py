@@ -10,6 +10,7 @@ from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.drifts.outer_smoothing import check_outer_smoothing
 from keras_drift.drifts.outer_smoothing import smoothed
 from keras_drift.ops import f_divergence
+from keras_drift.ops import in_units_of
 from keras_drift.ops import ratio_field
 
 
@@ -88,6 +89,8 @@ class FDivergenceDrift(KernelBased):
       forward and `kl_pq` reverse
     """
 
+    takes_segments = True
+
     def __init__(
         self,
         divergence="kl_pq",
@@ -115,7 +118,9 @@ class FDivergenceDrift(KernelBased):
         self.outer_smoothing = outer_smoothing
 
     def velocities(self, x, positives, negatives, length_scale):
-        length = self.length(x, length_scale)
+        length, positives, negatives = in_units_of(
+            self.length(x, length_scale), positives, negatives
+        )
 
         def field(log_kernels, positives, negatives):
             return ratio_field(

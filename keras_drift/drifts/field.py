@@ -11,10 +11,11 @@ class Field(NamedTuple):
         velocity: float32 tensor shaped like the samples, in their units.
         length_scale: float32 scalar, the length per coordinate in which the
             regression loss measures the samples; 1 unless the drift works with
-            relative distances.
+            relative distances. `(features,)` where features share the field.
         norm: float32 tensor `(bandwidths,)`, the root mean square length of the
             raw velocities, in the units of the samples, before any
             normalization. It falls as the samples approach the data.
+            `(features, bandwidths)` where features share the field.
     """
 
     velocity: Any

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.drifts.segments import Segments
 from keras_drift.ops import PointCloud
 from keras_drift.ops import cost_sums
 from keras_drift.ops import mask_absent
@@ -33,6 +34,11 @@ class FieldInputs(NamedTuple):
             in means over the batch and that move; or `None`: all of them. Set
             by `masked`.
         placement: `"groups"` or `"samples"`, see `keras_drift.backend`.
+        segments: `Segments` of the groups, the features that share the field;
+            or `None`: one feature.
+
+    A mean over the batch is a scalar, or `(features,)` where features share the
+    field, and `per_group` is what samples and points are multiplied by.
     """
 
     x: Any
@@ -44,6 +50,7 @@ class FieldInputs(NamedTuple):
     negatives_are_samples: bool = True
     present: Any = None
     placement: str = "groups"
+    segments: Any = None
 
     def map_points(self, function):
         """The same inputs with a function applied to all points."""
@@ -114,20 +121,20 @@ class FieldInputs(NamedTuple):
             tensors: list of float tensors `(groups, n, any)`.
 
         Returns:
-            float32 tensor `(len(tensors),)`.
+            float32 tensor `(len(tensors),)`, or `(len(tensors), features)`.
         """
         if self.present is None:
-            means = [ops.mean(ops.square(each)) for each in tensors]
+            means = [self.mean(ops.square(each)) for each in tensors]
             return backend.global_mean(ops.stack(means), self.placement)
         means = [
-            ops.mean(ops.where(self.present, ops.square(each), 0.0))
+            self.mean(ops.where(self.present, ops.square(each), 0.0))
             for each in tensors
         ]
-        share = ops.mean(ops.cast(self.present, "float32"))
+        share = self.mean(ops.cast(self.present, "float32"))
         return self.ratio_of_means(means, share)
 
     def mean_cost(self, *pairs):
-        """Weighted mean of the costs of all `pairs`: a scalar.
+        """Weighted mean of the costs of all `pairs`: a scalar, or per group.
 
         Over all groups and samples that are present, on all devices.
         """
@@ -137,21 +144,40 @@ class FieldInputs(NamedTuple):
             if self.present is not None:
                 present = self.present[..., 0]
                 sums = [ops.where(present, value, 0.0) for value in sums]
-            total += ops.sum(sums[0])
-            mass += ops.sum(sums[1])
-        return self.ratio_of_means([total], mass)[0]
+            total += self.mean(sums[0])
+            mass += self.mean(sums[1])
+        return self.per_group(self.ratio_of_means([total], mass)[0])
+
+    def mean(self, values):
+        """Mean of a tensor `(groups, ...)` over the share of this device."""
+        if self.segments is None:
+            return ops.mean(values)
+        return self.segments.means(values)
+
+    def per_group(self, mean):
+        """A mean over the batch for each group: scalar or `(groups, 1, 1)`."""
+        if self.segments is None:
+            return mean
+        return self.segments.per_group(mean, ops.shape(self.x)[0])
+
+    def per_feature(self, value):
+        """The inverse of `per_group`."""
+        if self.segments is None:
+            return value
+        return self.segments.per_feature(value)
 
     def ratio_of_means(self, numerators, denominator):
-        """Ratios of scalars that are summed or averaged over the batch.
+        """Ratios of means over the batch.
 
         Both are averaged over all devices before they are divided.
 
         Args:
-            numerators: list of float scalars.
-            denominator: float scalar; the ratio to zero is that to 1e-30.
+            numerators: list of float scalars, or of tensors `(features,)`.
+            denominator: the same; the ratio to zero is that to 1e-30.
 
         Returns:
-            float32 tensor `(len(numerators),)`.
+            float32 tensor `(len(numerators),)`, or with `features` as its
+            second axis.
         """
         means = backend.global_mean(
             ops.stack([*numerators, denominator]), self.placement
@@ -193,6 +219,7 @@ def parse(
     placement,
     self_interaction,
     guidance_mode,
+    tokens=None,
 ):
     """Validates the arguments of `Drift.field`.
 
@@ -205,6 +232,7 @@ def parse(
         placement: see `Drift.field`.
         self_interaction: that of the drift.
         guidance_mode: that of the drift.
+        tokens: see `Drift.field`.
 
     Returns:
         `FieldInputs`.
@@ -232,7 +260,19 @@ def parse(
         "negatives" in points,
         negatives_are_samples or "negatives" not in points,
         placement=placement,
+        segments=None if tokens is None else _segments(tokens, points["x"]),
     )
+
+
+def _segments(tokens, x):
+    segments, groups = Segments(tokens), x.shape[0]
+    if groups is not None and groups % segments.total:
+        raise ValueError(
+            "`tokens` are those of the features that share a field, whose "
+            "groups are a multiple of their sum. "
+            f"Received: tokens={segments.tokens}, x.shape={tuple(x.shape)}"
+        )
+    return segments
 
 
 def _as_tensors(values):

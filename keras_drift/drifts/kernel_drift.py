@@ -6,6 +6,9 @@ from keras import ops
 from keras_drift.drifts import normalizations
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.kernel_based import KernelBased
+from keras_drift.ops import Pairs
+from keras_drift.ops import as_tensor
+from keras_drift.ops import in_units_of
 from keras_drift.ops import lengths
 from keras_drift.ops import unit_vectors
 
@@ -88,6 +91,7 @@ class KernelDrift(KernelBased):
     """
 
     on_spheres = True
+    takes_segments = True
 
     def __init__(
         self,
@@ -124,6 +128,11 @@ class KernelDrift(KernelBased):
     def mean_distance(self, inputs, positives, negatives):
         return self.normalization.mean_distance(inputs, positives, negatives)
 
+    def interaction(self, x, cloud):
+        if self.normalization.keeps_absent:
+            return Pairs(x, cloud, self.cost, self.block_size)
+        return super().interaction(x, cloud)
+
     def origin(self, inputs):
         # On a sphere, directions count from its center.
         if self.kernel.spherical:
@@ -140,16 +149,26 @@ class KernelDrift(KernelBased):
         return Field(
             radius * field.velocity,
             length * field.length_scale,
-            length * field.norm,
+            length[..., None] * field.norm,
         )
 
     def velocities(self, x, positives, negatives, length_scale):
+        length = self.length(x, length_scale)
+        if not self.normalization.keeps_absent:  # which divides by itself
+            length, positives, negatives = in_units_of(
+                length, positives, negatives
+            )
         fields = self.normalization.velocities(
-            self.kernel, self.length(x, length_scale), positives, negatives
+            self.kernel, length, positives, negatives
         )
         if self.kernel.spherical:
-            fields = [_tangential(field, x) for field in fields]
+            fields = [_tangential(as_tensor(field), x) for field in fields]
         return fields
+
+    @property
+    def shares_fields(self):
+        own = vars(type(self.normalization)).get("takes_segments", False)
+        return own and super().shares_fields
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -55,6 +55,8 @@ class Lookahead(Drift):
     - [Zhang et al., 2026](https://arxiv.org/abs/2605.04060)
     """
 
+    takes_segments = True
+
     def __init__(
         self,
         drift="kernel_drift",
@@ -106,6 +108,10 @@ class Lookahead(Drift):
 
     def anneal(self, bandwidth):
         self.drift.anneal(bandwidth)
+
+    @property
+    def shares_fields(self):
+        return super().shares_fields and self.drift.shares_fields
 
     def compute_field(self, inputs):
         first = self.drift.compute_field(inputs)

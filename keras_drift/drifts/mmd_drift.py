@@ -3,6 +3,7 @@
 import keras
 
 from keras_drift.drifts.kernel_based import KernelBased
+from keras_drift.ops import in_units_of
 from keras_drift.ops import unnormalized_field
 
 
@@ -70,6 +71,8 @@ class MMDDrift(KernelBased):
     - [Gretton et al., 2026](https://arxiv.org/abs/2605.05118)
     """
 
+    takes_segments = True
+
     def __init__(
         self,
         kernel="gaussian",
@@ -84,7 +87,8 @@ class MMDDrift(KernelBased):
         )
 
     def velocities(self, x, positives, negatives, length_scale):
-        log_kernels = self.kernel.log_kernels(
-            self.length(x, length_scale), self.kernel.log_slope
+        length, positives, negatives = in_units_of(
+            self.length(x, length_scale), positives, negatives
         )
+        log_kernels = self.kernel.log_kernels(length, self.kernel.log_slope)
         return unnormalized_field(log_kernels, positives, negatives)

@@ -60,6 +60,8 @@ def smoothed(field, num_copies, widths):
         )
         means = []
         for log_kernel, width in zip(log_kernels, widths, strict=True):
+            if positives.unit is not None:
+                width = width * positives.unit[..., None]
             copies = x[:, :, None] + width * nodes
             copies = ops.reshape(copies, (groups, num_samples * count, dim))
             (velocity,) = field(

@@ -70,6 +70,8 @@ class PairwiseDrift(VelocityDrift):
 
     def interaction(self, x, cloud):
         """The `keras_drift.ops.Pairs` of the samples with a `PointCloud`."""
+        # All points are around the origin.
+        cloud = cloud.masked_at_origin()
         return Pairs(x, cloud, self.cost, self.block_size)
 
     def get_config(self):

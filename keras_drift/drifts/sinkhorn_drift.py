@@ -8,6 +8,7 @@ from keras_drift import checks
 from keras_drift.annealable import bandwidth_weight
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
 from keras_drift.ops import half_squared_distances
+from keras_drift.ops import in_units_of
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import sinkhorn
 
@@ -108,6 +109,8 @@ class SinkhornDrift(PairwiseDrift):
     - [Feydy et al., 2019](https://arxiv.org/abs/1810.08278), the divergence
     """
 
+    takes_segments = True
+
     def __init__(
         self,
         blur=0.22,
@@ -160,8 +163,11 @@ class SinkhornDrift(PairwiseDrift):
 
     def velocities(self, x, positives, negatives, length_scale):
         length = length_scale * x.shape[-1] ** 0.5 if self.relative else 1.0
-        blurs = ops.reshape(self.blur, (-1,)) * length
-        epsilons = blurs ** _POWERS[self.transport_cost]
+        power = _POWERS[self.transport_cost]
+        unit, positives, negatives = in_units_of(
+            length**power, positives, negatives
+        )
+        epsilons = ops.reshape(self.blur, (-1,)) ** power * unit
         return [
             self._means(positives, epsilons[k])
             - self._means(negatives, epsilons[k])

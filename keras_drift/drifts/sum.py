@@ -49,6 +49,8 @@ class Sum(JointlyAnnealable, Drift):
     [[3.0]]
     """
 
+    takes_segments = True
+
     def __init__(self, drifts, weights=None, **kwargs):
         # Not above: the package imports this file.
         from keras_drift.drifts import get
@@ -77,13 +79,18 @@ class Sum(JointlyAnnealable, Drift):
             )
         return choices[0]
 
+    @property
+    def shares_fields(self):
+        own = super().shares_fields
+        return own and all(drift.shares_fields for drift in self.drifts)
+
     def compute_field(self, inputs):
         fields = [drift.compute_field(inputs) for drift in self.drifts]
         velocity = sum(
             weight * field.velocity
             for weight, field in zip(self.drift_weights, fields, strict=True)
         )
-        norms = ops.concatenate([field.norm for field in fields])
+        norms = ops.concatenate([field.norm for field in fields], axis=-1)
         return Field(velocity, fields[0].length_scale, norms)
 
     def get_config(self):

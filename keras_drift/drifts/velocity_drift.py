@@ -5,7 +5,9 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.field import Field
+from keras_drift.ops import as_tensor
 from keras_drift.ops import join
+from keras_drift.ops import weighted_sum
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 GUIDANCE_MODES = ("distribution", "velocity")
@@ -116,7 +118,8 @@ class VelocityDrift(Drift):
             negatives: the same for the negatives.
 
         Returns:
-            float32 scalar.
+            float32 scalar, or `(groups, 1, 1)` where features share the field
+            (`takes_segments`), see `FieldInputs.per_group`.
         """
         del inputs, positives, negatives  # absolute distances
         return ops.ones((), "float32")
@@ -141,18 +144,19 @@ class VelocityDrift(Drift):
         length_scale, fields = self.raw_fields(inputs)
         if self.length_scale_floor:
             length_scale = ops.maximum(length_scale, self.length_scale_floor)
-        mean_squares = inputs.mean_squares(fields)
-        norm = ops.sqrt(mean_squares * inputs.x.shape[-1])
-        # Added one by one: a stack of them would cost a copy of each.
+        mean_squares = inputs.mean_squares(map(as_tensor, fields))
+        norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * inputs.x.shape[-1])
+        shared_scale = inputs.per_feature(length_scale)
         if self.unit_rms:
             floor = self.mean_square_floor
             factors = ops.rsqrt(
-                ops.maximum(mean_squares / length_scale**2, floor)
+                ops.maximum(mean_squares / shared_scale**2, floor)
             )
-            velocity = sum(field * factors[k] for k, field in enumerate(fields))
+            factors = [inputs.per_group(factors[k]) for k in range(len(fields))]
         else:
-            velocity = sum(fields) / len(fields)
-        return Field(inputs.rest_if_absent(velocity), length_scale, norm)
+            factors = [1.0 / len(fields)] * len(fields)
+        velocity = weighted_sum(fields, factors)
+        return Field(inputs.rest_if_absent(velocity), shared_scale, norm)
 
     def raw_fields(self, inputs):
         """Computes the length scale and a list of raw velocities."""
@@ -175,7 +179,7 @@ class VelocityDrift(Drift):
             unconditional = self.interaction(x, inputs.unconditional)
             guides = self.velocities(x, positives, unconditional, length_scale)
             fields = [
-                field + (scale - 1.0) * guide
+                as_tensor(field) + (scale - 1.0) * as_tensor(guide)
                 for field, guide in zip(fields, guides, strict=True)
             ]
         return length_scale, fields

@@ -257,9 +257,9 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
             if x.negative_inputs is not None:
                 negatives = self(x.negative_inputs, training=training)
             targets = objective.targets(features, x, negatives)
-        norms = [ops.mean(target.norm) for target in targets.values()]
+        norms = [ops.mean(each.norm, axis=-1) for each in targets.values()]
         self.drift_norm.update_state(
-            ops.mean(ops.stack(norms)), ops.shape(y_pred)[0]
+            ops.mean(ops.concatenate(norms)), ops.shape(y_pred)[0]
         )
         loss = objective.loss(features, targets)
         for extra in self.losses:  # regularizers of the user's layers

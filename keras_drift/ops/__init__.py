@@ -9,6 +9,7 @@ from keras_drift.ops.distances import unit_vectors
 from keras_drift.ops.divergences import f_divergence
 from keras_drift.ops.fields import curl_free_field
 from keras_drift.ops.fields import dual_field
+from keras_drift.ops.fields import dual_sums
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.fields import unnormalized_field
@@ -25,9 +26,13 @@ from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
 from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
+from keras_drift.ops.pairs import in_units_of
 from keras_drift.ops.point_cloud import PointCloud
 from keras_drift.ops.point_cloud import join
 from keras_drift.ops.point_cloud import mask_absent
+from keras_drift.ops.point_sums import PointSums
+from keras_drift.ops.point_sums import as_tensor
+from keras_drift.ops.point_sums import weighted_sum
 from keras_drift.ops.reductions import cost_sums
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
@@ -49,17 +54,21 @@ __all__ = [
     "LogKernel",
     "Pairs",
     "PointCloud",
+    "PointSums",
     "SinkhornPlan",
+    "as_tensor",
     "barycenters",
     "cost_sums",
     "covariance_factor",
     "covariance_overlap",
     "curl_free_field",
     "dual_field",
+    "dual_sums",
     "f_divergence",
     "gaussian_nodes",
     "geometric_softmax",
     "half_squared_distances",
+    "in_units_of",
     "join",
     "joint_quantiles",
     "lengths",
@@ -87,5 +96,6 @@ __all__ = [
     "squared_distances",
     "unit_vectors",
     "unnormalized_field",
+    "weighted_sum",
     "weighted_sums",
 ]

@@ -13,6 +13,8 @@ from keras_drift.ops.means import barycenters
 from keras_drift.ops.means import mean_displacements
 from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
+from keras_drift.ops.point_sums import PointSums
+from keras_drift.ops.point_sums import as_tensor
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
 
@@ -83,6 +85,12 @@ def dual_field(log_kernels, positives, negatives, bias_correction=False):
     affinity-weighted means, scaled by the masses of both sides. It has the
     arguments of `row_field`.
     """
+    fields = dual_sums(log_kernels, positives, negatives, bias_correction)
+    return [as_tensor(field) for field in fields]
+
+
+def dual_sums(log_kernels, positives, negatives, bias_correction=False):
+    """The fields of `dual_field`, as `PointSums` if all pairs are one block."""
     if positives.is_whole and negatives.is_whole:
         return _dual_field_at_once(
             log_kernels, positives, negatives, bias_correction
@@ -135,25 +143,27 @@ def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
         velocities = backend.dual_field(log_kernels, *blocks)
         if velocities is not None:
             return velocities
-    velocities = []
+    found = []
     for log_kernel in log_kernels:
         affinities = geometric_softmax(blocks, log_kernel)
-        attraction, repulsion = (
-            ops.sum(each, axis=-1, keepdims=True) for each in affinities
-        )
+        masses = [ops.sum(each, axis=-1, keepdims=True) for each in affinities]
         if bias_correction:
             affinities = [
                 _corrected(each, mass, block.weights)
                 for each, mass, block in zip(
-                    affinities, (attraction, repulsion), blocks, strict=True
+                    affinities, masses, blocks, strict=True
                 )
             ]
-        attract, repel = affinities
-        velocities.append(
-            backend.matmul(repulsion * attract, positives.points)
-            - backend.matmul(attraction * repel, negatives.points)
+        found.append((affinities, masses))
+    return [
+        PointSums(
+            repulsion * attract,
+            attraction * repel,
+            positives.points,
+            negatives.points,
         )
-    return velocities
+        for (attract, repel), (attraction, repulsion) in found
+    ]
 
 
 def _corrected(affinities, mass, weights):

@@ -23,15 +23,19 @@ _FAR_AWAY = 1e12
 def official_mean_distance(x, positives, negatives):
     """`mean(w * distance) / mean(w)`, the self-distances among them."""
     total, mass = official_distance_sums(x, positives, negatives)
-    return total / mass
+    return ops.mean(total) / ops.mean(mass)
 
 
 def official_distance_sums(x, positives, negatives):
-    """`mean(w * distance)` and `mean(w)`, whose ratio is the mean distance."""
+    """`mean(w * distance)` and `mean(w)` of each group, `(groups,)`.
+
+    The mean distance is the ratio of their means.
+    """
     points = join(negatives, positives)
     weights = points.dense_weights()
     distances = _distances(x, points)
-    return ops.mean(weights[:, None, :] * distances), ops.mean(weights)
+    distances = ops.mean(weights[:, None, :] * distances, axis=(1, 2))
+    return distances, ops.mean(weights, axis=1)
 
 
 def official_dual_field(
@@ -44,7 +48,7 @@ def official_dual_field(
         x: float tensor `(groups, n, d)`, the samples.
         positives: `PointCloud`.
         negatives: `PointCloud`.
-        mean_distance: float scalar. Defaults to `None`:
+        mean_distance: float scalar, or `(groups, 1, 1)`. Defaults to `None`:
             `official_mean_distance` of these samples and points.
 
     Returns:

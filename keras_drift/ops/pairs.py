@@ -1,5 +1,6 @@
 """Iterates over blocks of the pairwise matrix, for every reduction."""
 
+import copy
 import functools
 import math
 from typing import Any
@@ -17,6 +18,7 @@ from keras_drift.ops.point_cloud import safe_log
 # accelerator.
 _PAIRS_ON_CPU = 2**19
 _PAIRS_ON_ACCELERATOR = 2**24
+_PAIRS_PER_NUMBER = 4
 
 
 class Block(NamedTuple):
@@ -75,31 +77,37 @@ class Pairs:
         block_size: int, or two: the numbers of samples and of points in a
             block. Defaults to `None`: chosen from the shapes. Where a compiled
             program does not know them, all pairs are one block.
+        unit: float tensor `(groups, 1, 1)`, what the costs of each group are
+            divided by. Defaults to `None`: 1.
 
     Attributes:
         points: float tensor `(groups, m, d)`, those of the cloud, masked where
             their weight is zero (`ops.mask_absent`).
     """
 
-    def __init__(self, x, cloud, cost=pairwise_distances, block_size=None):
+    def __init__(
+        self, x, cloud, cost=pairwise_distances, block_size=None, unit=None
+    ):
         self.x = x
         self.cloud = cloud
         self.points = cloud.masked().points
         self.cost = cost
         self.block_size = block_size
+        self.unit = unit
         shape = (x.shape[0], x.shape[1], self.points.shape[1])
+        dim = x.shape[-1]
         if 0 in shape:
             raise ValueError(
                 "Pairs need at least one sample and one point. Received: "
                 f"x.shape={tuple(x.shape)}, "
                 f"points.shape={tuple(self.points.shape)}"
             )
-        sizes = _block_shape(*shape, block_size)
+        sizes = _block_shape(*shape, dim, block_size)
         self._cuts = tuple(map(_Cut, shape, sizes))
         # Shared by several folds; compiled code drops them where unused.
         self._costs = self._absent_pairs = None
         if self.is_whole:
-            self._costs = cost(x, self.points)
+            self._costs = self._in_units(cost(x, self.points), unit)
             self._absent_pairs = self._absent(
                 0, ops.shape(x)[1], 0, ops.shape(self.points)[1]
             )
@@ -111,7 +119,7 @@ class Pairs:
 
     def whole(self):
         """The `Block` of all pairs, without rows and columns."""
-        return self._block(0, (self.x,), 0, self._with_points(()))
+        return self._block(0, self._with_samples(()), 0, self._with_points(()))
 
     def total_weight(self):
         """Sum of the weights over all present pairs: a scalar."""
@@ -127,7 +135,19 @@ class Pairs:
 
     def of(self, x):
         """The pairs of other samples with the same points."""
-        return Pairs(x, self.cloud, self.cost, self.block_size)
+        return Pairs(x, self.cloud, self.cost, self.block_size, self.unit)
+
+    def in_units_of(self, unit):
+        """The same pairs with costs divided by those of each group.
+
+        Args:
+            unit: float tensor `(groups, 1, 1)`.
+        """
+        pairs = copy.copy(self)
+        pairs.unit = unit if self.unit is None else self.unit * unit
+        if self.is_whole:
+            pairs._costs = self._costs / unit
+        return pairs
 
     def fold(self, function, row_start, column_start, rows=(), columns=()):
         """Folds a function over all blocks.
@@ -146,7 +166,7 @@ class Pairs:
         Returns:
             The last `(row_state, column_state)` of all samples and points.
         """
-        rows = (self.x, *rows)
+        rows = self._with_samples(rows)
         columns = self._with_points(columns)
         if self.is_whole:
             groups, height, _ = ops.shape(self.x)
@@ -201,6 +221,13 @@ class Pairs:
             ),
         )
 
+    def _with_samples(self, rows):
+        """Adds the samples ahead and the units behind, for `_block`."""
+        if self.unit is None or self.is_whole:
+            return (self.x, *rows)
+        unit = self.unit + ops.zeros_like(self.x[..., :1])
+        return (self.x, *rows, unit)
+
     def _with_points(self, columns):
         """Adds the points ahead and their weights behind, for `_block`."""
         if self.cloud.weights is None:
@@ -215,13 +242,17 @@ class Pairs:
             weights = ops.swapaxes(columns.pop(), -1, -2)
         costs, absent = self._costs, self._absent_pairs
         if not self.is_whole:
-            costs = self.cost(x, points)
+            unit = None if self.unit is None else rows.pop()
+            costs = self._in_units(self.cost(x, points), unit)
             absent = self._absent(
                 row_index, ops.shape(x)[-2], column_index, ops.shape(points)[-2]
             )
         return Block(
             costs, points, weights, absent, tuple(rows), tuple(columns)
         )
+
+    def _in_units(self, costs, unit):
+        return costs if unit is None else costs / unit
 
     def _absent(self, row_index, height, column_index, width):
         """Mask of self-pairs and of the padding of the last blocks."""
@@ -255,6 +286,23 @@ class Pairs:
             row_index * by_row.size < (column_index + 1) * by_column.size
             and column_index * by_column.size < (row_index + 1) * by_row.size
         )
+
+
+def in_units_of(length, *pairs):
+    """Hands lengths that differ from group to group over to the pairs.
+
+    Args:
+        length: float or scalar tensor, the same for all groups, or a tensor
+            `(groups, 1, 1)`.
+        *pairs: `Pairs`.
+
+    Returns:
+        `(length, *pairs)` as they are for a scalar, otherwise 1 and the pairs
+        with their costs in units of the length.
+    """
+    if not getattr(length, "shape", ()):
+        return (length, *pairs)
+    return (1.0, *(each.in_units_of(length) for each in pairs))
 
 
 class _Cut:
@@ -301,7 +349,7 @@ def _known(shape):
     return [-1 if size is None else size for size in shape]
 
 
-def _block_shape(groups, n, m, block_size):
+def _block_shape(groups, n, m, dim, block_size):
     """The groups, samples and points of a block; `None` for all."""
     block_size = checks.block_size(block_size)
     if n is None or m is None:
@@ -309,6 +357,9 @@ def _block_shape(groups, n, m, block_size):
     if block_size is not None:
         height, width = block_size
         return None, min(n, height), min(m, width)
+    # The pairs of groups of few samples take less memory than their points.
+    if _PAIRS_PER_NUMBER * n * m <= (n + m) * dim:
+        return None, None, None
     limit = (
         _PAIRS_ON_ACCELERATOR if backend.has_accelerator() else _PAIRS_ON_CPU
     )

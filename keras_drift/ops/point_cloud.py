@@ -16,11 +16,13 @@ class PointCloud(NamedTuple):
             zero is absent, whatever its coordinates, NaN included.
         contains_samples: bool, whether the first points are the samples
             themselves. A sample does not interact with itself then.
+        is_masked: bool, whether points of weight zero are finite already.
     """
 
     points: Any
     weights: Any = None
     contains_samples: bool = False
+    is_masked: bool = False
 
     def dense_weights(self):
         """The weights `(groups, m)`; ones if there are none."""
@@ -33,9 +35,22 @@ class PointCloud(NamedTuple):
 
         See `mask_absent`. Without weights it is this object.
         """
-        if self.weights is None:
+        if self.weights is None or self.is_masked:
             return self
-        return self._replace(points=mask_absent(self.points, self.weights))
+        points = mask_absent(self.points, self.weights)
+        return self._replace(points=points, is_masked=True)
+
+    def masked_at_origin(self):
+        """The same with points of weight zero at the origin.
+
+        For clouds around the origin, where that is one pass over the points and
+        can be fused with the one that moved them there.
+        """
+        if self.weights is None or self.is_masked:
+            return self
+        present = (self.weights > 0)[..., None]
+        points = ops.where(present, self.points, 0.0)
+        return self._replace(points=points, is_masked=True)
 
 
 def mask_absent(points, weights):

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.drifts.segments import Segments
 from keras_drift.training.feature_drifts import FeatureDrifts
 from keras_drift.training.target import Target
 
@@ -69,54 +70,96 @@ class DriftObjective:
                 `None`.
 
         Returns:
-            A dict from the name of each feature to its `Target`.
+            A dict from the name of the first feature of each field to the
+            `Target` of the features that share it, see `shared_fields`.
         """
         groups = ops.shape(batch.positives)[0]
         count = self._count(batch)
         point_sets = self._encoded_sets(batch, negatives, count)
+        if self.stop_gradient:
+            features = keras.tree.map_structure(ops.stop_gradient, features)
+        point_sets = {"x": (count, features), **point_sets}
         return {
-            name: self._target(
-                self._drift_of(name),
-                ops.stop_gradient(feature) if self.stop_gradient else feature,
+            names[0]: self._target(
+                names,
                 {
-                    key: _group_by_token(encoded[name], groups, size)
+                    key: _side_by_side(encoded, names, groups, size)
                     for key, (size, encoded) in point_sets.items()
                 },
                 batch,
-                groups,
                 count,
+                features,
             )
-            for name, feature in features.items()
-            if self._weight_of(name) > 0
+            for names in self.shared_fields(features)
         }
+
+    def shared_fields(self, features):
+        """Which features share a field: those of one dimension and one drift.
+
+        A field costs a program of its own to trace and to compile, and a
+        recipe for images has many features of few dimensions.
+
+        Args:
+            features: dict, see `targets`.
+
+        Returns:
+            A list of lists of names. Features of weight zero have no field; a
+            drift that does not share fields has one for each feature.
+        """
+        fields = {}
+        for name, feature in features.items():
+            if not self._weight_of(name):
+                continue
+            drift = self._drift_of(name)
+            shared = "" if drift.shares_fields else name
+            key = id(drift), feature.shape[-1], shared
+            fields.setdefault(key, []).append(name)
+        # Features with as many tokens are reduced together. The order is not
+        # that of the dict, which compiled code may change.
+        return [
+            sorted(names, key=lambda name: (features[name].shape[1], name))
+            for names in fields.values()
+        ]
 
     def loss(self, features, targets):
         """Weighted sum of the mean squared errors of all features."""
         total = 0.0
-        for name, feature in features.items():
-            if name not in targets:  # its weight is zero
-                continue
-            error = (feature - targets[name].value) / targets[name].length_scale
-            total += self._weight_of(name) * ops.mean(ops.square(error))
+        for names in self.shared_fields(features):
+            target = targets[names[0]]
+            _, count, _ = ops.shape(target.value)
+            groups = ops.shape(features[names[0]])[0] // count
+            samples = _side_by_side(features, names, groups, count)
+            segments = Segments(_tokens(features, names))
+            errors = segments.means(ops.square(samples - target.value))
+            weights = [self._weight_of(name) for name in names]
+            total += ops.sum(
+                ops.convert_to_tensor(weights, "float32")
+                * errors
+                / ops.square(target.length_scale)
+            )
         return total
 
-    def _target(self, drift, feature, point_sets, batch, groups, count):
-        tokens = feature.shape[1]
+    def _target(self, names, point_sets, batch, count, features):
+        tokens = _tokens(features, names)
+        drift = self._drift_of(names[0])
         field = drift.field(
-            _group_by_token(feature, groups, count),
             **point_sets,
-            positive_weights=_repeat_for_tokens(batch.weights, tokens),
+            positive_weights=_repeat_for_tokens(batch.weights, sum(tokens)),
             placement=batch.placement,
+            tokens=tokens if len(tokens) > 1 else None,
             **{
-                key: _repeat_for_tokens(value, tokens)
+                key: _repeat_for_tokens(value, sum(tokens))
                 for key, value in self._guidance(batch, count).items()
             },
         )
-        step = batch.step_size * field.velocity
         return Target(
-            feature + _ungroup(step, feature),
-            ops.stop_gradient(field.length_scale),
-            ops.stop_gradient(field.norm),
+            point_sets["x"] + batch.step_size * field.velocity,
+            # One that is not shared has no axis of features.
+            ops.reshape(ops.stop_gradient(field.length_scale), (-1,)),
+            ops.reshape(
+                ops.stop_gradient(field.norm),
+                (len(names), field.norm.shape[-1]),
+            ),
         )
 
     def _encoded_sets(self, batch, negatives, count):
@@ -216,13 +259,16 @@ def _group_by_token(feature, groups, count):
     return ops.reshape(feature, (*sizes, dim))
 
 
-def _ungroup(velocity, like):
-    """The inverse of `_group_by_token`."""
-    _, tokens, dim = like.shape
-    count = ops.shape(velocity)[1]
-    velocity = ops.reshape(velocity, (-1, tokens, count, dim))
-    velocity = ops.transpose(velocity, (0, 2, 1, 3))
-    return ops.reshape(velocity, (-1, tokens, dim))
+def _side_by_side(features, names, groups, count):
+    """The features that share a field: `(groups * tokens, n, dim)`."""
+    joined = features[names[0]]
+    if len(names) > 1:
+        joined = ops.concatenate([features[name] for name in names], axis=1)
+    return _group_by_token(joined, groups, count)
+
+
+def _tokens(features, names):
+    return [features[name].shape[1] for name in names]
 
 
 def _repeat_for_tokens(values, tokens):

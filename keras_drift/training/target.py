@@ -1,19 +1,20 @@
-"""The regression target of one feature."""
+"""The regression target of the features that share a field."""
 
 from typing import Any
 from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """Regression target of one feature.
+    """Regression target of the features that share a field.
 
     Attributes:
-        value: float32 tensor `(groups * generated, tokens, dim)`: the features
-            of the generated samples, moved one step along the drift.
-        length_scale: float32 scalar, the unit of length in which the loss
-            measures the difference between a feature and its target.
-        norm: float32 tensor `(bandwidths,)`, the root mean square length of the
-            raw velocities.
+        value: float32 tensor `(groups * tokens, generated, dim)`, for the
+            tokens of all these features: the generated samples moved one step
+            along the drift.
+        length_scale: float32 tensor `(features,)`, the unit of length in which
+            the loss measures the difference between a feature and its target.
+        norm: float32 tensor `(features, bandwidths)`, the root mean square
+            length of the raw velocities.
     """
 
     value: Any

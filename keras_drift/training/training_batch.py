@@ -24,7 +24,7 @@ class TrainingBatch(NamedTuple):
         negative_inputs: dict, the inputs from which that batch is generated
             inside the loss, if gradients flow through it too; or `None`.
         step_size: float32 scalar, the step along the drift.
-        targets: dict from feature names to `Target`s, for several optimizer
+        targets: what `DriftObjective.targets` returns, for several optimizer
             steps toward one frozen field; or `None`: computed in the loss.
     """
 

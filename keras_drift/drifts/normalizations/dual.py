@@ -3,7 +3,7 @@
 import keras
 
 from keras_drift.drifts.normalizations.normalization import Normalization
-from keras_drift.ops import dual_field
+from keras_drift.ops import dual_sums
 
 
 @keras.saving.register_keras_serializable("keras_drift.normalizations")
@@ -33,12 +33,13 @@ class Dual(Normalization):
     - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
     """
 
+    takes_segments = True
     relative = True
     unit_rms = True
     couples_samples = True
 
     def velocities(self, kernel, length, positives, negatives):
-        return dual_field(
+        return dual_sums(
             kernel.log_kernels(length),
             positives,
             negatives,

@@ -30,6 +30,10 @@ class Normalization:
     # Whether points of weight zero take part in the sums over samples.
     keeps_absent = False
 
+    # Whether features may share a field, see `Drift.takes_segments`. A subclass
+    # says so itself.
+    takes_segments = False
+
     mean_square_floor = 1e-12
     length_scale_floor = 0.0
 
@@ -49,7 +53,7 @@ class Normalization:
             negatives: `keras_drift.ops.Pairs` of the samples with them.
 
         Returns:
-            float32 scalar.
+            float32 scalar, see `VelocityDrift.length_scale`.
         """
         return inputs.mean_cost(positives, negatives)
 

@@ -38,6 +38,7 @@ class OfficialDual(Dual):
     - [Deng et al., 2026](https://arxiv.org/abs/2602.04770)
     """
 
+    takes_segments = True
     keeps_absent = True
     mean_square_floor = 1e-8
     length_scale_floor = 1e-3
@@ -58,7 +59,8 @@ class OfficialDual(Dual):
         total, mass = official_distance_sums(
             positives.x, positives.cloud, negatives.cloud
         )
-        return inputs.ratio_of_means([total], mass)[0]
+        total, mass = inputs.mean(total), inputs.mean(mass)
+        return inputs.per_group(inputs.ratio_of_means([total], mass)[0])
 
     def velocities(self, kernel, length, positives, negatives):
         return official_dual_field(

@@ -38,6 +38,8 @@ class Row(Normalization):
     [[2.0], [3.0]]
     """
 
+    takes_segments = True
+
     def __init__(self, bias_correction=False, outer_smoothing=None):
         super().__init__(bias_correction)
         self.outer_smoothing = outer_smoothing

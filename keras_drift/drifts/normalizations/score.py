@@ -35,6 +35,8 @@ class Score(Normalization):
     - [Esteban-Casadevall et al., 2026](https://arxiv.org/abs/2605.10727)
     """
 
+    takes_segments = True
+
     def velocities(self, kernel, length, positives, negatives):
         return curl_free_field(
             kernel.log_kernels(length),

@@ -33,6 +33,8 @@ class Sharp(Normalization):
     - [Franz et al., 2026](https://arxiv.org/abs/2604.06333)
     """
 
+    takes_segments = True
+
     def validate(self, drift):
         kernel = drift.kernel
         # Some kernels have no companion.

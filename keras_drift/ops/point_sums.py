@@ -1,0 +1,62 @@
+"""Fields that are weighted sums of points."""
+
+from typing import Any
+from typing import NamedTuple
+
+from keras_drift import backend
+
+
+class PointSums(NamedTuple):
+    """A field `sum_j a_ij y_j - sum_k b_ik z_k`, by its coefficients.
+
+    The sum of several fields over the same points has the sum of their
+    coefficients: one product with the points instead of one for each.
+
+    Attributes:
+        toward: float tensor `(groups, n, m)`, the coefficients `a`.
+        away: float tensor `(groups, n, k)`, the coefficients `b`.
+        positives: float tensor `(groups, m, d)`.
+        negatives: float tensor `(groups, k, d)`.
+    """
+
+    toward: Any
+    away: Any
+    positives: Any
+    negatives: Any
+
+    @property
+    def shape(self):
+        """The shape of the field, `(groups, n, d)`."""
+        return (*self.toward.shape[:2], self.positives.shape[-1])
+
+    def tensor(self):
+        """The field itself, `(groups, n, d)`."""
+        # A product for each side, so that equal sides cancel exactly.
+        return backend.matmul(self.toward, self.positives) - backend.matmul(
+            self.away, self.negatives
+        )
+
+
+def as_tensor(field):
+    """The field as a tensor, which it may be already."""
+    return field.tensor() if isinstance(field, PointSums) else field
+
+
+def weighted_sum(fields, factors):
+    """The sum of fields, each times its factor: a tensor `(groups, n, d)`.
+
+    Args:
+        fields: list of tensors, or of `PointSums` with the same points.
+        factors: list of scalars, or of tensors `(groups, 1, 1)`.
+    """
+    if not all(isinstance(field, PointSums) for field in fields):
+        # Added one by one: a stack of them would cost a copy of each.
+        return sum(
+            as_tensor(field) * factor
+            for field, factor in zip(fields, factors, strict=True)
+        )
+    toward, away = (
+        weighted_sum([getattr(field, side) for field in fields], factors)
+        for side in ("toward", "away")
+    )
+    return fields[0]._replace(toward=toward, away=away).tensor()

@@ -1,0 +1,184 @@
+"""The objective of many features: one field for each dimension."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+import contracts
+from keras_drift import drifts
+from keras_drift import kernels
+from keras_drift.training import DriftObjective
+from keras_drift.training import FeatureDrifts
+from keras_drift.training import TrainingBatch
+
+GROUPS, GENERATED, POSITIVES, UNCONDITIONAL = 2, 4, 5, 3
+# Tokens and dimension of each feature, in no order.
+FORMS = {
+    "wide": (2, 12),
+    "narrow": (4, 3),
+    "wide_mean": (1, 12),
+    "narrow_std": (1, 3),
+    "narrow_mean": (1, 3),
+    "alone": (2, 5),
+}
+
+
+class Given:
+    """An encoder whose features are known, in the order it is asked for."""
+
+    def __init__(self, *features):
+        self.features = list(features)
+
+    def __call__(self, samples):
+        del samples
+        return self.features.pop(0)
+
+
+class CountedDrift(drifts.KernelDrift):
+    """Counts its fields, and shares them or not."""
+
+    takes_segments = True
+
+    def __init__(self, shares=True):
+        super().__init__(kernels.Laplacian([0.05, 0.5]), "dual")
+        self.shares, self.count = shares, 0
+
+    @property
+    def shares_fields(self):
+        return self.shares
+
+    def compute_field(self, inputs):
+        self.count += 1
+        return super().compute_field(inputs)
+
+
+def draw(count, seed):
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.normal(
+            size=(GROUPS * count, *form), scale=1.0 + index
+        ).astype("float32")
+        for index, (name, form) in enumerate(FORMS.items())
+    }
+
+
+def losses(drift, loss_weights=None, stop_gradient=True):
+    """The loss and the targets of features that are given."""
+    sets = [
+        draw(count, seed)
+        for seed, count in enumerate((GENERATED, POSITIVES, UNCONDITIONAL))
+    ]
+    weights = np.ones((GROUPS, POSITIVES), "float32")
+    weights[0, 0], weights[1, 2] = 2.0, 0.0
+    batch = TrainingBatch(
+        inputs={},
+        positives=np.zeros((GROUPS, POSITIVES, 1), "float32"),
+        unconditional=np.zeros((GROUPS, UNCONDITIONAL, 1), "float32"),
+        guidance_scale=ops.convert_to_tensor([1.0, 2.0]),
+        weights=ops.convert_to_tensor(weights),
+        step_size=0.5,
+    )
+
+    def function(generated, positives, unconditional):
+        objective = DriftObjective(
+            Given(positives, unconditional),
+            drift,
+            loss_weights,
+            stop_gradient,
+            num_generated=GENERATED,
+        )
+        features = {
+            name: ops.convert_to_tensor(value)
+            for name, value in generated.items()
+        }
+        targets = objective.targets(features, batch)
+        return objective.loss(features, targets), targets
+
+    return contracts.in_one_program(function)(*sets)
+
+
+@pytest.fixture(scope="module")
+def one_by_one():
+    drift = CountedDrift(shares=False)
+    loss, targets = losses(drift)
+    assert drift.count == len(targets) == len(FORMS)
+    return float(loss), targets
+
+
+def test_there_are_as_many_fields_as_dimensions(one_by_one):
+    expected, each = one_by_one
+    drift = CountedDrift()
+    loss, targets = losses(drift)
+    dims = {dim for _, dim in FORMS.values()}
+    assert drift.count == len(targets) == len(dims)
+    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    for name, names in {
+        "narrow_mean": ["narrow_mean", "narrow_std", "narrow"],
+        "wide_mean": ["wide_mean", "wide"],
+        "alone": ["alone"],
+    }.items():
+        for key in ("length_scale", "norm"):
+            contracts.assert_close(
+                contracts.numpy(getattr(targets[name], key)),
+                np.concatenate(
+                    [contracts.numpy(getattr(each[n], key)) for n in names]
+                ),
+                1e-6,
+            )
+
+
+def test_weights_count_each_feature_and_zero_computes_none(one_by_one):
+    drift = CountedDrift()
+    loss, targets = losses(drift, {"alone": 0.0, "*_mean": 3.0})
+    assert drift.count == len(targets) == 2
+    parts = {
+        name: float(losses(drift, {name: 1.0, "*": 0.0})[0]) for name in FORMS
+    }
+    assert sum(parts.values()) == pytest.approx(one_by_one[0], rel=1e-5)
+    weights = dict.fromkeys(FORMS, 1.0) | {
+        "alone": 0.0,
+        "wide_mean": 3.0,
+        "narrow_mean": 3.0,
+    }
+    expected = sum(weights[name] * parts[name] for name in FORMS)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_features_of_one_drift_share_its_fields(one_by_one):
+    some, others = CountedDrift(), CountedDrift()
+    loss, _ = losses(FeatureDrifts({"*_mean": some, "*": others}))
+    assert (some.count, others.count) == (2, 3)
+    assert float(loss) == pytest.approx(one_by_one[0], rel=1e-6)
+
+
+@pytest.mark.skipif(
+    contracts.BACKEND != "jax", reason="the gradient of JAX stands for all"
+)
+def test_gradients_are_those_of_each_feature():
+    import jax
+
+    def gradient(shares, stop_gradient):
+        features = draw(GENERATED, 0)
+        rest = [draw(POSITIVES, 1), draw(POSITIVES, 2)]
+        drift = CountedDrift(shares)
+        batch = TrainingBatch({}, np.zeros((GROUPS, POSITIVES, 1), "float32"))
+
+        def loss(features):
+            objective = DriftObjective(
+                Given(*rest),
+                drift,
+                stop_gradient=stop_gradient,
+                num_generated=GENERATED,
+            )
+            targets = objective.targets(features, batch)
+            return objective.loss(features, targets)
+
+        return jax.jit(jax.grad(loss))(features)
+
+    for stop_gradient in (True, False):
+        found = gradient(True, stop_gradient)
+        expected = gradient(False, stop_gradient)
+        for name in FORMS:
+            contracts.assert_close(
+                np.asarray(found[name]), np.asarray(expected[name]), 1e-5
+            )
