@@ -141,7 +141,6 @@ class Subclass(keras.Model):
             "`num_classes` must .*=0",
         ),
     ],
-    ids=str,
 )
 def test_says_what_is_wrong(model, options, message):
     with pytest.raises((TypeError, ValueError), match=message):
