@@ -59,8 +59,8 @@ def options_of(golden):
     return {
         "means": theirs["patch_mean_size"],
         "stds": theirs["patch_std_size"],
-        "global_mean": theirs["global_mean"],
-        "global_std": theirs["global_std"],
+        "global_mean": theirs["use_mean"],
+        "global_std": theirs["use_std"],
         "every_k_blocks": None if every == "inf" else every,
     }
 
