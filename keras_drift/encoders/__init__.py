@@ -9,6 +9,7 @@ from keras_drift.encoders.missing_encoder import MissingEncoder
 from keras_drift.encoders.pooled import Pooled
 from keras_drift.encoders.pretrained import Pretrained
 from keras_drift.encoders.union import Union
+from keras_drift.frozen import freeze
 
 __all__ = [
     "ConvNeXtV2",
@@ -20,6 +21,7 @@ __all__ = [
     "Pooled",
     "Pretrained",
     "Union",
+    "build",
     "get",
 ]
 
@@ -39,6 +41,18 @@ def get(identifier):
         return Identity()
     if isinstance(identifier, Encoder):
         # A `MaskedAutoencoder` may have trained it.
-        identifier.trainable = False
+        freeze(identifier)
         return identifier
     return Pretrained(identifier)
+
+
+def build(encoder, sample_shape):
+    """Builds an encoder for samples of a shape, frozen.
+
+    Args:
+        encoder: an `Encoder`.
+        sample_shape: tuple of ints, the shape of a sample.
+    """
+    encoder.build((None, *sample_shape))
+    # Layers do not freeze variables that are made later.
+    freeze(encoder)

@@ -7,6 +7,7 @@ from keras_drift import checks
 from keras_drift.encoders import patches
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.residual_network import ResidualNetwork
+from keras_drift.frozen import freeze
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -116,7 +117,7 @@ class MAEResNet(Encoder):
     def from_preset(cls, preset, load_weights=True):
         encoder = super().from_preset(preset, load_weights)
         # In the preset of a `MaskedAutoencoder` it can be trained.
-        encoder.trainable = False
+        freeze(encoder)
         return encoder
 
     def build(self, input_shape):
@@ -125,7 +126,7 @@ class MAEResNet(Encoder):
             channels = self.image_channels * self.patch_size**2
             self.network.build((None, None, None, channels))
             # Layers do not freeze variables that are made later.
-            self.network.trainable = False
+            freeze(self.network)
 
     def call(self, samples):
         self._check_sample_shape(tuple(samples.shape))

@@ -7,6 +7,7 @@ from keras_drift import checks
 from keras_drift.encoders import image_scaling
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.encoder import square_sides
+from keras_drift.frozen import freeze
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -85,11 +86,11 @@ class Pretrained(Encoder):
                 f"Received: {model!r}"
             )
         self.model = model
-        self.model.trainable = False
+        freeze(self.model)
         self.outputs = None if outputs is None else _names(outputs)
         self.preprocessing = image_scaling.get(preprocessing)
         if self.preprocessing is not None:
-            self.preprocessing.trainable = False
+            freeze(self.preprocessing)
         self.num_prefix_tokens = checks.non_negative_integer(
             "num_prefix_tokens", num_prefix_tokens
         )
@@ -112,7 +113,7 @@ class Pretrained(Encoder):
                     f"Received: model={self.model!r} ({error})"
                 ) from error
             # Layers do not freeze variables that are made later.
-            self.model.trainable = False
+            freeze(self.model)
         self.built = True
 
     def call(self, samples):
@@ -187,7 +188,7 @@ def _function(model, outputs):
         model = keras.Model(
             inputs, {name: _output_of(model, name) for name in outputs}
         )
-        model.trainable = False
+        freeze(model)
 
     def compute(samples):
         if isinstance(inputs, (dict, list, tuple)):

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift.energies.energy import Energy
+from keras_drift.frozen import freeze
 from keras_drift.ops import covariance_factor
 
 # Singular values below this share of the largest are rounding noise.
@@ -67,7 +68,7 @@ class FrechetDistance(Energy):
             )
         self.encoder = encoder
         if encoder is not None:
-            self.encoder.trainable = False
+            freeze(self.encoder)
 
     def call(self, x, positives, positive_weights=None):
         x, positives = self._features(x), self._features(positives)

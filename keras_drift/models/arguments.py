@@ -37,7 +37,7 @@ def assigned(model, name, value):
         return resolved_drift(value)
     if name == "encoder":
         value = encoders.get(value)
-        value.build((None, *model.generator.sample_shape))
+        encoders.build(value, model.generator.sample_shape)
     if name == "generator":
         shape = model.generator.sample_shape
         if checked_generator(value).sample_shape != shape:

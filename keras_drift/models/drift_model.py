@@ -142,7 +142,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
         self._directions = ImprovesDownwards(["drift_norm"])
         self.run = RunState()
-        self.encoder.build((None, *generator.sample_shape))
+        encoders.build(self.encoder, generator.sample_shape)
         arguments.check(self)
         self.built = True
 
