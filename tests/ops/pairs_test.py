@@ -160,7 +160,7 @@ def test_blocks_fit_into_caches(monkeypatch, shape, whole):
     limit = 2**19
     monkeypatch.setattr(pairs_module, "_PAIRS_ON_CPU", limit)
     monkeypatch.setattr(pairs_module.backend, "has_accelerator", lambda: False)
-    sizes = pairs_module._block_shape(*shape, None)
+    sizes = pairs_module._block_shape(*shape, dim=2, block_size=None)
     assert (sizes == (None, None, None)) == whole
     if not whole:
         assert limit / 4 < np.prod(sizes) <= limit
