@@ -1,6 +1,7 @@
 """The autoencoder of Stable Diffusion."""
 
 import contextlib
+import math
 
 import keras
 from keras import ops
@@ -74,7 +75,7 @@ class StableDiffusion(Autoencoder):
         mean, log_variance = ops.split(moments, 2, axis=-1)
         # The bounds of the network's own training.
         log_variance = ops.clip(log_variance, -30.0, 20.0)
-        return self.scale * mean, log_variance + 2 * ops.log(self.scale)
+        return self.scale * mean, log_variance + 2 * math.log(self.scale)
 
     def call_decoder(self, latents):
         images = self.decoder(latents / self.scale, training=False)
