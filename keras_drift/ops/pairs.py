@@ -243,6 +243,9 @@ class Pairs:
         costs, absent = self._costs, self._absent_pairs
         if not self.is_whole:
             unit = None if self.unit is None else rows.pop()
+            if unit is not None:
+                # Zeros are padding: a quotient of zeros has no gradient.
+                unit = ops.where(unit == 0, 1.0, unit)
             costs = self._in_units(self.cost(x, points), unit)
             absent = self._absent(
                 row_index, ops.shape(x)[-2], column_index, ops.shape(points)[-2]
