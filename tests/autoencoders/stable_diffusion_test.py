@@ -42,6 +42,12 @@ def reference():
             # New norms and biases are ones and zeros, which hide mistakes.
             if parameter.ndim == 1:
                 parameter += 0.1 * torch.randn(parameter.shape)
+            # Small inputs of the first norms show their epsilon.
+            if "coder.conv_in" in name:
+                parameter *= 0.02
+            # New attention is nearly uniform, whatever asks for what.
+            if "to_q" in name or "to_k" in name:
+                parameter *= 4
             # A new network has deviations of 0.04 in, and of 2 out, here.
             if name.startswith("quant_conv"):
                 parameter *= 5
