@@ -5,6 +5,7 @@ import json
 
 import msgpack
 import numpy as np
+
 from released_shapes import released_shapes
 
 TINY = {

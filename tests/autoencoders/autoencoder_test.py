@@ -3,11 +3,11 @@ import json
 import keras
 import numpy as np
 import pytest
-from tiny_autoencoder import TinyAutoencoder
 
 from contracts import copy_of
 from contracts import numpy
 from keras_drift import autoencoders
+from tiny_autoencoder import TinyAutoencoder
 
 
 @pytest.fixture(scope="module")

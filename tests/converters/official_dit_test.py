@@ -1,15 +1,14 @@
 import json
-import pathlib
 
 import numpy as np
 import pytest
-from released_shapes import released_shapes
 
+import golden as golden_data
 from contracts import numpy
 from keras_drift import generators
 from keras_drift.converters import official_dit
+from released_shapes import released_shapes
 
-GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/generator"
 TINY = {
     "cond_dim": 12,
     "num_classes": 3,
@@ -53,9 +52,7 @@ def params():
     "case", ["latent", "layernorm_mixed", "pixel", "plain"]
 )
 def test_shapes_of_these_tests_are_those_of_the_release(case):
-    folder = GOLDEN / case
-    if not folder.exists():
-        pytest.skip(f"needs the golden data in {folder}")
+    folder = golden_data.find(f"generator/{case}")
     config = json.loads((folder / "metadata.json").read_text())["model_config"]
     tree = json.loads((folder / "params_tree.json").read_text())
     shapes = {name: tuple(leaf["shape"]) for name, leaf in tree.items()}

@@ -1,37 +1,22 @@
 """Artifacts in the official format become presets that compute the same."""
 
-import gzip
-import pathlib
-import shutil
-
 import numpy as np
 import pytest
 
 import contracts
+import golden as golden_data
 from keras_drift import DriftModel
 from keras_drift import encoders
 from keras_drift.converters import official
 
 pytest.importorskip("msgpack")
 
-GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden"
-
 
 def convert(case, tmp_path):
     """Converts an artifact to a preset; returns it, and what to expect."""
-    source = GOLDEN / case
-    if not source.exists():
-        pytest.skip(f"needs the golden data in {source}")
-    weights = source / "ema_params.msgpack.gz"
-    artifact = source
-    if weights.exists():
-        artifact = tmp_path / "artifact"
-        artifact.mkdir()
-        shutil.copy(source / "metadata.json", artifact)
-        content = gzip.decompress(weights.read_bytes())
-        (artifact / "ema_params.msgpack").write_bytes(content)
-    official.convert(artifact, tmp_path / "preset")
-    return tmp_path / "preset", np.load(source / "io.npz")
+    official.convert(golden_data.artifact(case, tmp_path), tmp_path / "preset")
+    golden = np.load(golden_data.find(f"{case}/io.npz"))
+    return tmp_path / "preset", golden
 
 
 @pytest.mark.parametrize(

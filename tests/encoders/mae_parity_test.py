@@ -1,55 +1,29 @@
 """The released encoders, with their weights, compute what they computed."""
 
-import gzip
 import json
-import pathlib
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import golden as golden_data
 from contracts import numpy
 from keras_drift import backend
 from keras_drift import encoders
 from keras_drift.converters import official_mae
+from keras_drift.converters.artifact import Artifact
 
-GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/mae"
+pytest.importorskip("msgpack")
+
 LAMBDAS = (0.0, 0.3, 0.1)  # of the runs `train0`, `train1`, `train2`
 
 
-def read_params(folder):
-    """Official paths and arrays; an array is extension 1 of msgpack."""
-    msgpack = pytest.importorskip("msgpack")
-
-    def array(code, data):
-        assert code == 1
-        shape, dtype, values = msgpack.unpackb(data)
-        return np.frombuffer(values, dtype).reshape(shape)
-
-    file = folder / "ema_params.msgpack"
-    if file.exists():
-        content = file.read_bytes()
-    else:
-        content = gzip.decompress((folder / f"{file.name}.gz").read_bytes())
-    return dict(flatten(msgpack.unpackb(content, ext_hook=array)))
-
-
-def flatten(tree, prefix=""):
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}/")
-        else:
-            yield prefix + key, value
-
-
-def released(case):
+def released(case, folder):
     """The metadata, the arrays and what to expect of them."""
-    folder = GOLDEN / case
-    if not folder.exists():
-        pytest.skip(f"needs the golden data in {folder}")
-    metadata = json.loads((folder / "metadata.json").read_text())
-    return metadata, read_params(folder), np.load(folder / "io.npz")
+    artifact = Artifact(golden_data.artifact(f"mae/{case}", folder))
+    golden = np.load(golden_data.find(f"mae/{case}/io.npz"))
+    return artifact.metadata, artifact.read_arrays(), golden
 
 
 def options_of(golden):
@@ -66,8 +40,8 @@ def options_of(golden):
 
 
 @pytest.mark.parametrize("case", ["encoder_only_b16", "latent", "pixel"])
-def test_features_are_the_released_activations(case):
-    metadata, params, golden = released(case)
+def test_features_are_the_released_activations(case, tmp_path):
+    metadata, params, golden = released(case, tmp_path)
     config = official_mae.config_of(metadata)
     # Names follow from the options; symbolic calls compute nothing.
     samples = keras.KerasTensor(golden["x"].shape)
@@ -95,10 +69,10 @@ def test_features_are_the_released_activations(case):
 class Training:
     """The released autoencoder, with one compiled step for all runs."""
 
-    def __init__(self, case):
-        self.metadata, params, self.golden = released(case)
-        config = official_mae.config_of(self.metadata)
-        heads = official_mae.autoencoder_config_of(self.metadata)
+    def __init__(self, case, folder):
+        metadata, params, self.golden = released(case, folder)
+        config = official_mae.config_of(metadata)
+        heads = official_mae.autoencoder_config_of(metadata)
         self.model = encoders.MaskedAutoencoder(
             encoders.MAEResNet(**config),
             classifier_weight=lambda step: ops.take(
@@ -139,8 +113,8 @@ class Training:
 
 
 @pytest.fixture(scope="module", params=["latent", "pixel"])
-def training(request):
-    return Training(request.param)
+def training(request, tmp_path_factory):
+    return Training(request.param, tmp_path_factory.mktemp("artifact"))
 
 
 def test_outputs_are_the_released_ones(training):

@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_autoencoder import TinyAutoencoder
 
 from keras_drift import DriftModel
 from keras_drift import autoencoders
 from keras_drift import callbacks
 from keras_drift import generators
 from keras_drift import images as pictures
+from tiny_autoencoder import TinyAutoencoder
 
 BACKEND = keras.backend.backend()
 LATENTS = np.random.default_rng(0).normal(size=(32, 4, 4, 4)).astype("float32")

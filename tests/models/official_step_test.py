@@ -1,15 +1,13 @@
 """One training step of the official release, through `train_step` itself."""
 
-import gzip
 import json
-import pathlib
-import shutil
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import golden as golden_data
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
@@ -20,7 +18,6 @@ from keras_drift.converters import official
 
 pytest.importorskip("msgpack")
 
-GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden"
 # The variables of the generator whose arrays the release gives.
 VARIABLES = {
     "condition/classes/embeddings": "Embed_0/embedding",
@@ -95,25 +92,13 @@ class FirstZero(keras.optimizers.schedules.LearningRateSchedule):
         return ops.where(step > 0, self.learning_rate, 0.0)
 
 
-def load(case, folder):
-    """The network of an artifact of the golden data."""
-    source = GOLDEN / case
-    packed = source / "ema_params.msgpack.gz"
-    if packed.exists():
-        shutil.copy(source / "metadata.json", folder)
-        content = gzip.decompress(packed.read_bytes())
-        (folder / "ema_params.msgpack").write_bytes(content)
-        source = folder
-    return official.load(source)
-
-
 def encoder_of(golden, folder):
     """The encoder with the features of the release."""
     kwargs = json.loads(str(golden["activation_kwargs"]))
-    config = load("mae/latent", folder).get_config()
+    loaded = official.load(golden_data.artifact("mae/latent", folder))
     chosen = encoders.MAEResNet.from_config(
         {
-            **config,
+            **loaded.get_config(),
             "means": kwargs["patch_mean_size"],
             "stds": kwargs["patch_std_size"],
             "global_mean": kwargs["use_mean"],
@@ -121,7 +106,7 @@ def encoder_of(golden, folder):
             "every_k_blocks": kwargs["every_k_block"],
         }
     )
-    chosen.set_weights(load("mae/latent", folder).get_weights())
+    chosen.set_weights(loaded.get_weights())
     return encoders.Union([chosen])
 
 
@@ -135,10 +120,9 @@ def trained(tmp_path_factory):
     correction the second step is that of the release, the first from zero
     moments.
     """
-    if not GOLDEN.exists():
-        pytest.skip(f"needs the golden data in {GOLDEN}")
-    golden = np.load(GOLDEN / "train_step.npz")
-    generator = load("generator/latent", None).generator
+    golden = np.load(golden_data.find("train_step.npz"))
+    source = golden_data.find("generator/latent")
+    generator = official.load(source).generator
     model = FixedNoise(
         generator,
         drifts.KernelDrift(

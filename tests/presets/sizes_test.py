@@ -6,11 +6,11 @@ import math
 import keras
 import numpy as np
 import pytest
-from released_shapes import released_shapes
 
 from keras_drift import generators
 from keras_drift.converters import official_dit
 from keras_drift.presets import registry
+from released_shapes import released_shapes
 
 # What the release configures for all of its generators on ImageNet.
 SHARED = {
