@@ -11,6 +11,7 @@ from keras_drift.drifts.segments import Segments
 from keras_drift.ops import PointCloud
 from keras_drift.ops import cost_sums
 from keras_drift.ops import mask_absent
+from keras_drift.ops import mean_squares
 
 # Beyond the reach of any kernel; float32 holds its square.
 _FAR_AWAY = 1e12
@@ -114,22 +115,22 @@ class FieldInputs(NamedTuple):
             return velocity
         return ops.where(self.present, velocity, 0.0)
 
-    def mean_squares(self, tensors):
+    def mean_squares(self, fields):
         """Mean squares over all samples that are present, on all devices.
 
         Args:
-            tensors: list of float tensors `(groups, n, any)`.
+            fields: list of float tensors `(groups, n, any)`, or of
+                `keras_drift.ops.PointSums`.
 
         Returns:
-            float32 tensor `(len(tensors),)`, or `(len(tensors), features)`.
+            float32 tensor `(len(fields),)`, or `(len(fields), features)`.
         """
+        squares = mean_squares(fields)
         if self.present is None:
-            means = [self.mean(ops.square(each)) for each in tensors]
+            means = [self.mean(each) for each in squares]
             return backend.global_mean(ops.stack(means), self.placement)
-        means = [
-            self.mean(ops.where(self.present, ops.square(each), 0.0))
-            for each in tensors
-        ]
+        present = self.present[..., 0]
+        means = [self.mean(ops.where(present, each, 0.0)) for each in squares]
         share = self.mean(ops.cast(self.present, "float32"))
         return self.ratio_of_means(means, share)
 

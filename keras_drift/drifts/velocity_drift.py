@@ -144,7 +144,7 @@ class VelocityDrift(Drift):
         length_scale, fields = self.raw_fields(inputs)
         if self.length_scale_floor:
             length_scale = ops.maximum(length_scale, self.length_scale_floor)
-        mean_squares = inputs.mean_squares(map(as_tensor, fields))
+        mean_squares = inputs.mean_squares(fields)
         norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * inputs.x.shape[-1])
         shared_scale = inputs.per_feature(length_scale)
         if self.unit_rms:

@@ -261,7 +261,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         self.drift_norm.update_state(
             ops.mean(ops.concatenate(norms)), ops.shape(y_pred)[0]
         )
-        loss = objective.loss(features, targets)
+        loss = objective.loss(features, targets, x.targets is not None)
         for extra in self.losses:  # regularizers of the user's layers
             loss += ops.sum(ops.cast(extra, "float32"))
         return loss

@@ -32,6 +32,7 @@ from keras_drift.ops.point_cloud import join
 from keras_drift.ops.point_cloud import mask_absent
 from keras_drift.ops.point_sums import PointSums
 from keras_drift.ops.point_sums import as_tensor
+from keras_drift.ops.point_sums import mean_squares
 from keras_drift.ops.point_sums import weighted_sum
 from keras_drift.ops.reductions import cost_sums
 from keras_drift.ops.reductions import geometric_softmax
@@ -83,6 +84,7 @@ __all__ = [
     "mean_over_points",
     "mean_shifts",
     "mean_similarity",
+    "mean_squares",
     "official_distance_sums",
     "official_dual_field",
     "official_mean_distance",

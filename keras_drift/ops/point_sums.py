@@ -3,6 +3,8 @@
 from typing import Any
 from typing import NamedTuple
 
+from keras import ops
+
 from keras_drift import backend
 
 
@@ -40,6 +42,26 @@ class PointSums(NamedTuple):
 def as_tensor(field):
     """The field as a tensor, which it may be already."""
     return field.tensor() if isinstance(field, PointSums) else field
+
+
+def mean_squares(fields):
+    """Mean squares of fields over the coordinates: a list of `(groups, n)`.
+
+    Args:
+        fields: list of tensors, or of `PointSums` with the same points.
+    """
+    if not all(isinstance(field, PointSums) for field in fields):
+        return [
+            ops.mean(ops.square(as_tensor(field)), axis=-1) for field in fields
+        ]
+    # One product for all of them, whose result compilers need not store.
+    together = fields[0]._replace(
+        toward=ops.concatenate([field.toward for field in fields], axis=1),
+        away=ops.concatenate([field.away for field in fields], axis=1),
+    )
+    squares = ops.mean(ops.square(together.tensor()), axis=-1)
+    size = ops.shape(fields[0].toward)[1]
+    return [squares[:, k * size : (k + 1) * size] for k in range(len(fields))]
 
 
 def weighted_sum(fields, factors):

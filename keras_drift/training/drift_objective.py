@@ -121,16 +121,31 @@ class DriftObjective:
             for names in fields.values()
         ]
 
-    def loss(self, features, targets):
-        """Weighted sum of the mean squared errors of all features."""
+    def loss(self, features, targets, frozen=True):
+        """Weighted sum of the mean squared errors of all features.
+
+        Args:
+            features: dict, see `targets`.
+            targets: what `targets` returned.
+            frozen: bool, whether these may be other features than those that
+                the targets were computed from. If not, the errors are the steps
+                along the drift, which are exact and need no further pass.
+                Defaults to `True`.
+        """
         total = 0.0
         for names in self.shared_fields(features):
             target = targets[names[0]]
-            _, count, _ = ops.shape(target.value)
+            _, count, _ = ops.shape(target.step)
             groups = ops.shape(features[names[0]])[0] // count
             samples = _side_by_side(features, names, groups, count)
             segments = Segments(_tokens(features, names))
-            errors = segments.means(ops.square(samples - target.value))
+            if frozen:
+                errors = samples - target.start - target.step
+                errors = segments.means(ops.square(errors))
+            elif self.stop_gradient:
+                errors = squared_steps(samples, target.step, segments)
+            else:
+                errors = segments.means(ops.square(target.step))
             weights = [self._weight_of(name) for name in names]
             total += ops.sum(
                 ops.convert_to_tensor(weights, "float32")
@@ -153,7 +168,8 @@ class DriftObjective:
             },
         )
         return Target(
-            point_sets["x"] + batch.step_size * field.velocity,
+            point_sets["x"],
+            batch.step_size * field.velocity,
             # One that is not shared has no axis of features.
             ops.reshape(ops.stop_gradient(field.length_scale), (-1,)),
             ops.reshape(
@@ -221,6 +237,35 @@ class DriftObjective:
             if fnmatch.fnmatchcase(name, pattern):
                 return weight
         return 1.0
+
+
+def squared_steps(samples, step, segments):
+    """Mean squares of `samples - (samples + step)`, the latter held fixed.
+
+    Args:
+        samples: float tensor `(groups, n, d)`.
+        step: float tensor `(groups, n, d)`, a constant of the gradient.
+        segments: `Segments`.
+
+    Returns:
+        A tensor `(features,)`. Its gradient with respect to the samples is that
+        of a regression.
+    """
+    step = ops.stop_gradient(step)
+
+    @ops.custom_gradient
+    def mean_squares(samples):
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            groups, size, dim = ops.shape(step)
+            batch = ops.cast(groups // segments.total * size * dim, "float32")
+            factors = -2.0 * upstream / (segments.sizes() * batch)
+            return step * segments.per_group(factors, groups)
+
+        del samples  # they cancel
+        return segments.means(ops.square(step)), gradient
+
+    return mean_squares(samples)
 
 
 def batch_count(batch):

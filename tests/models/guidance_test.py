@@ -46,7 +46,10 @@ def test_velocity_guidance_receives_the_scales(classes):
         )
     )
     np.testing.assert_allclose(
-        numpy(found.value).reshape(3, 6, 2), expected, rtol=1e-5, atol=1e-5
+        numpy(found.start + found.step).reshape(3, 6, 2),
+        expected,
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 

@@ -7,9 +7,11 @@ from keras import ops
 import contracts
 from keras_drift import drifts
 from keras_drift import kernels
+from keras_drift.drifts.segments import Segments
 from keras_drift.training import DriftObjective
 from keras_drift.training import FeatureDrifts
 from keras_drift.training import TrainingBatch
+from keras_drift.training.drift_objective import squared_steps
 
 GROUPS, GENERATED, POSITIVES, UNCONDITIONAL = 2, 4, 5, 3
 # Tokens and dimension of each feature, in no order.
@@ -62,7 +64,7 @@ def draw(count, seed):
     }
 
 
-def losses(drift, loss_weights=None, stop_gradient=True):
+def losses(drift, loss_weights=None, frozen=False):
     """The loss and the targets of features that are given."""
     sets = [
         draw(count, seed)
@@ -84,7 +86,6 @@ def losses(drift, loss_weights=None, stop_gradient=True):
             Given(positives, unconditional),
             drift,
             loss_weights,
-            stop_gradient,
             num_generated=GENERATED,
         )
         features = {
@@ -92,7 +93,7 @@ def losses(drift, loss_weights=None, stop_gradient=True):
             for name, value in generated.items()
         }
         targets = objective.targets(features, batch)
-        return objective.loss(features, targets), targets
+        return objective.loss(features, targets, frozen), targets
 
     return contracts.in_one_program(function)(*sets)
 
@@ -151,13 +152,36 @@ def test_features_of_one_drift_share_its_fields(one_by_one):
     assert float(loss) == pytest.approx(one_by_one[0], rel=1e-6)
 
 
+def test_the_errors_of_a_frozen_field_are_measured(one_by_one):
+    loss, _ = losses(CountedDrift(), frozen=True)
+    assert float(loss) == pytest.approx(one_by_one[0], rel=1e-5)
+
+
+def test_the_gradient_of_the_steps_is_that_of_a_regression():
+    tokens, rng = (1, 2), np.random.default_rng(0)
+    step = rng.normal(size=(2 * 3, 4, 5)).astype("float32")
+    weights = ops.convert_to_tensor([1.0, 3.0])
+
+    def loss(samples):
+        errors = squared_steps(
+            samples, ops.convert_to_tensor(step), Segments(tokens)
+        )
+        return ops.sum(weights * errors)
+
+    found = contracts.gradient(loss, np.ones_like(step))
+    by_token = step.reshape(2, 3, 4, 5)
+    first, second = -2 * by_token[:, :1], -6 * by_token[:, 1:]
+    expected = np.concatenate([first / first.size, second / second.size], 1)
+    contracts.assert_close(found, expected.reshape(step.shape), 1e-6)
+
+
 @pytest.mark.skipif(
     contracts.BACKEND != "jax", reason="the gradient of JAX stands for all"
 )
 def test_gradients_are_those_of_each_feature():
     import jax
 
-    def gradient(shares, stop_gradient):
+    def gradient(shares, stop_gradient, frozen=False):
         features = draw(GENERATED, 0)
         rest = [draw(POSITIVES, 1), draw(POSITIVES, 2)]
         drift = CountedDrift(shares)
@@ -171,13 +195,14 @@ def test_gradients_are_those_of_each_feature():
                 num_generated=GENERATED,
             )
             targets = objective.targets(features, batch)
-            return objective.loss(features, targets)
+            return objective.loss(features, targets, frozen)
 
         return jax.jit(jax.grad(loss))(features)
 
     for stop_gradient in (True, False):
         found = gradient(True, stop_gradient)
-        expected = gradient(False, stop_gradient)
+        # Without sharing, and with a regression that is not taken apart.
+        expected = gradient(False, stop_gradient, frozen=True)
         for name in FORMS:
             contracts.assert_close(
                 np.asarray(found[name]), np.asarray(expected[name]), 1e-5
