@@ -5,6 +5,8 @@ import pathlib
 
 import numpy as np
 
+from keras_drift import extras
+
 
 def image_grid(images, columns, scale=1):
     """Arranges images in a grid, separated by white lines.
@@ -65,17 +67,11 @@ def write_gif(path, pictures, seconds):
 
 
 def _write(path, pictures, **options):
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError(
-            "Pictures are written by Pillow, which is not installed: "
-            'pip install "keras-drift[examples]"'
-        ) from None
+    image = extras.load("PIL.Image", "Pictures", "Pillow", "examples")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.unfinished")
-    first, *others = map(Image.fromarray, pictures)
+    first, *others = map(image.fromarray, pictures)
     if others:
         options["append_images"] = others
     first.save(unfinished, **options)

@@ -1,4 +1,4 @@
-import builtins
+import sys
 
 import numpy as np
 import pytest
@@ -27,13 +27,6 @@ def test_file_is_complete_or_not_there(tmp_path):
 
 
 def test_says_what_to_install(tmp_path, monkeypatch):
-    real_import = builtins.__import__
-
-    def without_pillow(name, *args, **kwargs):
-        if name == "PIL":
-            raise ImportError(name)
-        return real_import(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without_pillow)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(ImportError, match="keras-drift\\[examples\\]"):
         write_png(tmp_path / "x.png", np.zeros((2, 2, 3), "uint8"))

@@ -12,6 +12,7 @@ import re
 
 import numpy as np
 
+from keras_drift import extras
 from keras_drift.presets import hub
 
 CONFIG = "config.json"
@@ -277,14 +278,9 @@ def _load(file, config):
 
 
 def _open(file):
-    try:
-        import safetensors
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Published weights are read by the package safetensors: "
-            'pip install "keras-drift[hub]".',
-            name=error.name,
-        ) from error
+    safetensors = extras.load(
+        "safetensors", "Published weights", "safetensors", "hub"
+    )
     try:
         return safetensors.safe_open(file, framework="numpy")
     except (OSError, safetensors.SafetensorError) as error:

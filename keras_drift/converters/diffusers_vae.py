@@ -9,6 +9,7 @@ import json
 
 import numpy as np
 
+from keras_drift import extras
 from keras_drift.presets import hub
 
 CONFIG = "config.json"
@@ -145,7 +146,9 @@ def assign(autoencoder, path):
         autoencoder: an `autoencoders.StableDiffusion`.
         path: `pathlib.Path` of a safetensors file.
     """
-    safetensors = _safetensors()
+    safetensors = extras.load(
+        "safetensors", "Published weights", "safetensors", "hub"
+    )
     try:
         with safetensors.safe_open(path, framework="numpy") as tensors:
             values = _matched(autoencoder, tensors, path)
@@ -246,14 +249,3 @@ def _parts(layer, prefix):
             yield getattr(part, "conv2d", part), candidates
     if not parts:
         yield getattr(layer, "conv2d", layer), [prefix]
-
-
-def _safetensors():
-    try:
-        import safetensors
-    except ImportError:
-        raise ImportError(
-            "Published weights are read by safetensors, which is not "
-            'installed: pip install "keras-drift[hub]"'
-        ) from None
-    return safetensors

@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 
+from keras_drift import extras
+
 # Bounds of what a file may hold. The released networks have 5 levels, names of
 # 20 characters, 4 axes and some 500 arrays.
 MAX_DEPTH = 32
@@ -56,15 +58,9 @@ def read_arrays(path):
 
 
 def _library():
-    try:
-        import msgpack
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "The weights of the official release are read by the package "
-            'msgpack: pip install "keras-drift[hub]".',
-            name=error.name,
-        ) from error
-    return msgpack
+    return extras.load(
+        "msgpack", "The weights of the official release", "msgpack", "hub"
+    )
 
 
 def _damaged(path, cause):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_drift import checks
+from keras_drift import extras
 
 
 def digits(split=None, test_fraction=0.2, seed=0):
@@ -57,14 +58,10 @@ def digits(split=None, test_fraction=0.2, seed=0):
 
 
 def _load():
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            "`digits` are the images that come with scikit-learn. Install it "
-            'with `pip install "keras-drift[examples]"`.'
-        ) from error
-    pixels, labels = load_digits(return_X_y=True)
+    library = extras.load(
+        "sklearn.datasets", "The images of `digits`", "scikit-learn", "examples"
+    )
+    pixels, labels = library.load_digits(return_X_y=True)
     # Pixels count ink in blocks of 4 x 4, from 0 to 16.
     images = pixels.reshape(-1, 8, 8, 1) / 8 - 1
     return images.astype("float32"), labels.astype("int32")

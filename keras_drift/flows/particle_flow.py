@@ -7,6 +7,7 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift import drifts
 from keras_drift import energies
+from keras_drift import extras
 from keras_drift import images
 from keras_drift import metrics as distances
 
@@ -246,16 +247,11 @@ def _config(part):
 
 def _picture(draw, record, title):
     """Renders `draw(axes, record)` to a uint8 array."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(
-            "Animations are drawn by Matplotlib, which is not installed: "
-            'pip install "keras-drift[examples]"'
-        ) from None
-    figure = Figure(figsize=(4.8, 4.8), dpi=80, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    package = "Animations", "matplotlib", "examples"
+    figures = extras.load("matplotlib.figure", *package)
+    canvases = extras.load("matplotlib.backends.backend_agg", *package)
+    figure = figures.Figure(figsize=(4.8, 4.8), dpi=80, layout="constrained")
+    canvas = canvases.FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     draw(axes, record)
     axes.set_title(title, fontsize=8, loc="left")

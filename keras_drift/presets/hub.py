@@ -4,6 +4,8 @@ import hashlib
 import pathlib
 import re
 
+from keras_drift import extras
+
 PREFIX = "hf://"
 # A repository, and a branch, tag or commit of it.
 _HANDLE = re.compile(r"hf://([^/@\s]+/[^/@\s]+)(?:@([^\s@]+))?")
@@ -81,17 +83,12 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
 
 
 def _library():
-    try:
-        import huggingface_hub
-        import huggingface_hub.constants
-        import huggingface_hub.errors
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Presets of the Hugging Face hub ('hf://...') need the package "
-            'huggingface_hub: pip install "keras-drift[hub]".',
-            name=error.name,
-        ) from error
-    return huggingface_hub
+    needed = "Presets of the Hugging Face hub ('hf://...')"
+    package = needed, "huggingface_hub", "hub"
+    library = extras.load("huggingface_hub", *package)
+    extras.load("huggingface_hub.constants", *package)
+    extras.load("huggingface_hub.errors", *package)
+    return library
 
 
 def _by_hand(huggingface_hub, repo_id, filename, revision, num_bytes):
