@@ -1,5 +1,22 @@
 """Compile configs that load on every backend."""
 
+import keras
+
+
+class PortableCompileConfig:
+    """Mixin for models that override `compile`, saved and loaded with it."""
+
+    def get_compile_config(self):
+        """The arguments of `compile`, in a form that every backend loads."""
+        return portable_compile_config(super().get_compile_config())
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model like the saved one."""
+        # Keras does this only for models that do not override `compile`.
+        config = portable_compile_config(config)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
 
 def portable_compile_config(config):
     """Replaces names of backend-specific classes in a compile config.

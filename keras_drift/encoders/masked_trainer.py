@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.compile_config import portable_compile_config
+from keras_drift.compile_config import PortableCompileConfig
 
 # The masks of every evaluation, so that losses are comparable.
 EVALUATION_SEED = 0x6576616C
@@ -14,7 +14,7 @@ EVALUATION_SEED = 0x6576616C
 _KEYS = {"images", "hidden", "classifier_weight"}
 
 
-class MaskedTrainer(backend.TrainerGuard):
+class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
     """Mixin for `MaskedAutoencoder` with `compile`, `fit` and `evaluate`.
 
     It checks labels, routes the compiled metrics, and wraps Keras' own loops
@@ -48,17 +48,6 @@ class MaskedTrainer(backend.TrainerGuard):
             outputs["logits"] = ops.zeros((2, self.num_classes))
         self.compute_metrics(images, ops.zeros((2,), "int32"), outputs)
         self.reset_metrics()
-
-    def get_compile_config(self):
-        """The arguments of `compile`, in a form that every backend loads."""
-        return portable_compile_config(super().get_compile_config())
-
-    def compile_from_config(self, config):
-        """Compiles a loaded model like the saved one."""
-        # Keras does this only for models that do not override `compile`.
-        config = portable_compile_config(config)
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """Trains the model; takes what `keras.Model.fit` takes.

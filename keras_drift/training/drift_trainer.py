@@ -7,13 +7,13 @@ import numpy as np
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.compile_config import portable_compile_config
+from keras_drift.compile_config import PortableCompileConfig
 from keras_drift.training import averaged_weights as averages
 from keras_drift.training import data_sources
 from keras_drift.training import training_state as states
 
 
-class DriftTrainer(backend.TrainerGuard):
+class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
     """Mixin for `DriftModel` with `compile`, `fit`, `evaluate` and the like.
 
     It converts the data to data sources, and wraps Keras' own loops such that
@@ -64,17 +64,6 @@ class DriftTrainer(backend.TrainerGuard):
                 f"`name=...`. Received: {twice} more than once, where 'loss' "
                 f"and {self.drift_norm.name!r} are those of the model"
             )
-
-    def get_compile_config(self):
-        """The arguments of `compile`, in a form that every backend loads."""
-        return portable_compile_config(super().get_compile_config())
-
-    def compile_from_config(self, config):
-        """Compiles a loaded model like the saved one."""
-        # Keras does this only for models that do not override `compile`.
-        config = portable_compile_config(config)
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(
         self,
