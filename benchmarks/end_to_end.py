@@ -16,17 +16,6 @@ import numpy as np
 
 import keras_drift as kd
 
-# The size L/2 of the published latent models.
-L2 = {
-    "image_shape": (32, 32, 4),
-    "num_classes": 1000,
-    "hidden_dim": 1024,
-    "depth": 24,
-    "num_heads": 16,
-    "num_context_tokens": 16,
-    "num_style_tokens": 32,
-}
-
 
 def seconds(function, repeats):
     """Of the first call, which compiles, and the median of the others."""
@@ -45,7 +34,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     model = kd.DriftModel(
-        kd.generators.DiT(**L2),
+        kd.generators.DiT.from_preset("dit_l2_latent", load_weights=False),
         autoencoder=kd.autoencoders.StableDiffusion(),
         seed=0,
     )

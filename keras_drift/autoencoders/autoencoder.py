@@ -67,7 +67,10 @@ class Autoencoder(PresetMixin, keras.layers.Layer):
             Mean and log-variance, each a tensor `(batch, height /
             downsampling, width / downsampling, latent_channels)`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must write `call_encoder(images)`: mean "
+            "and log-variance of the latents."
+        )
 
     def call_decoder(self, latents):
         """The images of latents.
@@ -79,7 +82,10 @@ class Autoencoder(PresetMixin, keras.layers.Layer):
         Returns:
             Tensor `(batch, height, width, image_channels)` in `[-1, 1]`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must write `call_decoder(latents)`: the "
+            "images."
+        )
 
     def call(self, images):
         return self.call_decoder(self.call_encoder(images)[0])

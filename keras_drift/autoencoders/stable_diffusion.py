@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import frozen
 from keras_drift.autoencoders.autoencoder import Autoencoder
 
 
@@ -67,7 +68,7 @@ class StableDiffusion(Autoencoder):
             self.encoder = _sequence(self.image_channels, encoder.layers[:-1])
             # The first layer divides by the default scale.
             self.decoder = _sequence(self.latent_channels, decoder.layers[1:])
-        self.trainable = False  # the layers made since, too
+        frozen.freeze(self)
         self.built = True
 
     def call_encoder(self, images):

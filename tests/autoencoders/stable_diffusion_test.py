@@ -122,7 +122,7 @@ def test_images_are_clipped(autoencoder):
 def test_has_the_published_numbers_of_parameters(autoencoder):
     assert autoencoder.encoder.count_params() == 34_163_664
     assert autoencoder.decoder.count_params() == 49_490_199
-    assert not autoencoder.trainable_variables
+    assert not any(each.trainable for each in autoencoder.weights)
     assert autoencoder.image_shape((32, 32, 4)) == (256, 256, 3)
     assert autoencoder.latent_shape((256, 256, 3)) == (32, 32, 4)
 
