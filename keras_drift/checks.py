@@ -29,6 +29,15 @@ def non_negative_number(
     return value
 
 
+def fraction(name, value):
+    """Validates a number from 0 to 1; returns it as a float."""
+    meaning = "must be a number from 0 to 1"
+    _number(name, value, meaning)
+    if not 0 <= value <= 1:
+        raise ValueError(f"`{name}` {meaning}. Received: {name}={value!r}")
+    return float(value)
+
+
 def positive_numbers(name, value, meaning):
     """Floats above zero in float32, or a flat list of them: what JSON holds."""
     values = np.asarray(value, dtype=object)

@@ -1,12 +1,12 @@
 """The base class of metrics that compare sets of samples."""
 
-import keras
 from keras import ops
 
 from keras_drift.metrics import samples
+from keras_drift.metrics.encoded_metric import EncodedMetric
 
 
-class Distance(keras.metrics.Metric):
+class Distance(EncodedMetric):
     """Distance between generated and real samples, with its noise floor.
 
     Two finite sets are never at distance zero, not even two sets of real
@@ -26,6 +26,10 @@ class Distance(keras.metrics.Metric):
 
     Args:
         name: str, the name in the logs. The floor is logged as `{name}_floor`.
+        encoder: callable from samples `(n, ...)` to features `(n, ...)`, such
+            as a Keras model, in whose features sets are compared. It must not
+            share weights with the model that is trained. Saving keeps its
+            config, not its weights. Defaults to `None`: the samples themselves.
 
     Call arguments:
         y_true: float tensor `(n, ...)`, real samples. At least two.
@@ -55,9 +59,8 @@ class Distance(keras.metrics.Metric):
     {'gap': 5.0, 'gap_floor': 1.0}
     """
 
-    def __init__(self, name):
-        super().__init__(name=name, dtype="float32")
-        self._direction = "down"  # for `EarlyStopping` and its like
+    def __init__(self, name, encoder=None):
+        super().__init__(name, encoder)
         # Keras would give variables the type of `keras.config.floatx()`.
         self.total = self.add_variable((2,), "zeros", "float32", name="total")
         self.count = self.add_variable((), "zeros", "float32", name="count")
@@ -78,9 +81,8 @@ class Distance(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: real samples, then generated samples."""
-        generated, reference, real, size = samples.split(
-            y_true, y_pred, sample_weight
-        )
+        *sets, size = samples.split(y_true, y_pred, sample_weight)
+        generated, reference, real = map(self.features, sets)
         pair = ops.stack(
             [self.distance(generated, real), self.distance(reference, real)]
         )
@@ -103,7 +105,3 @@ class Distance(keras.metrics.Metric):
         # Before the first batch the total is zero as well.
         mean = self.total / ops.maximum(self.count, 1.0)
         return {self.name: mean[0], f"{self.name}_floor": mean[1]}
-
-    def get_config(self):
-        """The arguments it was made with."""
-        return {"name": self.name}

@@ -57,6 +57,7 @@ class EnergyDistance(Distance):
 
     Args:
         name: str, the name in the logs. Defaults to `"energy_distance"`.
+        encoder: see `Distance`. Defaults to `None`.
 
     Call arguments:
         y_true: float tensor `(n, ...)`, real samples. At least two.
@@ -75,8 +76,8 @@ class EnergyDistance(Distance):
     {'energy_distance': 4.0, 'energy_distance_floor': 2.0}
     """
 
-    def __init__(self, name="energy_distance"):
-        super().__init__(name=name)
+    def __init__(self, name="energy_distance", encoder=None):
+        super().__init__(name, encoder)
 
     def distance(self, x, y):
         return energy_distance(x, y)

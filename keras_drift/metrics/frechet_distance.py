@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift.metrics import samples
+from keras_drift.metrics.encoded_metric import EncodedMetric
 from keras_drift.ops import covariance_overlap
 
 
@@ -97,7 +98,7 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class FrechetDistance(keras.metrics.Metric):
+class FrechetDistance(EncodedMetric):
     """Fréchet distance to the data in the features of a network, and its floor.
 
     Unlike the other metrics it is not averaged over batches: it gathers the
@@ -147,14 +148,7 @@ class FrechetDistance(keras.metrics.Metric):
     """
 
     def __init__(self, encoder=None, name="frechet_distance"):
-        super().__init__(name=name, dtype="float32")
-        self._direction = "down"  # for `EarlyStopping` and its like
-        if encoder is not None and not callable(encoder):
-            raise TypeError(
-                "`encoder` must be a callable from samples to features, such "
-                f"as a Keras model, or `None`. Received: encoder={encoder!r}"
-            )
-        self.encoder = encoder
+        super().__init__(name, encoder)
         self.count = self.add_variable((), "zeros", "float32", name="count")
         # Made with the first batch, which knows the number of features.
         self.mean = None
@@ -163,7 +157,9 @@ class FrechetDistance(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch: real samples, then generated samples."""
         *sets, _ = samples.split(y_true, y_pred, sample_weight)
-        features = ops.stack([self._features(each) for each in sets])
+        features = ops.stack(
+            [samples.flatten(self.features(each), "features") for each in sets]
+        )
         self._make_variables(features.shape[-1])
         size, mean, scatter = _moments(features)
         # Chan's update of two sets of moments, which loses no digits to a mean
@@ -190,17 +186,6 @@ class FrechetDistance(keras.metrics.Metric):
             for i, name in enumerate(names)
         }
 
-    def get_config(self):
-        """The arguments it was made with, without the encoder's weights."""
-        encoder = keras.saving.serialize_keras_object(self.encoder)
-        return {"name": self.name, "encoder": encoder}
-
-    @classmethod
-    def from_config(cls, config):
-        """Makes the metric again, from what `get_config` returned."""
-        encoder = keras.saving.deserialize_keras_object(config["encoder"])
-        return cls(**{**config, "encoder": encoder})
-
     def _make_variables(self, dim):
         if self.mean is None:
             self.mean = self.add_variable(
@@ -215,12 +200,6 @@ class FrechetDistance(keras.metrics.Metric):
                 "sample, and all others must have the same. Use one metric for "
                 f"each kind of data. Received: {dim} features per sample"
             )
-
-    def _features(self, points):
-        if self.encoder is not None:
-            _check_weights_are_there(self.encoder)
-            points = ops.stop_gradient(_only_tensor(self.encoder(points)))
-        return samples.flatten(points, "features")
 
 
 def _moments(features):
@@ -248,27 +227,3 @@ def _check_moments(mean_x, cov_x, mean_y, cov_y):
             f"mean_x.shape={shapes[0]}, cov_x.shape={shapes[1]}, "
             f"mean_y.shape={shapes[2]}, cov_y.shape={shapes[3]}"
         )
-
-
-def _only_tensor(features):
-    if isinstance(features, (dict, list, tuple)):
-        raise TypeError(
-            "`encoder` must return one tensor of features. Pick one of them: "
-            "`encoder=lambda x: encoder(x)[...]`. Received: a "
-            f"{type(features).__name__} of {len(features)} from the encoder"
-        )
-    return features
-
-
-def _check_weights_are_there(encoder):
-    """Refuses an encoder whose weights a running `fit` has taken away."""
-    try:
-        for variable in getattr(encoder, "variables", ()):
-            _ = variable.value
-    except TypeError:
-        raise ValueError(
-            "`encoder` has weights of the model that is being trained, which "
-            "the compiled step holds elsewhere. Give the metric an encoder of "
-            "its own, for instance a second one loaded from the same file. "
-            f"Received: encoder={encoder!r}"
-        ) from None

@@ -76,6 +76,7 @@ class MaximumMeanDiscrepancy(Distance):
             `"gaussian"`.
         name: str, the name in the logs. Defaults to
             `"maximum_mean_discrepancy"`.
+        encoder: see `Distance`. Defaults to `None`.
 
     Call arguments:
         y_true: float tensor `(n, ...)`, real samples. At least two.
@@ -97,8 +98,13 @@ class MaximumMeanDiscrepancy(Distance):
     {'mmd': 1.414, 'mmd_floor': 0.0}
     """
 
-    def __init__(self, kernel="gaussian", name="maximum_mean_discrepancy"):
-        super().__init__(name=name)
+    def __init__(
+        self,
+        kernel="gaussian",
+        name="maximum_mean_discrepancy",
+        encoder=None,
+    ):
+        super().__init__(name, encoder)
         kernel = kernels.get(kernel)
         self.kernel = type(kernel).from_config(kernel.get_config())
 

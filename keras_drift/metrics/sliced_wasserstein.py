@@ -79,6 +79,7 @@ class SlicedWasserstein(Distance):
         seed: int, of the directions, which stay the same in all batches.
             Defaults to `0`.
         name: str, the name in the logs. Defaults to `"sliced_wasserstein"`.
+        encoder: see `Distance`. Defaults to `None`.
 
     Call arguments:
         y_true: float tensor `(n, ...)`, real samples. At least two.
@@ -99,8 +100,14 @@ class SlicedWasserstein(Distance):
     In a model: `model.compile(metrics=[metrics.SlicedWasserstein()])`.
     """
 
-    def __init__(self, num_projections=128, seed=0, name="sliced_wasserstein"):
-        super().__init__(name=name)
+    def __init__(
+        self,
+        num_projections=128,
+        seed=0,
+        name="sliced_wasserstein",
+        encoder=None,
+    ):
+        super().__init__(name, encoder)
         self.num_projections = checks.positive_integer(
             "num_projections", num_projections
         )

@@ -21,6 +21,9 @@ from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
 from keras_drift.ops.moments import covariance_factor
 from keras_drift.ops.moments import covariance_overlap
+from keras_drift.ops.nearest import counts_within
+from keras_drift.ops.nearest import nearest_costs
+from keras_drift.ops.nearest import nearest_points
 from keras_drift.ops.official import official_distance_sums
 from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
@@ -60,6 +63,7 @@ __all__ = [
     "as_tensor",
     "barycenters",
     "cost_sums",
+    "counts_within",
     "covariance_factor",
     "covariance_overlap",
     "curl_free_field",
@@ -85,6 +89,8 @@ __all__ = [
     "mean_shifts",
     "mean_similarity",
     "mean_squares",
+    "nearest_costs",
+    "nearest_points",
     "official_distance_sums",
     "official_dual_field",
     "official_mean_distance",

@@ -11,11 +11,13 @@ from keras_drift.spectral.plots import plot_dispersion
 from keras_drift.spectral.plots import plot_drift
 from keras_drift.spectral.plots import plot_norm_distance
 from keras_drift.spectral.two_sample_result import TwoSampleResult
+from keras_drift.spectral.two_sample_result import classifier_two_sample_test
 from keras_drift.spectral.two_sample_result import two_sample_test
 
 __all__ = [
     "AnnealingPlan",
     "TwoSampleResult",
+    "classifier_two_sample_test",
     "convergence_time",
     "dispersion",
     "measure_decay",

@@ -1,4 +1,4 @@
-"""A permutation two-sample test with a drift as its statistic."""
+"""Permutation two-sample tests."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,22 @@ from keras import ops
 from keras_drift import checks
 from keras_drift import drifts
 from keras_drift import kernels
+from keras_drift.ops import Pairs
+from keras_drift.ops import PointCloud
+from keras_drift.ops import nearest_points
 
 # Identical splits differ by rounding only.
 _ROUNDING = 1e-5
 
 
 class TwoSampleResult(NamedTuple):
-    """Result of `two_sample_test`.
+    """Result of `two_sample_test` or `classifier_two_sample_test`.
 
     Attributes:
-        statistic: float, the root mean square length of the velocities between
-            the two samples. With a drift that scales its fields to unit size
-            it is relative to all splits.
+        statistic: float. Of `two_sample_test`: the root mean square length of
+            the velocities between the two samples; with a drift that scales
+            its fields to unit size it is relative to all splits. Of
+            `classifier_two_sample_test`: the accuracy of the classifier.
         p_value: float in (0, 1], the fraction of random splits of the pooled
             samples, the given one included, with a statistic at least as
             large. Below 0.05 the null hypothesis is rejected at the 5% level.
@@ -84,21 +88,10 @@ def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
 
     - [Lee and Chun, 2026](https://arxiv.org/abs/2604.24196)
     """
-    x, y = _sample("x", x), _sample("y", y)
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(
-            "`x` and `y` are compared feature by feature, so their samples "
-            "must have the same number of features. Received (flattened): "
-            f"x.shape={x.shape}, y.shape={y.shape}"
-        )
-    checks.positive_integer("num_permutations", num_permutations)
+    pooled, splits = _splits(x, y, num_permutations, seed)
     drift = _default_drift() if drift is None else drifts.get(drift)
-    rng = np.random.default_rng(seed)
-    given = np.arange(len(x) + len(y)) < len(x)
-    splits = [given, *(rng.permutation(given) for _ in range(num_permutations))]
     # A split is a choice of weights: every group holds all points.
-    in_x = np.stack(splits).astype("float32")
-    pooled = np.concatenate([x, y])
+    in_x = splits.astype("float32")
     pooled = np.broadcast_to(pooled, (len(splits), *pooled.shape))
     pooled = ops.convert_to_tensor(pooled, "float32")
     velocity = drift(
@@ -109,10 +102,80 @@ def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
         negative_weights=1 - in_x,
     )
     velocity = ops.convert_to_numpy(velocity).astype("float64")
-    norms = np.sqrt(np.square(velocity).sum(axis=2).mean(axis=1))
-    statistic, null = norms[0], norms[1:]
+    return _result(np.sqrt(np.square(velocity).sum(axis=2).mean(axis=1)))
+
+
+def classifier_two_sample_test(x, y, num_permutations=999, seed=0):
+    """Permutation test by a classifier that tells two samples apart.
+
+    The statistic is the accuracy of `metrics.nearest_neighbor_accuracy`: one
+    half if both samples have one distribution, one if they are apart. Its null
+    distribution comes from random splits of the pooled samples, whose neighbors
+    stay the same, so the level is exact and the test costs one search for
+    neighbors. Choose it over `two_sample_test` to find local differences, such
+    as samples off a curve, without a bandwidth.
+
+    Args:
+        x: float array `(n, ...)`, flattened. At least two samples.
+        y: float array `(m, ...)` of the same features, at least two.
+        num_permutations: int >= 1, the number of random splits. The smallest
+            p-value is `1 / (num_permutations + 1)`. Defaults to `999`.
+        seed: int, of the splits. Defaults to `0`.
+
+    Returns:
+        A `TwoSampleResult`: `statistic`, `p_value` and `null`.
+
+    Raises:
+        ValueError: if a sample has fewer than two points, or if the numbers of
+            features differ.
+
+    Example:
+
+    >>> from keras_drift import spectral
+    >>> x = np.random.default_rng(1).normal(size=(40, 2))
+    >>> result = spectral.classifier_two_sample_test(x[:20], x[20:] + 4.0)
+    >>> result.statistic, result.p_value
+    (1.0, 0.001)
+
+    Reference:
+
+    - [Lopez-Paz and Oquab, 2017](https://arxiv.org/abs/1610.06545)
+    """
+    pooled, in_x = _splits(x, y, num_permutations, seed)
+    points = ops.convert_to_tensor(pooled[None], "float32")
+    cloud = PointCloud(points, contains_samples=True)
+    nearest = ops.convert_to_numpy(nearest_points(Pairs(points, cloud)))[0]
+    right = in_x == in_x[:, nearest]
+    return _result(
+        0.5
+        * (
+            np.mean(right, axis=1, where=in_x)
+            + np.mean(right, axis=1, where=~in_x)
+        )
+    )
+
+
+def _splits(x, y, num_permutations, seed):
+    """All points, and which are in the first sample: as given, then random."""
+    x, y = _sample("x", x), _sample("y", y)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            "`x` and `y` are compared feature by feature, so their samples "
+            "must have the same number of features. Received (flattened): "
+            f"x.shape={x.shape}, y.shape={y.shape}"
+        )
+    checks.positive_integer("num_permutations", num_permutations)
+    rng = np.random.default_rng(seed)
+    given = np.arange(len(x) + len(y)) < len(x)
+    splits = [given, *(rng.permutation(given) for _ in range(num_permutations))]
+    return np.concatenate([x, y]), np.stack(splits)
+
+
+def _result(statistics):
+    """The result, from the statistic of the given split and the others."""
+    statistic, null = statistics[0], statistics[1:]
     as_large = np.sum(null >= statistic * (1 - _ROUNDING))
-    p_value = (1 + as_large) / (1 + num_permutations)
+    p_value = (1 + as_large) / len(statistics)
     return TwoSampleResult(float(statistic), float(p_value), null)
 
 

@@ -16,6 +16,8 @@ METRICS = {
         kernels.Gaussian([0.5, 3.0])
     ),
     "frechet_distance": lambda: metrics.FrechetDistance(),
+    "nearest_neighbor_recall": lambda: metrics.NearestNeighborRecall(0.95),
+    "density": lambda: metrics.Density(k=3),
 }
 
 
@@ -53,6 +55,10 @@ def test_is_the_function_on_one_batch(metric, batch):
         kwargs = {"num_projections": 16, "seed": 3}
     elif metric.name == "maximum_mean_discrepancy":
         kwargs = {"kernel": kernels.Gaussian([0.5, 3.0])}
+    elif metric.name == "nearest_neighbor_recall":
+        kwargs = {"quantile": 0.95}
+    elif metric.name == "density":
+        kwargs = {"k": 3}
     else:
         kwargs = {}
     expected = {

@@ -1,0 +1,82 @@
+"""The base class of metrics of features."""
+
+import keras
+from keras import ops
+
+
+class EncodedMetric(keras.metrics.Metric):
+    """Base class of metrics that compare samples in a feature space.
+
+    Args:
+        name: str, the name in the logs.
+        encoder: callable from samples `(n, ...)` to features `(n, ...)`, such
+            as a Keras model; `None` takes the samples themselves. It must not
+            share weights with the model that is trained, whose weights the
+            compiled step holds elsewhere. Saving keeps its config, not its
+            weights. Defaults to `None`.
+
+    Raises:
+        TypeError: if the encoder cannot be called, or returns no tensor.
+    """
+
+    def __init__(self, name, encoder=None):
+        super().__init__(name=name, dtype="float32")
+        self._direction = "down"  # for `EarlyStopping` and its like
+        if encoder is not None and not callable(encoder):
+            raise TypeError(
+                "`encoder` must be a callable from samples to features, such "
+                f"as a Keras model, or `None`. Received: encoder={encoder!r}"
+            )
+        self.encoder = encoder
+
+    def features(self, points):
+        """Encodes samples, as constants; without an encoder they stay as is."""
+        if self.encoder is None:
+            return points
+        _check_weights_are_there(self.encoder)
+        features = _only_tensor(self.encoder(points))
+        return ops.stop_gradient(ops.cast(features, "float32"))
+
+    def get_config(self):
+        """The arguments it was made with, without the encoder's weights."""
+        config = {"name": self.name}
+        # Subclasses need not take one.
+        if self.encoder is not None:
+            config["encoder"] = keras.saving.serialize_keras_object(
+                self.encoder
+            )
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """Makes the metric again, from what `get_config` returned."""
+        config = dict(config)
+        if config.get("encoder") is not None:
+            config["encoder"] = keras.saving.deserialize_keras_object(
+                config["encoder"]
+            )
+        return cls(**config)
+
+
+def _only_tensor(features):
+    if isinstance(features, (dict, list, tuple)):
+        raise TypeError(
+            "`encoder` must return one tensor of features. Pick one of them: "
+            "`encoder=lambda x: encoder(x)[...]`. Received: a "
+            f"{type(features).__name__} of {len(features)} from the encoder"
+        )
+    return features
+
+
+def _check_weights_are_there(encoder):
+    """Refuses an encoder whose weights a running `fit` has taken away."""
+    try:
+        for variable in getattr(encoder, "variables", ()):
+            _ = variable.value
+    except TypeError:
+        raise ValueError(
+            "`encoder` has weights of the model that is being trained, which "
+            "the compiled step holds elsewhere. Give the metric an encoder of "
+            "its own, for instance a second one loaded from the same file. "
+            f"Received: encoder={encoder!r}"
+        ) from None
