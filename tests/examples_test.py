@@ -53,7 +53,8 @@ def test_toy_example_generates_and_measures(monkeypatch, tmp_path):
     output = tmp_path / "outputs/toy_2d"
     assert (output / "spirals.png").exists()
     numbers = json.loads((output / "spirals.json").read_text())
-    assert numbers["over_floor"] > 0
+    assert numbers["sliced_wasserstein_over_floor"] > 0
+    assert numbers["precision_over_floor"] > 0
 
 
 @pytest.mark.parametrize(

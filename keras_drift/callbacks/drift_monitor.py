@@ -4,15 +4,28 @@ import warnings
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
+from keras_drift.metrics import nearest_neighbor_precision
+from keras_drift.metrics import nearest_neighbor_recall
 from keras_drift.metrics import sliced_wasserstein
+
+# Samples that are encoded at once.
+_BATCH_SIZE = 256
 
 # Drift collapse: the norm is below this fraction of its maximum, while the
 # distance is above that fraction of its value at the same epoch.
 _NORM_HAS_FALLEN = 0.1
 _DISTANCE_HAS_NOT = 0.8
+
+_REPORTED = (
+    "monitor_drift_norm",
+    "monitor_distance",
+    "monitor_precision",
+    "monitor_recall",
+)
 
 
 class DriftMonitor(keras.callbacks.Callback):
@@ -23,12 +36,15 @@ class DriftMonitor(keras.callbacks.Callback):
 
     - `monitor_drift_norm`, the raw norm of the drift toward held-out data,
     - `monitor_distance`, the sliced Wasserstein distance of generated samples
-      to held-out data, as many of each, and
-    - `monitor_floor`, the distance between two halves of the held-out data at
-      the same number of samples: the distance of a perfect model.
+      to held-out data, as many of each,
+    - `monitor_precision`, the mean distance of generated samples to their
+      nearest neighbors in the data, which sees blur, and `monitor_recall`, that
+      of the data to generated samples, which sees missing modes, and
+    - `monitor_floor`, `monitor_precision_floor` and `monitor_recall_floor`, the
+      same between two halves of the held-out data: those of a perfect model.
 
     With `use_ema=True` the averaged weights are evaluated. Training is not
-    affected. In epochs without a report the first two are NaN.
+    affected. In epochs without a report all but the floors are NaN.
 
     It warns of drift collapse: the norm has fallen while the distance has not,
     so the field vanishes although the samples are far from the data.
@@ -41,6 +57,9 @@ class DriftMonitor(keras.callbacks.Callback):
         num_projections: int >= 1, random projections of the distance. Defaults
             to `128`.
         seed: int, of the noise and of the halves. Defaults to `0`.
+        encoder: callable from samples `(n, *sample_shape)` to features `(n,
+            ...)`, such as a Keras model, in whose features all distances are
+            measured. Defaults to `None`: those of the samples themselves.
 
     Example:
 
@@ -52,7 +71,13 @@ class DriftMonitor(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, samples, labels=None, every=1, num_projections=128, seed=0
+        self,
+        samples,
+        labels=None,
+        every=1,
+        num_projections=128,
+        seed=0,
+        encoder=None,
     ):
         super().__init__()
         self.samples = np.asarray(samples, "float32")
@@ -72,6 +97,12 @@ class DriftMonitor(keras.callbacks.Callback):
             "num_projections", num_projections
         )
         self.seed = seed
+        if encoder is not None and not callable(encoder):
+            raise TypeError(
+                "`encoder` must be a callable from samples to features, such "
+                f"as a Keras model, or `None`. Received: encoder={encoder!r}"
+            )
+        self.encoder = encoder
         # Two random halves, compared with as many generated samples.
         half = len(self.samples) // 2
         order = np.random.default_rng(seed).permutation(len(self.samples))
@@ -94,34 +125,59 @@ class DriftMonitor(keras.callbacks.Callback):
         super().set_model(model)
 
     def on_train_begin(self, logs=None):
-        self._floor = self._distance_of(self.samples[self._second])
+        found = self._distances_of(self.samples[self._second])
+        self._floors = {
+            "monitor_floor": found["monitor_distance"],
+            "monitor_precision_floor": found["monitor_precision"],
+            "monitor_recall_floor": found["monitor_recall"],
+        }
         self._highest = None
         self._warned = False
 
     def on_epoch_end(self, epoch, logs=None):
         # Every epoch, since `CSVLogger` fixes its columns in the first one.
-        distance = norm = float("nan")
+        found = dict.fromkeys(_REPORTED, float("nan"))
         reports = (epoch + 1) % self.every == 0
         if reports:
             with self.model.averaged_weights():
-                distance, norm = self._distance(), self._norm()
+                found = {
+                    "monitor_drift_norm": self._norm(),
+                    **self._distances_of(self._generated()),
+                }
         if logs is not None:
-            logs["monitor_drift_norm"] = norm
-            logs["monitor_distance"] = distance
-            logs["monitor_floor"] = self._floor
+            logs.update(found, **self._floors)
         if reports:
-            self._watch(epoch, norm, distance, self._floor)
+            self._watch(
+                epoch,
+                found["monitor_drift_norm"],
+                found["monitor_distance"],
+                self._floors["monitor_floor"],
+            )
 
-    def _distance(self):
+    def _generated(self):
         labels = None if self.labels is None else self.labels[self._first]
-        return self._distance_of(
-            self.model.generate(len(self._first), labels, seed=self.seed)
-        )
+        return self.model.generate(len(self._first), labels, seed=self.seed)
 
-    def _distance_of(self, samples):
-        """Distance to the first half of the held-out samples."""
-        real = self.samples[self._first]
-        return float(sliced_wasserstein(samples, real, self.num_projections))
+    def _distances_of(self, samples):
+        """Distances to the first half of the held-out samples."""
+        sets = map(self._encoded, (samples, self.samples[self._first]))
+        x, y = map(ops.convert_to_tensor, sets)
+        return {
+            "monitor_distance": float(
+                sliced_wasserstein(x, y, self.num_projections)
+            ),
+            "monitor_precision": float(nearest_neighbor_precision(x, y)),
+            "monitor_recall": float(nearest_neighbor_recall(x, y)),
+        }
+
+    def _encoded(self, samples):
+        if self.encoder is None:
+            return samples
+        parts = [
+            ops.convert_to_numpy(self.encoder(samples[i : i + _BATCH_SIZE]))
+            for i in range(0, len(samples), _BATCH_SIZE)
+        ]
+        return np.concatenate(parts)
 
     def _norm(self):
         # In one batch if there are no classes: the norm depends on the number

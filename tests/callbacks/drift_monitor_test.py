@@ -25,16 +25,32 @@ def test_reports_norm_distance_and_floor():
     model.compile("adam")
     monitor = callbacks.DriftMonitor(HELD_OUT, every=2)
     history = model.fit(DATA, epochs=4, verbose=0, callbacks=[monitor]).history
-    for name in ("drift_norm", "distance", "floor"):
+    for name in (
+        "drift_norm",
+        "distance",
+        "floor",
+        "precision",
+        "precision_floor",
+        "recall",
+        "recall_floor",
+    ):
         column = history[f"monitor_{name}"]
         # Every epoch has the columns, for the `CSVLogger`.
         assert len(column) == 4
         assert np.all(np.isfinite(column[1::2]))
     order = np.random.default_rng(0).permutation(200)
-    expected = metrics.sliced_wasserstein(
-        model.generate(100, seed=0), HELD_OUT[order[:100]]
-    )
-    assert history["monitor_distance"][-1] == pytest.approx(float(expected))
+    real, others = HELD_OUT[order[:100]], HELD_OUT[order[100:]]
+    generated = model.generate(100, seed=0)
+    for name, function in (
+        ("distance", metrics.sliced_wasserstein),
+        ("precision", metrics.nearest_neighbor_precision),
+        ("recall", metrics.nearest_neighbor_recall),
+    ):
+        last = history[f"monitor_{name}"][-1]
+        assert last == pytest.approx(float(function(generated, real)))
+        floor = "floor" if name == "distance" else f"{name}_floor"
+        last = history[f"monitor_{floor}"][-1]
+        assert last == pytest.approx(float(function(others, real)))
     assert history["monitor_floor"][-1] < history["monitor_distance"][-1]
 
 
@@ -74,6 +90,20 @@ def test_does_not_warn_when_both_fall():
     monitor.on_train_begin()
     monitor._watch(0, norm=1.0, distance=0.5, floor=0.05)
     monitor._watch(1, norm=0.05, distance=0.06, floor=0.05)
+
+
+def test_measures_in_the_features_of_an_encoder():
+    dense = keras.layers.Dense(3)
+    found = []
+    for encoder, held_out in ((dense, HELD_OUT), (None, dense(HELD_OUT))):
+        monitor = callbacks.DriftMonitor(
+            keras.ops.convert_to_numpy(held_out), encoder=encoder
+        )
+        monitor.on_train_begin()
+        found.append(monitor._floors)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    with pytest.raises(TypeError, match="callable"):
+        callbacks.DriftMonitor(HELD_OUT, encoder="dense")
 
 
 def test_refuses_data_that_do_not_fit_the_model():
