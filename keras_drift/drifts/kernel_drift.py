@@ -1,6 +1,7 @@
 """The kernel drift."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_drift.drifts import normalizations
@@ -42,6 +43,10 @@ class KernelDrift(KernelBased):
             `"excluded"`, all samples but itself; `"included"`, all samples;
             `"independent"`, an independent batch that must be given as
             negatives. Defaults to `"excluded"`.
+        bandwidth_weights: sequence of floats >= 0, one for each bandwidth of
+            the kernel: the fields of the bandwidths, each times its weight, are
+            added. `spectral.plan_bandwidths` finds them. Defaults to `None`:
+            the mean of the fields, or their sum with `unit_rms`.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
@@ -101,6 +106,7 @@ class KernelDrift(KernelBased):
         unit_rms=None,
         self_interaction="excluded",
         block_size=None,
+        bandwidth_weights=None,
         **kwargs,
     ):
         normalization = normalizations.get(normalization)
@@ -111,6 +117,9 @@ class KernelDrift(KernelBased):
             normalization.unit_rms if unit_rms is None else unit_rms,
             block_size,
             **kwargs,
+        )
+        self.bandwidth_weights = _checked_weights(
+            bandwidth_weights, self.kernel
         )
         self.normalization = normalization
         self.mean_square_floor = normalization.mean_square_floor
@@ -175,7 +184,26 @@ class KernelDrift(KernelBased):
         return {
             **super().get_config(),
             "normalization": serialize(self.normalization),
+            "bandwidth_weights": self.bandwidth_weights,
         }
+
+
+def _checked_weights(weights, kernel):
+    """The weights of the bandwidths as a list of floats, or `None`."""
+    if weights is None:
+        return None
+    values = np.asarray(weights, "float64")
+    if (
+        values.shape != (kernel.num_bandwidths,)
+        or not np.all(np.isfinite(values) & (values >= 0))
+        or not np.any(values)
+    ):
+        raise ValueError(
+            "`bandwidth_weights` are finite numbers >= 0, not all zero, one "
+            f"for each of the {kernel.num_bandwidths} bandwidths of the "
+            f"kernel. Received: bandwidth_weights={weights!r}"
+        )
+    return values.tolist()
 
 
 def _tangential(velocity, x):

@@ -73,6 +73,8 @@ class VelocityDrift(Drift):
     mean_square_floor = 1e-12
     # A lower bound of the length scale of the `Field`.
     length_scale_floor = 0.0
+    # List of floats, what the field of each bandwidth is multiplied by.
+    bandwidth_weights = None
 
     def __init__(
         self,
@@ -147,14 +149,17 @@ class VelocityDrift(Drift):
         mean_squares = inputs.mean_squares(fields)
         norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * inputs.x.shape[-1])
         shared_scale = inputs.per_feature(length_scale)
+        weights = self.bandwidth_weights
         if self.unit_rms:
             floor = self.mean_square_floor
             factors = ops.rsqrt(
                 ops.maximum(mean_squares / shared_scale**2, floor)
             )
             factors = [inputs.per_group(factors[k]) for k in range(len(fields))]
+            if weights is not None:
+                factors = [w * f for w, f in zip(weights, factors, strict=True)]
         else:
-            factors = [1.0 / len(fields)] * len(fields)
+            factors = weights or [1.0 / len(fields)] * len(fields)
         velocity = weighted_sum(fields, factors)
         return Field(inputs.rest_if_absent(velocity), shared_scale, norm)
 

@@ -39,22 +39,18 @@ class EncodedMetric(keras.metrics.Metric):
 
     def get_config(self):
         """The arguments it was made with, without the encoder's weights."""
-        config = {"name": self.name}
-        # Subclasses need not take one.
-        if self.encoder is not None:
-            config["encoder"] = keras.saving.serialize_keras_object(
-                self.encoder
-            )
-        return config
+        encoder = keras.saving.serialize_keras_object(self.encoder)
+        return {"name": self.name, "encoder": encoder}
 
     @classmethod
     def from_config(cls, config):
         """Makes the metric again, from what `get_config` returned."""
         config = dict(config)
-        if config.get("encoder") is not None:
-            config["encoder"] = keras.saving.deserialize_keras_object(
-                config["encoder"]
-            )
+        encoder = keras.saving.deserialize_keras_object(
+            config.pop("encoder", None)
+        )
+        if encoder is not None:  # which subclasses need not take
+            config["encoder"] = encoder
         return cls(**config)
 
 

@@ -2,6 +2,8 @@
 
 from keras_drift.spectral.annealing_plan import AnnealingPlan
 from keras_drift.spectral.annealing_plan import plan_annealing
+from keras_drift.spectral.bandwidth_plan import BandwidthPlan
+from keras_drift.spectral.bandwidth_plan import plan_bandwidths
 from keras_drift.spectral.convergence_time import convergence_time
 from keras_drift.spectral.dispersion import dispersion
 from keras_drift.spectral.measure_decay import measure_decay
@@ -16,6 +18,7 @@ from keras_drift.spectral.two_sample_result import two_sample_test
 
 __all__ = [
     "AnnealingPlan",
+    "BandwidthPlan",
     "TwoSampleResult",
     "classifier_two_sample_test",
     "convergence_time",
@@ -23,6 +26,7 @@ __all__ = [
     "measure_decay",
     "overlap",
     "plan_annealing",
+    "plan_bandwidths",
     "plot_decay",
     "plot_dispersion",
     "plot_drift",

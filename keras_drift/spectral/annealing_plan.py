@@ -119,10 +119,10 @@ def plan_annealing(
     needed = needed_damping(tolerance)
     checks.positive_number("step_size", step_size)
     if data is not None:
-        data = _samples(data)
+        data = checked_samples(data)
         dim = data.shape[1] if dim is None else dim
     dim = checks.positive_integer("dim", 1 if dim is None else dim)
-    k_min, k_max, origin = _range(data, k_min, k_max, seed)
+    k_min, k_max, origin = range_of(data, k_min, k_max, seed)
     kernel = kernel_of_space(kernel)
     length, unit = _unit(data, relative, seed)
     wide, narrow, caught = _balance(kernel, dim, k_max / k_min)
@@ -155,7 +155,8 @@ def plan_annealing(
     )
 
 
-def _samples(data):
+def checked_samples(data):
+    """Samples as a finite float64 array `(n, d)`."""
     try:
         data = np.asarray(data, "float64")
     except (TypeError, ValueError) as error:
@@ -198,7 +199,7 @@ def _unit(data, relative, seed):
     )
 
 
-def _range(data, k_min, k_max, seed):
+def range_of(data, k_min, k_max, seed):
     """Both ends of the range as floats, and their origin in words."""
     for name, value in (("k_min", k_min), ("k_max", k_max)):
         if value is not None:

@@ -41,7 +41,8 @@ def dispersion(kernel, frequencies, dim, field="mean_shift"):
         float64 NumPy array of rates per unit of time, in which a wide kernel
         moves samples by one full step. It is shaped like `frequencies`, with a
         leading axis of bandwidths if the kernel has several; a drift averages
-        its bandwidths, so its rate is the mean over that axis.
+        its bandwidths, so its rate is the mean over that axis, or the sum with
+        its `bandwidth_weights`.
 
     Raises:
         ValueError: if a frequency is negative, or if the kernel has no such

@@ -14,7 +14,13 @@ from keras_drift.spectral.dispersion import kernel_of_space
 
 
 def plot_dispersion(
-    kernel, frequencies=None, dim=1, field="mean_shift", label=None, ax=None
+    kernel,
+    frequencies=None,
+    dim=1,
+    field="mean_shift",
+    label=None,
+    ax=None,
+    weights=None,
 ):
     """Plots the decay rate over the frequency, one curve for each bandwidth.
 
@@ -29,6 +35,9 @@ def plot_dispersion(
         field: see `dispersion`.
         label: str, the name in the legend. Defaults to that of the kernel.
         ax: Matplotlib axes. Defaults to `None`: new ones.
+        weights: floats, one for each bandwidth, such as those of
+            `plan_bandwidths`: plots the rate of the weighted sum as well.
+            Defaults to `None`.
 
     Returns:
         The axes.
@@ -45,6 +54,15 @@ def plot_dispersion(
         widths, rates.reshape(len(widths), -1), strict=True
     ):
         ax.loglog(frequencies, curve, label=f"{label}, bandwidth {width:.3g}")
+    if weights is not None:
+        weights = np.asarray(weights, "float64")
+        if weights.shape != widths.shape:
+            raise ValueError(
+                "`weights` are numbers, one for each bandwidth. Received: "
+                f"{weights.size} weights, {widths.size} bandwidths"
+            )
+        total = weights @ rates.reshape(len(widths), -1)
+        ax.loglog(frequencies, total, "k", linewidth=2, label="weighted sum")
     # Lower rates would take more steps than any training.
     ax.set_ylim(1e-6, 3.0)
     ax.set_xlabel("frequency (radians per unit of length)")
