@@ -61,15 +61,13 @@ def positive_numbers(name, value, meaning):
     return values.tolist()
 
 
-def positive_integer(
-    name, value, meaning="must be a whole number, at least one"
-):
+def positive_integer(name, value, meaning="must be an integer, at least one"):
     """Returns `value` as an `int`, at least one."""
     return _integer(name, value, meaning, lowest=1)
 
 
 def non_negative_integer(
-    name, value, meaning="must be a whole number, zero or positive"
+    name, value, meaning="must be an integer, zero or positive"
 ):
     """Returns `value` as an `int`, zero or above."""
     return _integer(name, value, meaning, lowest=0)

@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-from keras_drift.backend.in_place import TrainerGuard
 from keras_drift.backend.in_place import divisible_layouts
 from keras_drift.backend.in_place import keeps_weights
 from keras_drift.backend.in_place import spread
@@ -35,6 +34,19 @@ __all__ = [
 # Whether a compiled step takes batches of several ranks: `tf.function` takes
 # them for one of unknown rank.
 SERVES_ANY_RANK = False
+
+
+class TrainerGuard:
+    """Mixin of models whose training step is traced once."""
+
+    def make_train_function(self, force=False):
+        """Compiles the training step, once the optimizer has its variables."""
+        # Made while the step is traced, they would make `tf.function` trace it
+        # a second time.
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
 
 
 def loses_first_axis(model):

@@ -200,7 +200,7 @@ def _checked_labels(labels, num_samples):
         )
     if labels.dtype.kind not in "iu":
         raise TypeError(
-            "`labels` must be whole numbers, as of "
+            "`labels` must be integers, as of "
             "`np.unique(labels, return_inverse=True)[1]`. "
             f"Received: labels.dtype={labels.dtype}"
         )

@@ -306,7 +306,7 @@ class MemoryBank:
         labels = np.asarray(labels)
         if labels.shape != (size,) or labels.dtype.kind not in "iu":
             raise ValueError(
-                "`labels` must be whole numbers, one for each. Received: "
+                "`labels` must be integers, one for each. Received: "
                 f"labels of shape {labels.shape} and type {labels.dtype}"
             )
         wrong = (labels < 0) | (labels >= self.num_classes)

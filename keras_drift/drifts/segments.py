@@ -7,7 +7,7 @@ from keras import ops
 
 
 class Segments:
-    """How the groups of a field are shared by features of their own scale.
+    """Partition of the groups of a field among features.
 
     The field of several features is computed at once where their groups lie on
     one axis: all tokens of the first group of the batch, then of the second,

@@ -138,7 +138,7 @@ class VelocityDrift(Drift):
         return inputs.center()
 
     def mask(self, inputs):
-        """Makes the samples independent of what absent ones hold."""
+        """Replaces absent samples by the mean of those present."""
         return inputs.masked()
 
     def compute_field(self, inputs):

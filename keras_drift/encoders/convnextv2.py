@@ -218,7 +218,7 @@ def _standardized(maps):
 def _four(name, values):
     if not np.iterable(values) or len(values) != 4:
         raise ValueError(
-            f"`{name}` are four whole numbers, one for each stage. "
+            f"`{name}` are four integers, one for each stage. "
             f"Received: {name}={values!r}"
         )
     return [checks.positive_integer(name, value) for value in values]

@@ -210,7 +210,7 @@ def _checked_num_blocks(num_blocks):
     counts = tuple(num_blocks) if np.iterable(num_blocks) else ()
     if len(counts) != 4:
         raise ValueError(
-            "`num_blocks` are four whole numbers, one for each stage. "
+            "`num_blocks` are four integers, one for each stage. "
             f"Received: num_blocks={num_blocks!r}"
         )
     return tuple(checks.positive_integer("num_blocks", n) for n in counts)

@@ -144,7 +144,7 @@ class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
         wrong = array[(array < 0) | (array >= self.num_classes)]
         if array.dtype.kind not in "iu" or wrong.size:
             raise ValueError(
-                "`y` are class numbers, whole numbers from 0 to "
+                "`y` are class numbers, integers from 0 to "
                 f"{self.num_classes - 1}. Received: type {array.dtype}, "
                 f"{(wrong if wrong.size else array).ravel()[:5]}"
             )

@@ -81,8 +81,20 @@ class Pooled(Encoder):
     def require(self):
         self.encoder.require()
 
+    def missing(self):
+        return self.encoder.missing()
+
+    def loaded(self):
+        if not self.missing():
+            return self
+        config = {**self.get_config(), "encoder": self.encoder.loaded()}
+        return type(self)(**config)
+
     def build(self, input_shape):
         self.encoder.build(input_shape)
+        self.built = True
+        if self.missing():  # and its maps with it
+            return
         self._map_sizes = self.encoder.map_sizes(tuple(input_shape)[1:])
         if not self._map_sizes:
             raise ValueError(
@@ -92,7 +104,6 @@ class Pooled(Encoder):
                 "num_prefix_tokens=...)` splits off class and register tokens. "
                 f"Received: encoder={self.encoder!r}"
             )
-        self.built = True
 
     def call(self, samples):
         features = {}

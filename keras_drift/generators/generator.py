@@ -121,7 +121,7 @@ class Generator(PresetMixin, keras.Model):
         array = np.asarray(labels)
         if array.dtype.kind not in "iu":
             raise ValueError(
-                "`labels` are class numbers, whole numbers from 0 to "
+                "`labels` are class numbers, integers from 0 to "
                 f"{self.num_classes - 1}. Received: labels of type "
                 f"{array.dtype}, {_excerpt(array)}"
             )

@@ -24,13 +24,14 @@ class ModelPresets(PresetMixin):
 
     @property
     def preset_references(self):
-        """The classes of parts that are not in this preset, and handles."""
-        references = {
-            getattr(encoders, part.class_name): part.handle
+        """Pairs of the class and the handle of parts that are elsewhere."""
+        references = [
+            (getattr(encoders, part.class_name), part.handle)
             for part in self.encoder.missing()
-        }
+        ]
         if isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
-            references[autoencoders.Autoencoder] = self.autoencoder.handle
+            handle = self.autoencoder.handle
+            references.append((autoencoders.Autoencoder, handle))
         return references
 
     def save_to_preset(

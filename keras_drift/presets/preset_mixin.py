@@ -59,8 +59,8 @@ class PresetMixin:
             if isinstance(part, cls):
                 break
         else:
-            references = getattr(loaded, "preset_references", {})
-            for base, handle in references.items():
+            references = getattr(loaded, "preset_references", ())
+            for base, handle in references:
                 if issubclass(cls, base):
                     return cls.from_preset(handle, load_weights)
                 if issubclass(base, cls):

@@ -73,10 +73,27 @@ def test_every_argument_is_taken_over(network):
 
 def test_what_is_not_said_is_the_default_of_the_release():
     config = official_dit.config_of({"model_config": {"cond_dim": 8}})
-    assert config["num_classes"] == 1001
-    assert config["image_shape"] == [32, 32, 3]
-    assert "num_style_tokens" not in config
-    assert not config["use_rope"]
+    assert config == {
+        "cond_dim": 8,
+        "depth": 28,
+        "float32_attention": True,
+        "hidden_dim": 1152,
+        "image_shape": [32, 32, 3],
+        "mlp_ratio": 4.0,
+        "noise_channels": 3,
+        "num_classes": 1001,
+        "num_context_tokens": 0,
+        "num_heads": 16,
+        "patch_size": 2,
+        "remat": False,
+        "use_qknorm": False,
+        "use_rmsnorm": False,
+        "use_rope": False,
+        "use_swiglu": False,
+    }
+    styles = {"cond_dim": 8, "noise_classes": 4}
+    config = official_dit.config_of({"model_config": styles})
+    assert config["num_style_tokens"] == 1
 
 
 def test_every_array_is_assigned(network, params):

@@ -151,3 +151,13 @@ def test_edges_stay_finite(cls, normalization):
     assert np.all(np.isfinite(found))
     # The origin has no direction.
     np.testing.assert_allclose(found[0], 0, atol=1e-12)
+
+
+@each_field
+def test_the_norm_has_the_unit_of_the_samples(cls, normalization, clouds):
+    x, y, z = (cloud.astype("float32") for cloud in clouds)
+    norms = [
+        contracts.numpy(make(cls, normalization).field(factor * x, y, z).norm)
+        for factor in (1, 3)
+    ]
+    np.testing.assert_allclose(norms[1], 3 * norms[0], rtol=1e-5)

@@ -197,8 +197,8 @@ def test_names_samples_that_are_no_images(shape):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"depths": (1, 1, 1)}, "`depths` are four whole numbers"),
-        ({"hidden_dims": 8}, "`hidden_dims` are four whole numbers"),
+        ({"depths": (1, 1, 1)}, "`depths` are four integers"),
+        ({"hidden_dims": 8}, "`hidden_dims` are four integers"),
         ({"hidden_dims": (1, 2, 3, 0)}, "hidden_dims=0"),
         ({"image_size": 100}, "multiple of that. Received: image_size=100"),
     ],

@@ -210,8 +210,8 @@ def test_drift_model_says_so_before_anything_is_compiled():
 @pytest.mark.parametrize(
     ("options", "kind", "error"),
     [
-        ({"num_blocks": (1, 1, 1)}, ValueError, "four whole numbers"),
-        ({"num_blocks": 3}, ValueError, "four whole numbers"),
+        ({"num_blocks": (1, 1, 1)}, ValueError, "four integers"),
+        ({"num_blocks": 3}, ValueError, "four integers"),
         ({"num_blocks": (1, 1, 1, 0)}, ValueError, "`num_blocks`"),
         ({"image_channels": 0}, ValueError, "Received: image_channels=0"),
         ({"base_channels": 4.5}, TypeError, "Received: base_channels=4.5"),

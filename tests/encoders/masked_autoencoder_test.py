@@ -275,7 +275,7 @@ def test_images_are_folded_before_and_unfolded_after():
     [
         (None, r"needs labels.*num_classes=3"),
         (np.array([0, 1, 3, -1]), r"from 0 to 2.*\[ 3 -1\]"),
-        (np.array([0.0, 1.0, 2.0, 0.0]), r"whole numbers.*float64"),
+        (np.array([0.0, 1.0, 2.0, 0.0]), r"integers.*float64"),
         (np.eye(4, 3, dtype="int32"), r"class numbers `\(batch,\)`"),
     ],
 )

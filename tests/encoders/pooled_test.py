@@ -136,5 +136,5 @@ def test_names_an_encoder_without_maps():
 def test_says_what_sides_are(wrong):
     with pytest.raises(TypeError, match=r"`means` is a sequence of sides"):
         encoders.Pooled(Maps(), means=wrong)
-    with pytest.raises((TypeError, ValueError), match=r"whole number.*0.5"):
+    with pytest.raises((TypeError, ValueError), match=r"integer.*0.5"):
         encoders.Pooled(Maps(), stds=(2, 0.5))

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -127,8 +129,16 @@ def small_model(metric, **kwargs):
     return model
 
 
-def test_is_logged_by_fit_and_evaluate(metric):
-    model = small_model(metric)
+@functools.cache
+def measured_model(name):
+    """A model, compiled once for several tests, and its metric."""
+    metric = METRICS[name]()
+    return small_model(metric), metric
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_is_logged_by_fit_and_evaluate(name):
+    model, metric = measured_model(name)
     # The last batch is short.
     x = np.random.default_rng(0).normal(size=(44, 3)).astype("float32")
     history = model.fit(
@@ -158,8 +168,9 @@ def test_compiled_or_not(metric, jit_compile):
     assert np.isfinite(history[f"{metric.name}_floor"][0])
 
 
-def test_a_last_batch_of_one_sample_is_refused_or_left_out(metric):
-    model = small_model(metric)
+@pytest.mark.parametrize("name", METRICS)
+def test_a_last_batch_of_one_sample_is_refused_or_left_out(name):
+    model, metric = measured_model(name)
     x = np.random.default_rng(0).normal(size=(17, 3)).astype("float32")
     if keras.backend.backend() == "tensorflow":
         # Compiled for any size, so nobody can be told: it must not count.

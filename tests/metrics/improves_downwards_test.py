@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 
@@ -18,8 +20,9 @@ class AnnouncingModel(DriftModel):
         self.directions = ImprovesDownwards(["drift_norm", *FLOORS])
 
 
-def fitted(model_class, callbacks=(), epochs=1):
-    keras.utils.set_random_seed(0)
+@functools.cache
+def compiled(model_class):
+    """A model, compiled once, and the state it starts every training from."""
     model = model_class(small_mlp(), drifts.KernelDrift(), seed=0)
     model.compile(
         "sgd",
@@ -29,6 +32,13 @@ def fitted(model_class, callbacks=(), epochs=1):
             metrics.EnergyDistance(),
         ],
     )
+    return model, model.training_state()
+
+
+def fitted(model_class, callbacks=(), epochs=1):
+    keras.utils.set_random_seed(0)
+    model, start = compiled(model_class)
+    model.restore_training_state(start)
     history = model.fit(
         DATA,
         batch_size=8,

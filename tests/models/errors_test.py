@@ -74,7 +74,7 @@ def test_refuses_invalid_labels(classes):
     for wrong, message in (
         (labels + 1, "from 0 to 2.*labels=3"),
         (labels - 1, "from 0 to 2.*labels=-1"),
-        (labels * 1.0, "whole numbers.*float64"),
+        (labels * 1.0, "integers.*float64"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(samples, wrong, verbose=0)

@@ -22,7 +22,21 @@ def zero_learning_rate():
     return keras.optimizers.SGD(0.0)
 
 
-def test_validation_equals_evaluation_for_every_training_source(points):
+@pytest.fixture(scope="module")
+def unchanging():
+    """A model that no training changes, but in its random numbers."""
+    model = gaussian_model()
+    model.generator.set_weights(
+        [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
+    )
+    model.compile(zero_learning_rate(), metrics=[metrics.SlicedWasserstein()])
+    return model, model.training_state()
+
+
+def test_validation_equals_evaluation_for_every_training_source(
+    points, unchanging
+):
+    model, start = unchanging
     held_out = datasets.eight_gaussians(45, seed=1)
     losses = []
     for source in (
@@ -30,11 +44,7 @@ def test_validation_equals_evaluation_for_every_training_source(points):
         datasets.GroupedDataset(points, positives=24),
         (part for part in [(points[:24],)] * 3),
     ):
-        model = DriftModel(small_mlp(), seed=0)
-        model.generator.set_weights(
-            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
-        )
-        model.compile(zero_learning_rate())
+        model.restore_training_state(start)
         size = 24 if source is points else None
         history = model.fit(
             source,
@@ -50,17 +60,14 @@ def test_validation_equals_evaluation_for_every_training_source(points):
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-6)
 
 
-def test_validation_split_uses_the_same_batch_size(points):
+def test_validation_split_uses_the_same_batch_size(points, unchanging):
+    model, start = unchanging
     losses = []
     for options in (
         {"x": points, "validation_split": 0.5},
         {"x": points[:32], "validation_data": points[32:]},
     ):
-        model = gaussian_model()
-        model.generator.set_weights(
-            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
-        )
-        model.compile(zero_learning_rate())
+        model.restore_training_state(start)
         history = model.fit(**options, batch_size=12, verbose=0).history
         losses.append(history["val_loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
@@ -78,9 +85,8 @@ def test_one_more_sample_makes_no_batch_of_one(points):
     )
 
 
-def test_batches_are_weighted_by_their_number_of_samples(points):
-    model = gaussian_model()
-    model.compile(zero_learning_rate())
+def test_batches_are_weighted_by_their_number_of_samples(points, unchanging):
+    model, _ = unchanging
     parts = [points[:40], points[40:]]
     together = model.evaluate(
         ((part,) for part in parts), steps=2, verbose=0, return_dict=True
@@ -122,11 +128,11 @@ def test_batches_of_arrays_are_full_and_keep_their_order(points, weighted):
 
 def test_grouped_validation_is_the_same_in_every_epoch(classes):
     model = DriftModel(class_mlp(), seed=0)
+    model.compile(zero_learning_rate())
     for validation in (
         classes,
         datasets.GroupedDataset(*classes, positives=6),
     ):
-        model.compile(zero_learning_rate())
         history = model.fit(
             *classes, validation_data=validation, epochs=3, verbose=0
         ).history
@@ -146,15 +152,14 @@ def test_evaluation_and_callbacks_do_not_change_training(points, name):
         "validation_data": points[:16],
         "callbacks": [callbacks.DriftMonitor(points[:16])],
     }
+    model = DriftModel(small_mlp(), DRIFTS[name], seed=0)
+    # With averages: swapping them in and out must not matter either.
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True))
+    start = model.training_state()
     weights = []
     for options in ({}, watching):
         keras.utils.set_random_seed(0)
-        drift = DRIFTS[name]
-        if not isinstance(drift, str):
-            drift = type(drift).from_config(drift.get_config())
-        model = DriftModel(small_mlp(), drift, seed=0)
-        # With averages: swapping them in and out must not matter either.
-        model.compile(keras.optimizers.SGD(0.1, use_ema=True))
+        model.restore_training_state(start)
         model.fit(points, batch_size=32, epochs=3, verbose=0, **options)
         weights.append(model.get_weights())
     for alone, watched in zip(*weights, strict=True):
@@ -189,7 +194,10 @@ def test_refuses_guidance_without_negatives(classes):
         model.fit(*classes, verbose=0)
 
 
-def test_positives_of_weight_zero_affect_neither_loss_nor_metric(points):
+def test_positives_of_weight_zero_affect_neither_loss_nor_metric(
+    points, unchanging
+):
+    model, start = unchanging
     logs = []
     for filling in (
         points[40:48],
@@ -198,13 +206,7 @@ def test_positives_of_weight_zero_affect_neither_loss_nor_metric(points):
     ):
         data = np.concatenate([points[:40], filling]).astype("float32")
         weights = np.r_[np.ones(40), np.zeros(8)].astype("float32")
-        model = gaussian_model()
-        model.generator.set_weights(
-            [np.full(w.shape, 0.1) for w in model.generator.get_weights()]
-        )
-        model.compile(
-            zero_learning_rate(), metrics=[metrics.SlicedWasserstein()]
-        )
+        model.restore_training_state(start)
         logs.append(
             model.test_on_batch(data, sample_weight=weights, return_dict=True)
         )

@@ -1,5 +1,7 @@
 """After an exception the model has the state of its last complete step."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -30,28 +32,35 @@ def good_then(error, points):
     raise error
 
 
+@functools.cache
+def compiled(use_ema):
+    """A model, compiled once, and the state it starts every training from."""
+    keras.utils.set_random_seed(0)
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(keras.optimizers.SGD(0.1, use_ema=use_ema))
+    return model, model.training_state()
+
+
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt("stop")])
 @pytest.mark.parametrize("use_ema", [False, True])
 def test_model_survives_a_failing_data_source(points, tmp_path, error, use_ema):
-    keras.utils.set_random_seed(0)
-    models = [DriftModel(small_mlp(), seed=0) for _ in range(2)]
-    models[1].set_weights(models[0].get_weights())
-    for model in models:
-        model.compile(keras.optimizers.SGD(0.1, use_ema=use_ema))
-    failing, stepwise = models
+    model, start = compiled(use_ema)
+    model.restore_training_state(start)
     # `tf.data` wraps the errors of a generator.
     with pytest.raises((Exception, KeyboardInterrupt), match=str(error)):
-        failing.fit(
+        model.fit(
             good_then(error, points), steps_per_epoch=5, epochs=1, verbose=0
         )
     # On an accelerator Keras looks one batch ahead, and meets the error sooner.
-    steps = int(numpy(failing.optimizer.iterations))
+    steps = int(numpy(model.optimizer.iterations))
     assert steps > 0
+    found = weights(model)
+    assert_usable(model, points, tmp_path)
+    model.restore_training_state(start)
     for part in (points[:32], points[32:])[:steps]:
-        stepwise.train_on_batch(part)
-    for one, other in zip(weights(failing), weights(stepwise), strict=True):
+        model.train_on_batch(part)
+    for one, other in zip(found, weights(model), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
-    assert_usable(failing, points, tmp_path)
 
 
 class Failing(keras.optimizers.schedules.LearningRateSchedule):

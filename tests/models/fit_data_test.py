@@ -34,12 +34,18 @@ def py_source(points):
     return datasets.GroupedDataset(points, positives=32)
 
 
+@pytest.fixture(scope="module")
+def compiled():
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam")
+    return model
+
+
 @pytest.mark.parametrize(
     "source", [generator_source, tf_source, torch_source, py_source]
 )
-def test_accepts_every_data_source_of_keras(points, source):
-    model = DriftModel(small_mlp(), seed=0)
-    model.compile("adam")
+def test_accepts_every_data_source_of_keras(points, source, compiled):
+    model = compiled
     # Keras warns if a generator ends without `steps_per_epoch`.
     steps = 2 if source is generator_source else None
     history = model.fit(source(points), steps_per_epoch=steps, verbose=0)
@@ -147,25 +153,31 @@ def test_csv_log_has_the_columns_of_a_monitor(points, tmp_path):
     assert float(second.split(",")[column]) > 0
 
 
-@pytest.mark.parametrize(
-    "monitor", ["val_sliced_wasserstein", "val_loss", "drift_norm"]
-)
-def test_early_stopping_knows_the_direction_of_metrics(points, monitor):
+MONITORS = ("val_sliced_wasserstein", "val_loss", "drift_norm")
+
+
+@pytest.fixture(scope="module")
+def stops(points):
+    """Callbacks for each of the monitors, after one training with all."""
     model = DriftModel(small_mlp(), seed=0)
-    stop = keras.callbacks.EarlyStopping(monitor)
+    stops = {name: keras.callbacks.EarlyStopping(name) for name in MONITORS}
     fitted(
         model,
         points,
         validation_data=points,
         compile_options={"metrics": [metrics.SlicedWasserstein()]},
-        callbacks=[stop],
+        callbacks=list(stops.values()),
     )
-    assert stop.monitor_op is keras.ops.less
+    return stops
 
 
-def test_refuses_what_a_data_source_would_ignore(points, classes):
-    model = DriftModel(small_mlp(), seed=0)
-    model.compile("adam")
+@pytest.mark.parametrize("monitor", MONITORS)
+def test_early_stopping_knows_the_direction_of_metrics(monitor, stops):
+    assert stops[monitor].monitor_op is keras.ops.less
+
+
+def test_refuses_what_a_data_source_would_ignore(points, compiled):
+    model = compiled
     source = datasets.GroupedDataset(points, positives=32)
     for name, value in (
         ("y", np.zeros(64, "int32")),

@@ -223,3 +223,42 @@ def test_preset_may_refer_to_parts_of_its_encoder(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(ValueError, match="class_name='os'"):
         encoders.MissingEncoder("elsewhere", "os")
+
+
+def test_preset_may_refer_to_the_encoder_of_a_pooled_one(tmp_path):
+    backbone = keras.Sequential([keras.Input((4, 4, 1))])
+    backbone.add(keras.layers.Conv2D(2, 1))
+    part = encoders.Pretrained(backbone)
+    part.build((None, 4, 4, 1))
+    part.save_to_preset(tmp_path / "encoder")
+    missing = encoders.MissingEncoder(tmp_path / "encoder", "Pretrained")
+    pooled = encoders.Pooled(missing, means=(2,), stds=(), name="statistics")
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(16)])
+    network.add(keras.layers.Reshape((4, 4, 1)))
+    generator = generators.Functional(network)
+    model = DriftModel(generator, encoder=encoders.Union([pooled]))
+    assert model.generate(2, seed=0).shape == (2, 4, 4, 1)
+    model.save_to_preset(tmp_path / "light")
+    bare = DriftModel.from_preset(tmp_path / "light", load_encoder=False)
+    assert [each.handle for each in bare.encoder.missing()] == [missing.handle]
+    copy = DriftModel.from_preset(tmp_path / "light", load_encoder=True)
+    assert not copy.encoder.missing()
+    (found,) = copy.encoder.encoders
+    assert found.name == "statistics"
+    images = np.ones((2, 4, 4, 1), "float32")
+    expected = encoders.Pooled(part, means=(2,), stds=())(images)
+    for name, feature in found(images).items():
+        np.testing.assert_array_equal(
+            keras.ops.convert_to_numpy(feature),
+            keras.ops.convert_to_numpy(expected[name]),
+        )
+
+
+def test_every_missing_encoder_is_a_reference():
+    parts = {key: encoders.MissingEncoder(key) for key in ("one", "two")}
+    union = encoders.Union(parts)
+    model = DriftModel(generators.MLP(2, hidden_dims=(8,)), encoder=union)
+    assert model.preset_references == [
+        (encoders.Encoder, "one"),
+        (encoders.Encoder, "two"),
+    ]

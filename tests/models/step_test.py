@@ -82,6 +82,25 @@ def test_number_of_generated_samples_can_differ_from_the_data(points):
     assert np.isfinite(fitted(model, points).history["loss"][0])
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="as TensorFlow traces")
+def test_the_first_fit_traces_the_step_once(points):
+    class Counting(DriftModel):
+        traces = 0
+
+        def train_step(self, *args):
+            Counting.traces += 1
+            return super().train_step(*args)
+
+    model = fitted(Counting(small_mlp(), seed=0), points).model
+    assert Counting.traces == 1
+    # Weights that are trained since then are known to the optimizer too.
+    model.generator.trainable = False
+    model.compile("adam")
+    model.generator.trainable = True
+    model.fit(points, epochs=1, verbose=0)
+    assert Counting.traces == 2
+
+
 def test_annealing_does_not_retrace(points):
     class Counting(DriftModel):
         traces = 0

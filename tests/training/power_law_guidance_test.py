@@ -93,3 +93,16 @@ def test_weights_of_unconditional_data_are_those_of_the_official_release():
 def test_names_a_wrong_argument(arguments, message):
     with pytest.raises(ValueError, match=message):
         PowerLawGuidance(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("self_interaction", "negatives"),
+    [("excluded", 5), ("included", 6), ("independent", 6)],
+)
+def test_unconditional_data_have_the_fraction_of_the_scale(
+    self_interaction, negatives
+):
+    scales = np.array([1.0, 1.5, 4.0], "float32")
+    weights = numpy(unconditional_weights(scales, 6, 3, self_interaction))
+    mass = weights.sum(axis=1)
+    np.testing.assert_allclose(mass / (mass + negatives), 1 - 1 / scales)
