@@ -5,6 +5,7 @@ they run before anything is compiled and cost nothing inside compiled code.
 """
 
 import difflib
+import fnmatch
 import math
 import numbers
 
@@ -172,6 +173,19 @@ def fits(shape, expected):
         size == wanted or None in (size, wanted)
         for size, wanted in zip(shape, expected, strict=True)
     )
+
+
+def patterns_in_order(name, patterns):
+    """Refuses patterns of names that an earlier one leaves nothing to."""
+    for position, pattern in enumerate(patterns):
+        for earlier in patterns[:position]:
+            if fnmatch.fnmatchcase(pattern, earlier):
+                raise ValueError(
+                    f"The first pattern of `{name}` that matches a name "
+                    f"decides, so {pattern!r} after {earlier!r} matches "
+                    "nothing. Put the general patterns last. Received: "
+                    f"patterns {list(patterns)}"
+                )
 
 
 def did_you_mean(value, options):

@@ -73,7 +73,8 @@ class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
         """Computes losses and metrics on held-out images.
 
         It takes the arguments of `keras.Model.evaluate`. It does not change the
-        model, and draws the same masks whenever it is called.
+        model, and draws the same masks whenever it is called with the same
+        `batch_size`.
         """
         self._assert_compile_called("evaluate")
         self._check_labels(y)
@@ -136,11 +137,12 @@ class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
 
     def _check_labels(self, labels):
         """Refuses arrays of labels that do not name classes."""
-        if self.num_classes is None or not isinstance(
-            labels, (np.ndarray, list, tuple)
+        if self.num_classes is None or not (
+            isinstance(labels, (np.ndarray, list, tuple))
+            or ops.is_tensor(labels)
         ):
             return
-        array = np.asarray(labels)
+        array = ops.convert_to_numpy(labels)
         wrong = array[(array < 0) | (array >= self.num_classes)]
         if array.dtype.kind not in "iu" or wrong.size:
             raise ValueError(

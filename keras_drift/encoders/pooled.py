@@ -1,5 +1,7 @@
 """Patch statistics of the feature maps of an encoder."""
 
+import types
+
 import keras
 from keras import ops
 
@@ -77,6 +79,8 @@ class Pooled(Encoder):
         self.stds = _sides("stds", stds)
         self.global_mean = bool(global_mean)
         self.global_std = bool(global_std)
+        # By shapes of samples; Keras would track a dict.
+        self._known = types.SimpleNamespace(map_sizes={})
 
     def require(self):
         self.encoder.require()
@@ -95,8 +99,7 @@ class Pooled(Encoder):
         self.built = True
         if self.missing():  # and its maps with it
             return
-        self._map_sizes = self.encoder.map_sizes(tuple(input_shape)[1:])
-        if not self._map_sizes:
+        if not self._sizes(tuple(input_shape)[1:]):
             raise ValueError(
                 "None of the features of this encoder is a map, of which "
                 "patches could be pooled. Choose convolutional outputs, or "
@@ -108,10 +111,11 @@ class Pooled(Encoder):
     def call(self, samples):
         features = {}
         encoded = self.encoder(samples)
+        sizes = self._sizes(tuple(samples.shape)[1:])
         for name, feature in encoded.items():
             features[name] = feature
-            if name in self._map_sizes:
-                shape = (-1, *self._map_sizes[name], feature.shape[-1])
+            if name in sizes:
+                shape = (-1, *sizes[name], feature.shape[-1])
                 found = patches.statistics(
                     name,
                     ops.reshape(feature, shape),
@@ -123,6 +127,12 @@ class Pooled(Encoder):
                 new = [key for key in found if key not in encoded]
                 features |= {key: found[key] for key in new}
         return features
+
+    def _sizes(self, sample_shape):
+        known = self._known.map_sizes
+        if sample_shape not in known:
+            known[sample_shape] = self.encoder.map_sizes(sample_shape)
+        return known[sample_shape]
 
     def map_sizes(self, sample_shape):
         return self.encoder.map_sizes(sample_shape)

@@ -14,6 +14,16 @@ from keras_drift.generators.modulation import Modulation
 from keras_drift.generators.modulation import token_norm
 from keras_drift.generators.token_dense import TokenDense
 
+_OPTIONAL = ("num_classes", "cond_dim", "noise_channels")
+_POSITIVE = (
+    "patch_size",
+    "hidden_dim",
+    "depth",
+    "num_heads",
+    "style_codebook_size",
+    *_OPTIONAL,
+)
+
 
 @keras.saving.register_keras_serializable("keras_drift")
 class DiT(Generator):
@@ -128,10 +138,14 @@ class DiT(Generator):
             "float32_attention": float32_attention,
             "remat": remat,
         }
-        _check_sizes(config)
+        config = {**config, **_checked_sizes(config)}
         inputs, image = _graph(config)
         super().__init__(
-            inputs, image, num_classes, style_codebook_size, **kwargs
+            inputs,
+            image,
+            config["num_classes"],
+            config["style_codebook_size"],
+            **kwargs,
         )
         self._config = config
 
@@ -322,15 +336,14 @@ def _to_image(patches, image_shape, size):
 
 
 def _checked_image_shape(image_shape, patch_size):
-    checks.positive_integer("patch_size", patch_size)
+    patch_size = checks.positive_integer("patch_size", patch_size)
     shape = tuple(image_shape) if np.iterable(image_shape) else ()
     if len(shape) != 3:
         raise ValueError(
             "`image_shape` is (height, width, channels), without a batch. "
             f"Received: image_shape={image_shape!r}"
         )
-    for size in shape:
-        checks.positive_integer("image_shape", size)
+    shape = tuple(checks.positive_integer("image_shape", n) for n in shape)
     if shape[0] % patch_size or shape[1] % patch_size:
         raise ValueError(
             "Images are cut into square patches, so height and width must be "
@@ -340,14 +353,15 @@ def _checked_image_shape(image_shape, patch_size):
     return shape
 
 
-def _check_sizes(config):
-    for name in ("hidden_dim", "depth", "num_heads", "style_codebook_size"):
-        checks.positive_integer(name, config[name])
+def _checked_sizes(config):
+    """The sizes among the arguments, as Python integers."""
+    sizes = {
+        name: checks.positive_integer(name, config[name])
+        for name in _POSITIVE
+        if config[name] is not None or name not in _OPTIONAL
+    }
     for name in ("num_style_tokens", "num_context_tokens"):
-        checks.non_negative_integer(name, config[name])
-    for name in ("num_classes", "cond_dim", "noise_channels"):
-        if config[name] is not None:
-            checks.positive_integer(name, config[name])
+        sizes[name] = checks.non_negative_integer(name, config[name])
     checks.positive_number("mlp_ratio", config["mlp_ratio"])
     hidden_dim, num_heads = config["hidden_dim"], config["num_heads"]
     if hidden_dim % (2 * num_heads):
@@ -365,3 +379,4 @@ def _check_sizes(config):
             "generator `num_classes` or `num_style_tokens`. Received: "
             f"num_context_tokens={config['num_context_tokens']}"
         )
+    return sizes

@@ -114,6 +114,12 @@ class DriftObjective:
             shared = "" if drift.shares_fields else name
             key = id(drift), feature.shape[-1], shared
             fields.setdefault(key, []).append(name)
+        if not fields:
+            raise ValueError(
+                "At least one feature needs a loss weight above zero. Received:"
+                f" loss_weights={self.loss_weights}, for the features "
+                f"{sorted(features)}"
+            )
         # Features with as many tokens are reduced together. The order is not
         # that of the dict, which compiled code may change.
         return [
@@ -330,6 +336,7 @@ def checked_loss_weights(loss_weights):
             "`loss_weights` is a dict from patterns such as 'layer4*' to "
             f"numbers. Received: loss_weights={loss_weights!r}"
         )
+    checks.patterns_in_order("loss_weights", list(map(str, loss_weights)))
     return {
         str(pattern): checks.non_negative_number(
             f"loss_weights[{pattern!r}]", weight

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift.compile_config import PortableCompileConfig
+from keras_drift.frozen import freeze
 from keras_drift.training import averaged_weights as averages
 from keras_drift.training import data_sources
 from keras_drift.training import training_state as states
@@ -43,6 +44,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 "same name of `DriftModel`. "
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
+        self._freeze_parts()
         super().compile(optimizer=optimizer, **kwargs)
         self.run.forget_steps()
         # Builds the metrics here, whose variables would otherwise be created
@@ -119,6 +121,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """
         self._assert_compile_called("fit")
         self.encoder.require()
+        self._freeze_parts()
         data_sources.refuse_class_weight(class_weight)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data_sources.split(
@@ -186,6 +189,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """One training step on one batch, as in `keras.Model`."""
         self._assert_compile_called("train_on_batch")
         self.encoder.require()
+        self._freeze_parts()
         self._check_batch("train", x, y, sample_weight)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
@@ -203,6 +207,12 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         make = functools.partial(super().make_train_function, force=True)
         self.run.current_step("train", self, make)
         return self.train_function
+
+    def _freeze_parts(self):
+        """Freezes again what was made trainable with the whole model."""
+        for part in (self.encoder, self.autoencoder):
+            if part is not None and part.trainable_variables:
+                freeze(part)
 
     def make_test_function(self, force=False):
         """Compiles the evaluation step, again if the model has changed."""
@@ -232,6 +242,10 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
 
     def training_state(self):
         """Returns everything needed to resume training bit for bit.
+
+        With `use_ema=True`, the end of `fit` replaces the weights by their
+        averages: call it in a callback, at the end of an epoch, for the weights
+        that training continues from.
 
         Returns:
             A dict: lists of NumPy arrays `"weights"` (bandwidths included),

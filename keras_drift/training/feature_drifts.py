@@ -43,6 +43,7 @@ class FeatureDrifts(JointlyAnnealable, keras.layers.Layer):
                 f"to drifts, at least one. Received: {feature_drifts!r}"
             )
         self.patterns = [str(pattern) for pattern in feature_drifts]
+        checks.patterns_in_order("drift", self.patterns)
         self.drifts = [drifts.get(drift) for drift in feature_drifts.values()]
         for name in ("self_interaction", "guidance_mode"):
             choices = {getattr(drift, name) for drift in self.drifts}

@@ -385,7 +385,7 @@ def test_names_labels_that_cannot_be_used(labels, error, message):
         ({"positives": 0}, ValueError, r"at least one.*positives=0"),
         ({"positives": 2.0}, TypeError, r"integer.*positives=2\.0"),
         ({"unconditional": -1}, ValueError, r"zero or.*unconditional=-1"),
-        ({"unconditional": 0.5}, TypeError, r"whole.*unconditional=0\.5"),
+        ({"unconditional": 0.5}, TypeError, r"integer.*unconditional=0\.5"),
         ({"seed": -1}, ValueError, r"zero or positive.*seed=-1"),
         ({"seed": None}, TypeError, r"integer.*seed=None"),
         ({"steps_per_epoch": 0}, ValueError, r"steps_per_epoch=0"),

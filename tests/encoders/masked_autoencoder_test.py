@@ -276,6 +276,7 @@ def test_images_are_folded_before_and_unfolded_after():
         (None, r"needs labels.*num_classes=3"),
         (np.array([0, 1, 3, -1]), r"from 0 to 2.*\[ 3 -1\]"),
         (np.array([0.0, 1.0, 2.0, 0.0]), r"integers.*float64"),
+        (ops.convert_to_tensor([0, 1, 3, 7]), r"from 0 to 2.*\[3 7\]"),
         (np.eye(4, 3, dtype="int32"), r"class numbers `\(batch,\)`"),
     ],
 )

@@ -138,3 +138,27 @@ def test_says_what_sides_are(wrong):
         encoders.Pooled(Maps(), means=wrong)
     with pytest.raises((TypeError, ValueError), match=r"integer.*0.5"):
         encoders.Pooled(Maps(), stds=(2, 0.5))
+
+
+def test_maps_are_those_of_the_samples_at_hand():
+    inputs = keras.Input((None, None, 1))
+    outputs = layers.Conv2D(2, 3, padding="same")(inputs)
+    pooled = encoders.Pooled(keras.Model(inputs, outputs), (2,), ())
+    for height, width in ((8, 8), (16, 16), (8, 4), (4, 8), (8, 8)):
+        images = np.random.default_rng(0).normal(size=(3, height, width, 1))
+        maps = numpy(pooled(images)["feature_0"])
+        maps = maps.reshape(3, height // 2, 2, width // 2, 2, 2)
+        found = numpy(pooled(images)["feature_0_mean_2"])
+        expected = maps.mean(axis=(2, 4)).reshape(3, -1, 2)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_two_models_with_maps_of_other_sides_share_it():
+    inputs = keras.Input((None, None, 1))
+    backbone = keras.Model(inputs, layers.Conv2D(2, 1)(inputs))
+    pooled = encoders.Pooled(backbone, (2,), ())
+    encoders.build(pooled, (8, 4, 1))
+    before = numpy(pooled(IMAGES)["feature_0_mean_2"])
+    encoders.build(pooled, (4, 8, 1))
+    after = numpy(pooled(IMAGES)["feature_0_mean_2"])
+    np.testing.assert_array_equal(after, before)

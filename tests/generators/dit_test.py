@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import keras
 import numpy as np
@@ -268,3 +269,18 @@ def test_positions_are_sines_of_column_then_row(dim):
 def test_says_which_argument_is_wrong(changes, message, tiny_dit):
     with pytest.raises((TypeError, ValueError), match=message):
         tiny_dit(**changes)
+
+
+def test_sizes_may_be_numpy_integers():
+    eight = np.int64(8)
+    network = generators.DiT(
+        (eight, eight, np.int64(1)),
+        num_classes=np.arange(3).max() + 1,
+        patch_size=np.int64(2),
+        hidden_dim=eight,
+        depth=np.int64(1),
+        num_heads=np.int64(2),
+    )
+    config = json.dumps(network.get_config())
+    assert network.num_classes == 3
+    assert generators.DiT.from_config(json.loads(config)).num_classes == 3

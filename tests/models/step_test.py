@@ -7,6 +7,7 @@ from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import drifts
+from keras_drift import encoders
 from keras_drift import generators
 from keras_drift import kernels
 from keras_drift import metrics
@@ -221,3 +222,30 @@ def test_learns_eight_gaussians():
     ]
     assert distances[0] > 0.8
     assert distances[1] < 0.3
+
+
+@pytest.mark.parametrize("when", ["before compile", "after compile", "by MAE"])
+def test_frozen_parts_stay_as_they_are(when):
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(256)])
+    network.add(keras.layers.Reshape((16, 16, 1)))
+    encoder = encoders.MAEResNet(1, base_channels=4, num_blocks=(1, 1, 1, 1))
+    generator = generators.Functional(network)
+    model = DriftModel(generator, encoder=encoder, seed=0)
+    if when == "before compile":
+        model.trainable = False
+        model.trainable = True
+    model.compile(keras.optimizers.SGD(0.1))
+    if when == "after compile":
+        model.trainable = True
+    if when == "by MAE":
+        encoders.MaskedAutoencoder(encoder)
+    before = [numpy(weight) for weight in encoder.weights]
+    images = np.random.default_rng(0).normal(size=(8, 16, 16, 1))
+    images = images.astype("float32")
+    model.fit(images, batch_size=8, verbose=0)
+    model.trainable = True
+    model.train_on_batch(images)
+    for old, new in zip(before, encoder.weights, strict=True):
+        np.testing.assert_array_equal(old, numpy(new))
+    names = [weight.path for weight in generator.trainable_variables]
+    assert [weight.path for weight in model.trainable_variables] == names

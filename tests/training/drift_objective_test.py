@@ -207,3 +207,16 @@ def test_gradients_are_those_of_each_feature():
             contracts.assert_close(
                 np.asarray(found[name]), np.asarray(expected[name]), 1e-5
             )
+
+
+def test_refuses_weights_that_leave_no_feature():
+    with pytest.raises(ValueError, match="weight above zero"):
+        losses(CountedDrift(), loss_weights={"*": 0.0})
+
+
+@pytest.mark.parametrize("patterns", [("*", "a"), ("a*", "ab"), ("a*", "a*b")])
+def test_refuses_patterns_that_match_nothing(patterns):
+    with pytest.raises(ValueError, match="general patterns last"):
+        FeatureDrifts(dict.fromkeys(patterns, "kernel_drift"))
+    with pytest.raises(ValueError, match="general patterns last"):
+        losses(CountedDrift(), loss_weights=dict.fromkeys(patterns, 1.0))

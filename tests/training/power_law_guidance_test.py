@@ -103,6 +103,10 @@ def test_unconditional_data_have_the_fraction_of_the_scale(
     self_interaction, negatives
 ):
     scales = np.array([1.0, 1.5, 4.0], "float32")
-    weights = numpy(unconditional_weights(scales, 6, 3, self_interaction))
+    weights = numpy(
+        unconditional_weights(
+            keras.ops.convert_to_tensor(scales), 6, 3, self_interaction
+        )
+    )
     mass = weights.sum(axis=1)
     np.testing.assert_allclose(mass / (mass + negatives), 1 - 1 / scales)
