@@ -31,6 +31,11 @@ class Encoder(PresetMixin, keras.layers.Layer):
         super().__init__(dtype=dtype, **kwargs)
         self.trainable = False
 
+    @property
+    def metrics(self):
+        """None, lest those of a compiled model replace the logged loss."""
+        return []
+
     def map_sizes(self, sample_shape):
         """The heights and widths of the features that are maps.
 

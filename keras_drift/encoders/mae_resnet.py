@@ -23,7 +23,10 @@ class MAEResNet(Encoder):
         image_channels: int, the channels of an image or latent.
         base_channels: int, the channels of the first of four stages; each stage
             doubles them and halves the resolution. The published networks have
-            256 and 640. Defaults to `64`.
+            256 and 640. In a stage of 32 channels or fewer every group of a
+            norm is one channel, so mean and standard deviation over the whole
+            map of the stage are constant: leave them out with
+            `global_mean=False` and `global_std=False`. Defaults to `64`.
         num_blocks: four ints, the residual blocks of each stage. Defaults to
             `(3, 4, 6, 3)`.
         patch_size: int, the side of the image patches that are folded into

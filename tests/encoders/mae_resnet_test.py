@@ -91,6 +91,15 @@ def test_options_leave_features_out(options, missing, features):
     assert names_of(tiny(**options)) == sorted(expected)
 
 
+@pytest.mark.parametrize(
+    ("base_channels", "constant"), [(32, True), (36, False)]
+)
+def test_narrow_stages_have_constant_statistics(base_channels, constant):
+    encoder = tiny(base_channels=base_channels)
+    mean = features_of(encoder)["layer1_mean"]
+    assert np.allclose(mean, 0, atol=1e-5) == constant
+
+
 def test_is_frozen_and_stays_so(encoder):
     assert encoder.weights
     assert not encoder.trainable_variables

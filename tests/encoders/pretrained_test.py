@@ -167,6 +167,25 @@ def test_a_model_trains_with_an_encoder_that_nobody_has_built():
         np.testing.assert_array_equal(weight, old)
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda model: model,
+        lambda model: encoders.Union({"other": model}),
+    ],
+    ids=["alone", "in_union"],
+)
+def test_metrics_of_a_compiled_model_do_not_replace_the_logged_loss(wrapped):
+    backbone = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
+    backbone.compile("adam", "mse", metrics=["mae"])
+    data = IMAGES.reshape(-1, 2)[:32]
+    backbone.fit(data, np.zeros((32, 3)), verbose=0)  # makes its metrics
+    model = DriftModel(small_mlp(), encoder=wrapped(backbone), seed=0)
+    history = fitted(model, data).history
+    assert set(history) == {"loss", "drift_norm"}
+    assert history["loss"][0] > 0
+
+
 def test_names_samples_that_its_model_cannot_be_built_for():
     encoder = encoders.Pretrained(keras.Sequential([layers.Conv2D(2, 3)]))
     with pytest.raises(ValueError, match=r"built for samples of shape \(2,\)"):
