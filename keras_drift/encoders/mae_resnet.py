@@ -35,8 +35,8 @@ class MAEResNet(Encoder):
         dropout: float in `[0, 1)`, the rate in each block while a
             `MaskedAutoencoder` is trained. Defaults to `0.0`.
         means: ints, the sides of the patches of each map whose means are
-            features. A side that divides height and width of a map only in part
-            is left out for that map. Defaults to `(2, 4)`.
+            features. A side that does not divide height and width of a map is
+            left out for that map. Defaults to `(2, 4)`.
         stds: ints, the same for standard deviations. Defaults to `(2, 4)`.
         global_mean: bool, whether the mean over each map is a feature. Defaults
             to `True`.
