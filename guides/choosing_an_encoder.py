@@ -131,7 +131,8 @@ print(f"pixels, digits moved:    {accuracy(found['samples']):.3f}")
 #
 # `Pooled` adds means and standard deviations of patches to the maps of another
 # encoder. They do not depend on positions within a patch. Means over large
-# patches of pixels lose the shape of the digit as well.
+# patches of pixels lose the shape of the digit as well. `Identity` makes one
+# vector of an image; here the pixels are a map, with a token for each.
 
 # %%
 pixels = keras.Sequential([keras.Input((12, 12, 1)), layers.Identity()])
@@ -211,7 +212,7 @@ of_classifier = encoders.Pretrained(
 # and the standard deviation over the whole map constant. So these are left out.
 
 # %%
-num_epochs, classified_epochs = (1, 1) if quick else (4, 8)
+num_epochs, classified_epochs = (1, 1) if quick else (3, 6)
 num_images = 16 if quick else len(train_images)
 batch_size = 64
 steps_per_epoch = -(-num_images // batch_size)
@@ -294,7 +295,8 @@ def row_of(query, distance):
     """An image and its nearest references, in color."""
     nearest = references[np.argsort(distance[query])[:6]]
     row = np.concatenate([images[[query]], train_images[nearest]])
-    row = np.repeat(row, 3, axis=-1)
+    margins = [(0, 0), (1, 1), (1, 1), (0, 0)]
+    row = np.pad(row, margins, constant_values=-1).repeat(3, axis=-1)
     wrong = np.r_[False, train_labels[nearest] != labels[query]]
     row[wrong, ..., 0] = np.maximum(row[wrong, ..., 0], 0.6)
     row[0] = -row[0]
@@ -322,7 +324,7 @@ plt.close(figure)
 #   4.28 to 3.36.
 # - The best feature of the classifier is its last, the mean over positions,
 #   which is the least sensitive to motion. A generator that is trained on it
-#   alone would not learn where the digit is, since the feature does not tell.
+#   alone would not learn where the digit is, which this mean hardly tells.
 #
 # ## Several encoders, drifts and weights
 #

@@ -134,6 +134,8 @@ plt.close(figure)
 #   to narrow ones.
 # - `guides/writing_your_own_drift_from_an_energy.py`: every differentiable
 #   energy defines a drift.
+# - `guides/choosing_an_encoder.py`: features for images.
+# - `guides/draw_images_from_official_weights.py`: published models of ImageNet.
 # - `examples/toy_2d.py`: other toy distributions. `examples/digits.py`:
 #   class-conditional images, in about a minute, with `normalization="dual"`,
 #   the recipe for images.

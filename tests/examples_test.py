@@ -7,10 +7,12 @@ import runpy
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 import keras_drift
 from keras_drift.presets import registry
+from tiny_autoencoder import TinyAutoencoder
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -61,8 +63,28 @@ def test_toy_example_generates_and_measures(monkeypatch, tmp_path):
     "guide", sorted(path.name for path in (ROOT / "guides").glob("*.py"))
 )
 def test_guide_runs(monkeypatch, tmp_path, guide):
+    monkeypatch.delenv("KERAS_DRIFT_PRESET", raising=False)
     run(monkeypatch, tmp_path, f"guides/{guide}")
     assert list((tmp_path / "outputs/guides").glob("*.png"))
+
+
+def test_guide_draws_from_an_official_preset_that_is_named(
+    monkeypatch, tmp_path
+):
+    name = "drift_l2_latent_imagenet256"
+    generator = keras_drift.generators.DiT(
+        image_shape=(8, 8, 4), num_classes=1000, hidden_dim=8, depth=1
+    )
+    keras_drift.DriftModel(
+        generator,
+        guidance_sampler=keras_drift.PowerLawGuidance(),
+        autoencoder=TinyAutoencoder(),
+    ).save_to_preset(tmp_path / "cache" / name)
+    monkeypatch.setenv("KERAS_DRIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KERAS_DRIFT_PRESET", name)
+    run(monkeypatch, tmp_path, "guides/draw_images_from_official_weights.py")
+    samples = np.load(tmp_path / "outputs/guides/official_samples.npy")
+    assert samples.shape == (4, 8, 8, 4)
 
 
 # Sizes for which a script runs in seconds.
