@@ -11,6 +11,8 @@ from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.metrics import nearest_neighbor_precision
 from keras_drift.metrics import nearest_neighbor_recall
 from keras_drift.metrics import sliced_wasserstein
+from keras_drift.metrics.encoded_metric import checked_encoder
+from keras_drift.metrics.encoded_metric import encode
 
 # Samples that are encoded at once.
 _BATCH_SIZE = 256
@@ -97,12 +99,7 @@ class DriftMonitor(keras.callbacks.Callback):
             "num_projections", num_projections
         )
         self.seed = seed
-        if encoder is not None and not callable(encoder):
-            raise TypeError(
-                "`encoder` must be a callable from samples to features, such "
-                f"as a Keras model, or `None`. Received: encoder={encoder!r}"
-            )
-        self.encoder = encoder
+        self.encoder = checked_encoder(encoder)
         # Two random halves, compared with as many generated samples.
         half = len(self.samples) // 2
         order = np.random.default_rng(seed).permutation(len(self.samples))
@@ -125,6 +122,7 @@ class DriftMonitor(keras.callbacks.Callback):
         super().set_model(model)
 
     def on_train_begin(self, logs=None):
+        self._real = self._encoded(self.samples[self._first])
         found = self._distances_of(self.samples[self._second])
         self._floors = {
             "monitor_floor": found["monitor_distance"],
@@ -160,8 +158,7 @@ class DriftMonitor(keras.callbacks.Callback):
 
     def _distances_of(self, samples):
         """Distances to the first half of the held-out samples."""
-        sets = map(self._encoded, (samples, self.samples[self._first]))
-        x, y = map(ops.convert_to_tensor, sets)
+        x, y = self._encoded(samples), self._real
         return {
             "monitor_distance": float(
                 sliced_wasserstein(x, y, self.num_projections)
@@ -171,13 +168,14 @@ class DriftMonitor(keras.callbacks.Callback):
         }
 
     def _encoded(self, samples):
+        """Features of samples, as a tensor."""
         if self.encoder is None:
-            return samples
+            return ops.convert_to_tensor(samples)
         parts = [
-            ops.convert_to_numpy(self.encoder(samples[i : i + _BATCH_SIZE]))
+            encode(self.encoder, samples[i : i + _BATCH_SIZE])
             for i in range(0, len(samples), _BATCH_SIZE)
         ]
-        return np.concatenate(parts)
+        return ops.concatenate(parts)
 
     def _norm(self):
         # In one batch if there are no classes: the norm depends on the number

@@ -5,8 +5,9 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.metrics import samples
-from keras_drift.metrics.density import neighborhoods
-from keras_drift.metrics.distance import Distance
+from keras_drift.metrics.neighborhood_metric import NeighborhoodMetric
+from keras_drift.metrics.neighborhood_metric import nan_if_unknown
+from keras_drift.metrics.neighborhood_metric import neighborhoods
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import nearest_costs
@@ -47,13 +48,12 @@ def coverage(x, y, k=5):
     x, y = samples.flatten_pair(x, y)
     radii = neighborhoods(y, k)
     nearest = nearest_costs(Pairs(y[None], PointCloud(x[None])))[0, :, 0]
-    value = ops.mean(ops.cast(nearest <= radii, "float32"))
-    # Fewer data than neighbors, where only the running code knows the number.
-    return ops.where(ops.all(ops.isfinite(radii)), value, float("nan"))
+    share = ops.mean(ops.cast(nearest <= radii, "float32"))
+    return nan_if_unknown(radii, share)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class Coverage(Distance):
+class Coverage(NeighborhoodMetric):
     """Fraction of the data that have a sample in their neighborhood.
 
     Logged beside its value for held-out data, `{name}_floor`: lower means
@@ -86,12 +86,7 @@ class Coverage(Distance):
     """
 
     def __init__(self, k=5, name="coverage", encoder=None):
-        super().__init__(name, encoder)
-        self._direction = "up"
-        self.k = checks.positive_integer("k", k)
+        super().__init__(k, name, encoder)
 
     def distance(self, x, y):
         return coverage(x, y, self.k)
-
-    def get_config(self):
-        return {**super().get_config(), "k": self.k}

@@ -5,11 +5,12 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.metrics import samples
-from keras_drift.metrics.distance import Distance
+from keras_drift.metrics.neighborhood_metric import NeighborhoodMetric
+from keras_drift.metrics.neighborhood_metric import nan_if_unknown
+from keras_drift.metrics.neighborhood_metric import neighborhoods
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import counts_within
-from keras_drift.ops import nearest_costs
 
 
 def density(x, y, k=5):
@@ -48,34 +49,11 @@ def density(x, y, k=5):
     x, y = samples.flatten_pair(x, y)
     radii = neighborhoods(y, k)
     counts = counts_within(Pairs(x[None], PointCloud(y[None])), radii[None])
-    # Fewer data than neighbors, where only the running code knows the number.
-    value = ops.mean(counts) / k
-    return ops.where(ops.all(ops.isfinite(radii)), value, float("nan"))
-
-
-def neighborhoods(y, k):
-    """Distance of each point to its `k`-th nearest neighbor.
-
-    Args:
-        y: float32 tensor `(m, d)`.
-        k: int >= 1.
-
-    Returns:
-        float32 tensor `(m,)`.
-    """
-    if y.shape[0] is not None and y.shape[0] <= k:
-        raise ValueError(
-            "The neighborhood of a datum reaches to its `k`-th nearest "
-            "neighbor, so there must be more than `k` data (in a metric, in "
-            "each half of a batch). Use a smaller `k` or larger batches. "
-            f"Received: k={k}, {y.shape[0]} data"
-        )
-    pairs = Pairs(y[None], PointCloud(y[None], contains_samples=True))
-    return nearest_costs(pairs, k)[0, :, -1]
+    return nan_if_unknown(radii, ops.mean(counts) / k)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class Density(Distance):
+class Density(NeighborhoodMetric):
     """Mean number of neighborhoods of the data around a sample, over `k`.
 
     Logged beside its value for held-out data, `{name}_floor`, which is about 1:
@@ -109,12 +87,7 @@ class Density(Distance):
     """
 
     def __init__(self, k=5, name="density", encoder=None):
-        super().__init__(name, encoder)
-        self._direction = "up"
-        self.k = checks.positive_integer("k", k)
+        super().__init__(k, name, encoder)
 
     def distance(self, x, y):
         return density(x, y, self.k)
-
-    def get_config(self):
-        return {**super().get_config(), "k": self.k}

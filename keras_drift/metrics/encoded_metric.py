@@ -22,20 +22,11 @@ class EncodedMetric(keras.metrics.Metric):
     def __init__(self, name, encoder=None):
         super().__init__(name=name, dtype="float32")
         self._direction = "down"  # for `EarlyStopping` and its like
-        if encoder is not None and not callable(encoder):
-            raise TypeError(
-                "`encoder` must be a callable from samples to features, such "
-                f"as a Keras model, or `None`. Received: encoder={encoder!r}"
-            )
-        self.encoder = encoder
+        self.encoder = checked_encoder(encoder)
 
     def features(self, points):
-        """Encodes samples, as constants; without an encoder they stay as is."""
-        if self.encoder is None:
-            return points
-        _check_weights_are_there(self.encoder)
-        features = _only_tensor(self.encoder(points))
-        return ops.stop_gradient(ops.cast(features, "float32"))
+        """Encodes samples, see `encode`."""
+        return encode(self.encoder, points)
 
     def get_config(self):
         """The arguments it was made with, without the encoder's weights."""
@@ -52,6 +43,25 @@ class EncodedMetric(keras.metrics.Metric):
         if encoder is not None:  # which subclasses need not take
             config["encoder"] = encoder
         return cls(**config)
+
+
+def checked_encoder(encoder):
+    """Validates an encoder: a callable, or `None`."""
+    if encoder is not None and not callable(encoder):
+        raise TypeError(
+            "`encoder` must be a callable from samples to features, such "
+            f"as a Keras model, or `None`. Received: encoder={encoder!r}"
+        )
+    return encoder
+
+
+def encode(encoder, points):
+    """Features of samples, as constants; without an encoder, the samples."""
+    if encoder is None:
+        return points
+    _check_weights_are_there(encoder)
+    features = _only_tensor(encoder(points))
+    return ops.stop_gradient(ops.cast(features, "float32"))
 
 
 def _only_tensor(features):

@@ -1,14 +1,10 @@
 """Nearest-neighbor precision: the distance from samples to the data."""
 
 import keras
-from keras import ops
 
-from keras_drift import checks
 from keras_drift.metrics import samples
-from keras_drift.metrics.distance import Distance
-from keras_drift.ops import Pairs
-from keras_drift.ops import PointCloud
-from keras_drift.ops import nearest_costs
+from keras_drift.metrics.nearest_neighbor_metric import NearestNeighborMetric
+from keras_drift.metrics.nearest_neighbor_metric import distance_to_nearest
 
 
 def nearest_neighbor_precision(x, y, quantile=None):
@@ -41,24 +37,12 @@ def nearest_neighbor_precision(x, y, quantile=None):
     >>> float(metrics.nearest_neighbor_precision(x, data))
     0.5
     """
-    if quantile is not None:
-        quantile = checks.fraction("quantile", quantile)
     x, y = samples.flatten_pair(x, y)
-    distances = nearest_costs(Pairs(x[None], PointCloud(y[None])))[0, :, 0]
-    if quantile is None:
-        return ops.mean(distances)
-    if x.shape[0] is not None:
-        return ops.quantile(distances, quantile)
-    # A batch of one sample, met only when the code runs, leaves none of them.
-    return ops.cond(
-        ops.shape(x)[0] > 0,
-        lambda: ops.quantile(distances, quantile),
-        lambda: ops.zeros((), "float32"),
-    )
+    return distance_to_nearest(x, y, quantile)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class NearestNeighborPrecision(Distance):
+class NearestNeighborPrecision(NearestNeighborMetric):
     """Distance of samples to their nearest neighbors in the data, with floor.
 
     The floor is the distance of held-out data to their nearest neighbors. See
@@ -93,13 +77,7 @@ class NearestNeighborPrecision(Distance):
     def __init__(
         self, quantile=None, name="nearest_neighbor_precision", encoder=None
     ):
-        super().__init__(name, encoder)
-        if quantile is not None:
-            quantile = checks.fraction("quantile", quantile)
-        self.quantile = quantile
+        super().__init__(quantile, name, encoder)
 
     def distance(self, x, y):
         return nearest_neighbor_precision(x, y, self.quantile)
-
-    def get_config(self):
-        return {**super().get_config(), "quantile": self.quantile}

@@ -2,11 +2,9 @@
 
 import keras
 
-from keras_drift import checks
-from keras_drift.metrics.distance import Distance
-from keras_drift.metrics.nearest_neighbor_precision import (
-    nearest_neighbor_precision,
-)
+from keras_drift.metrics import samples
+from keras_drift.metrics.nearest_neighbor_metric import NearestNeighborMetric
+from keras_drift.metrics.nearest_neighbor_metric import distance_to_nearest
 
 
 def nearest_neighbor_recall(x, y, quantile=None):
@@ -38,11 +36,12 @@ def nearest_neighbor_recall(x, y, quantile=None):
     >>> float(metrics.nearest_neighbor_recall(x, data))
     5.0
     """
-    return nearest_neighbor_precision(y, x, quantile)
+    x, y = samples.flatten_pair(x, y)
+    return distance_to_nearest(y, x, quantile)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class NearestNeighborRecall(Distance):
+class NearestNeighborRecall(NearestNeighborMetric):
     """Distance of the data to their nearest neighbors among samples.
 
     The floor is the distance of the data to their nearest neighbors among
@@ -77,13 +76,7 @@ class NearestNeighborRecall(Distance):
     def __init__(
         self, quantile=None, name="nearest_neighbor_recall", encoder=None
     ):
-        super().__init__(name, encoder)
-        if quantile is not None:
-            quantile = checks.fraction("quantile", quantile)
-        self.quantile = quantile
+        super().__init__(quantile, name, encoder)
 
     def distance(self, x, y):
         return nearest_neighbor_recall(x, y, self.quantile)
-
-    def get_config(self):
-        return {**super().get_config(), "quantile": self.quantile}

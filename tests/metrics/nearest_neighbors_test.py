@@ -192,3 +192,12 @@ def test_gradients_move_samples_to_their_neighbors():
     x, y = ops.array([[0.0, 1.0]]), ops.array([[0.0, 0.0], [9.0, 0.0]])
     found = jax.grad(lambda x: metrics.nearest_neighbor_precision(x, y))(x)
     np.testing.assert_allclose(found, [[0.0, 1.0]], atol=1e-6)
+
+
+def test_errors_name_the_argument():
+    for function in (
+        metrics.nearest_neighbor_precision,
+        metrics.nearest_neighbor_recall,
+    ):
+        with pytest.raises(ValueError, match=r"x\.shape=\(3,\)"):
+            function(np.zeros(3), DATA)
