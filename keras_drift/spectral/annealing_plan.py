@@ -11,8 +11,8 @@ from keras_drift.schedules import ExponentialAnnealing
 from keras_drift.spectral.convergence_time import needed_damping
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
-from keras_drift.spectral.frequency_range import frequency_range
 from keras_drift.spectral.frequency_range import mean_distance
+from keras_drift.spectral.frequency_range import planned_range
 
 
 class AnnealingPlan(NamedTuple):
@@ -118,11 +118,9 @@ def plan_annealing(
     """
     needed = needed_damping(tolerance)
     checks.positive_number("step_size", step_size)
-    if data is not None:
-        data = checked_samples(data)
-        dim = data.shape[1] if dim is None else dim
-    dim = checks.positive_integer("dim", 1 if dim is None else dim)
-    k_min, k_max, origin = range_of(data, k_min, k_max, seed)
+    data, dim, k_min, k_max, in_words = planned_range(
+        data, dim, k_min, k_max, seed
+    )
     kernel = kernel_of_space(kernel)
     length, unit = _unit(data, relative, seed)
     wide, narrow, caught = _balance(kernel, dim, k_max / k_min)
@@ -133,10 +131,7 @@ def plan_annealing(
     # among them.
     num_steps = math.ceil(schedule.num_steps) + 1
     explanation = (
-        f"Frequencies: {k_min:.3g} to {k_max:.3g} radians per unit of length, "
-        f"waves of {2 * math.pi / k_min:.3g}\ndown to "
-        f"{2 * math.pi / k_max:.3g} ({origin}).\n"
-        f"{unit}"
+        f"{in_words}{unit}"
         f"Start at bandwidth {initial:.3g}, where the coarsest mode still "
         f"decays quickly, and\nend at {final:.3g}, where the finest one "
         f"does.\nIn between, shrink by {100 * -math.expm1(-rate):.3g}% per "
@@ -153,29 +148,6 @@ def plan_annealing(
     return AnnealingPlan(
         schedule, num_steps, k_min, k_max, explanation, relative
     )
-
-
-def checked_samples(data):
-    """Samples as a finite float64 array `(n, d)`."""
-    try:
-        data = np.asarray(data, "float64")
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            "`data` is one array of samples `(n, ...)`. "
-            f"Received: data={type(data).__name__}"
-        ) from error
-    if not np.all(np.isfinite(data)):
-        raise ValueError(
-            "`data` must be finite. Received: data with "
-            f"{np.sum(~np.isfinite(data))} numbers that are not"
-        )
-    if data.ndim < 2 or len(data) < 2:
-        raise ValueError(
-            "`data` are samples `(n, ...)`, at least two. Give samples "
-            "that are single numbers an axis of their own: `data[:, None]`. "
-            f"Received: data.shape={data.shape}"
-        )
-    return data.reshape(len(data), -1)
 
 
 def _unit(data, relative, seed):
@@ -197,31 +169,6 @@ def _unit(data, relative, seed):
         "Bandwidths are in units of the mean distance of two samples, "
         f"{length:.3g},\nfor a drift with relative=True.\n"
     )
-
-
-def range_of(data, k_min, k_max, seed):
-    """Both ends of the range as floats, and their origin in words."""
-    for name, value in (("k_min", k_min), ("k_max", k_max)):
-        if value is not None:
-            checks.positive_number(name, value, "is an angular frequency > 0")
-    origin = "as given"
-    if k_min is None or k_max is None:
-        if data is None:
-            raise ValueError(
-                "A plan needs the range of frequencies, or data to estimate it "
-                f"from. Received: data=None, k_min={k_min}, k_max={k_max}"
-            )
-        lowest, highest, reason = frequency_range(data, seed)
-        k_min = lowest if k_min is None else k_min
-        # The data may reach less far than the end that was given.
-        k_max = max(highest, k_min) if k_max is None else k_max
-        origin = f"from the data; the finest by {reason}"
-    if k_max < k_min:
-        raise ValueError(
-            "`k_max` must not be below `k_min`. "
-            f"Received: k_min={k_min}, k_max={k_max}"
-        )
-    return float(k_min), float(k_max), origin
 
 
 def _balance(kernel, dim, ratio):

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_drift import checks
-from keras_drift.spectral.annealing_plan import checked_samples
-from keras_drift.spectral.annealing_plan import range_of
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
+from keras_drift.spectral.frequency_range import planned_range
 
 _MOST_BANDWIDTHS = 32
 _FREQUENCIES = 200
@@ -114,11 +113,9 @@ def plan_bandwidths(
             "`flatness` is the largest rate over the smallest, a number above "
             f"1. Received: flatness={flatness}"
         )
-    if data is not None:
-        data = checked_samples(data)
-        dim = data.shape[1] if dim is None else dim
-    dim = checks.positive_integer("dim", 1 if dim is None else dim)
-    k_min, k_max, origin = range_of(data, k_min, k_max, seed)
+    _, dim, k_min, k_max, in_words = planned_range(
+        data, dim, k_min, k_max, seed
+    )
     kernel = kernel_of_space(kernel)
     k = np.geomspace(k_min, k_max, _FREQUENCIES)
     for count in range(1, _MOST_BANDWIDTHS + 1):
@@ -137,9 +134,7 @@ def plan_bandwidths(
         for bandwidth, weight in zip(bandwidths, weights, strict=True)
     )
     explanation = (
-        f"Frequencies: {k_min:.3g} to {k_max:.3g} radians per unit of length, "
-        f"waves of {2 * math.pi / k_min:.3g}\ndown to "
-        f"{2 * math.pi / k_max:.3g} ({origin}).\n"
+        in_words
         + textwrap.fill(f"Bandwidths (weights): {pairs}.", 76)
         + "\nAll modes of the range decay at rates within a factor of "
         f"{found:.3g}.\nFor a {type(kernel).__name__} kernel and the field "
@@ -178,11 +173,11 @@ def _flattest(kernel, k, dim, field, count):
         if count == 1:
             bandwidths = np.array([math.sqrt(wide * narrow)])
         rates = rates_at(kernel, bandwidths, k, dim, field).T
-        total = rates @ _non_negative_weights(rates)
+        weights = _non_negative_weights(rates)
+        total = rates @ weights
         ratio = total.max() / total.min()
         if best is None or ratio < best[0]:
-            weights = _non_negative_weights(rates) / total.max()
-            best = float(ratio), bandwidths, weights
+            best = float(ratio), bandwidths, weights / total.max()
     return best
 
 

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from keras_drift import checks
+
 _MOST_SAMPLES = 2048
 _DIRECTIONS = 256
 _BANDS_PER_OCTAVE = 4
@@ -28,6 +30,33 @@ def frequency_range(samples, seed):
     if k_power < k_nearest:
         return k_min, k_power, "their power spectrum"
     return k_min, k_nearest, "the distance of nearest neighbors"
+
+
+def planned_range(data, dim, k_min, k_max, seed):
+    """The range of frequencies of a plan, from its arguments.
+
+    Args:
+        data: float array `(n, ...)`, or `None`.
+        dim: int, the dimension of the samples; `None` for that of the data.
+        k_min: float > 0; `None` for that of the data.
+        k_max: float >= `k_min`; `None` for that of the data.
+        seed: int.
+
+    Returns:
+        `(data, dim, k_min, k_max, in_words)`: the data flattened, and a
+        sentence about the range.
+    """
+    if data is not None:
+        data = _checked_samples(data)
+        dim = data.shape[1] if dim is None else dim
+    dim = checks.positive_integer("dim", 1 if dim is None else dim)
+    k_min, k_max, origin = _checked_range(data, k_min, k_max, seed)
+    in_words = (
+        f"Frequencies: {k_min:.3g} to {k_max:.3g} radians per unit of length, "
+        f"waves of {2 * math.pi / k_min:.3g}\ndown to "
+        f"{2 * math.pi / k_max:.3g} ({origin}).\n"
+    )
+    return data, dim, k_min, k_max, in_words
 
 
 def mean_distance(samples, seed):
@@ -93,3 +122,51 @@ def _end_of_spectrum(samples, k_min, k_max, rng):
             return k
         k *= width
     return k_max
+
+
+def _checked_samples(data):
+    """Samples as a finite float64 array `(n, d)`."""
+    try:
+        data = np.asarray(data, "float64")
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "`data` is one array of samples `(n, ...)`. "
+            f"Received: data={type(data).__name__}"
+        ) from error
+    if not np.all(np.isfinite(data)):
+        raise ValueError(
+            "`data` must be finite. Received: data with "
+            f"{np.sum(~np.isfinite(data))} numbers that are not"
+        )
+    if data.ndim < 2 or len(data) < 2:
+        raise ValueError(
+            "`data` are samples `(n, ...)`, at least two. Give samples "
+            "that are single numbers an axis of their own: `data[:, None]`. "
+            f"Received: data.shape={data.shape}"
+        )
+    return data.reshape(len(data), -1)
+
+
+def _checked_range(data, k_min, k_max, seed):
+    """Both ends of the range as floats, and their origin in words."""
+    for name, value in (("k_min", k_min), ("k_max", k_max)):
+        if value is not None:
+            checks.positive_number(name, value, "is an angular frequency > 0")
+    origin = "as given"
+    if k_min is None or k_max is None:
+        if data is None:
+            raise ValueError(
+                "A plan needs the range of frequencies, or data to estimate it "
+                f"from. Received: data=None, k_min={k_min}, k_max={k_max}"
+            )
+        lowest, highest, reason = frequency_range(data, seed)
+        k_min = lowest if k_min is None else k_min
+        # The data may reach less far than the end that was given.
+        k_max = max(highest, k_min) if k_max is None else k_max
+        origin = f"from the data; the finest by {reason}"
+    if k_max < k_min:
+        raise ValueError(
+            "`k_max` must not be below `k_min`. "
+            f"Received: k_min={k_min}, k_max={k_max}"
+        )
+    return float(k_min), float(k_max), origin
