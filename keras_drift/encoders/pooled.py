@@ -96,10 +96,8 @@ class Pooled(Encoder):
 
     def build(self, input_shape):
         self.encoder.build(input_shape)
-        self.built = True
-        if self.missing():  # and its maps with it
-            return
-        if not self._sizes(tuple(input_shape)[1:]):
+        # The maps are missing with their encoder.
+        if not (self.missing() or self._sizes(tuple(input_shape)[1:])):
             raise ValueError(
                 "None of the features of this encoder is a map, of which "
                 "patches could be pooled. Choose convolutional outputs, or "
@@ -107,6 +105,7 @@ class Pooled(Encoder):
                 "num_prefix_tokens=...)` splits off class and register tokens. "
                 f"Received: encoder={self.encoder!r}"
             )
+        self.built = True
 
     def call(self, samples):
         features = {}

@@ -162,3 +162,10 @@ def test_two_models_with_maps_of_other_sides_share_it():
     encoders.build(pooled, (4, 8, 1))
     after = numpy(pooled(IMAGES)["feature_0_mean_2"])
     np.testing.assert_array_equal(after, before)
+
+
+def test_an_encoder_without_maps_is_refused_whenever_it_is_called():
+    pooled = encoders.Pooled(encoders.Identity())
+    for _ in range(2):
+        with pytest.raises(ValueError, match="is a map"):
+            pooled(IMAGES)
