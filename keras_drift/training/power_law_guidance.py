@@ -33,18 +33,11 @@ class PowerLawGuidance:
         self.low = checks.positive_number("low", low)
         self.high = checks.positive_number("high", high)
         self.power = checks.non_negative_number("power", power)
-        self.plain_fraction = checks.non_negative_number(
-            "plain_fraction", plain_fraction
-        )
+        self.plain_fraction = checks.fraction("plain_fraction", plain_fraction)
         if low < 1 or high <= low:
             raise ValueError(
                 "Guidance scales are at least 1, which is no guidance, and "
                 f"need `high` above `low`. Received: low={low}, high={high}"
-            )
-        if plain_fraction > 1:
-            raise ValueError(
-                "`plain_fraction` is a fraction, from 0 to 1. Received: "
-                f"plain_fraction={plain_fraction}"
             )
 
     def sample(self, shape, seed):

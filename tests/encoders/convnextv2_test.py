@@ -1,11 +1,10 @@
 """ConvNeXt V2, beside the numbers of the official release."""
 
-import pathlib
-
 import keras
 import numpy as np
 import pytest
 
+import golden
 from contracts import copy_of
 from contracts import in_one_program
 from contracts import numpy
@@ -16,7 +15,6 @@ from keras_drift.encoders.convnext_block import ConvNeXtBlock
 from keras_drift.encoders.convnext_block import ResponseNormalization
 from small_models import fitted
 
-GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/convnext"
 SIZES = {"depths": (1, 1, 1, 1), "hidden_dims": (4, 6, 8, 10)}
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (2, 20, 24, 3))
 IMAGES = IMAGES.astype("float32")
@@ -47,27 +45,25 @@ def features(small):
 @pytest.mark.parametrize("case", ["small", "odd"])
 def test_computes_what_the_release_computes(case):
     pytest.importorskip("safetensors")
-    folder = GOLDEN / case
-    if not folder.exists():
-        pytest.skip(f"needs the golden data in {folder}")
+    folder = golden.find(f"convnext/{case}")
     encoder = encoders.ConvNeXtV2.from_preset(folder)
-    with np.load(folder / "io.npz") as golden:
-        features = in_one_program(encoder)(golden["x"])
+    with np.load(folder / "io.npz") as released:
+        features = in_one_program(encoder)(released["x"])
         # The release misspells the names of the stages.
         names = {
-            key: key.replace("venxt", "vnext") for key in golden["act_keys"]
+            key: key.replace("venxt", "vnext") for key in released["act_keys"]
         }
         assert set(features) == set(names.values())
         for key, name in names.items():
             np.testing.assert_allclose(
                 numpy(features[name]),
-                golden[f"act/{key}"],
+                released[f"act/{key}"],
                 atol=1e-4,
                 rtol=1e-4,
             )
         pooled = numpy(features["global_mean"])[:, 0]
         np.testing.assert_allclose(
-            pooled, golden["pooled"], atol=1e-4, rtol=1e-4
+            pooled, released["pooled"], atol=1e-4, rtol=1e-4
         )
 
 

@@ -1,14 +1,11 @@
-import pathlib
-
 import keras
 import numpy as np
 import pytest
 
+import golden
 from contracts import numpy
 from keras_drift import PowerLawGuidance
 from keras_drift.training.drift_objective import unconditional_weights
-
-GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/cfg.npz"
 
 
 @pytest.mark.parametrize("power", [0, 1, 3, 5.5])
@@ -33,51 +30,50 @@ def test_samples_are_within_bounds_and_some_are_one():
     assert np.all((scales[~plain] >= 1.5) & (scales[~plain] <= 2.0))
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the golden data")
 def test_agrees_with_the_official_release():
-    golden = np.load(GOLDEN)
+    released = np.load(golden.find("cfg.npz"))
     for (low, high, power), expected in zip(
-        golden["cfg_params"], golden["cfg"], strict=True
+        released["cfg_params"], released["cfg"], strict=True
     ):
         if high <= low:
             continue
         law = PowerLawGuidance(float(low), float(high), float(power))
         np.testing.assert_allclose(
-            law.quantile(golden["frac"].astype("float64")), expected, rtol=1e-5
+            law.quantile(released["frac"].astype("float64")),
+            expected,
+            rtol=1e-5,
         )
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the golden data")
 def test_drops_guidance_as_the_official_release_does(monkeypatch):
-    golden = np.load(GOLDEN)
-    low, high, power = golden["cfg_params"][1]
+    released = np.load(golden.find("cfg.npz"))
+    low, high, power = released["cfg_params"][1]
     for fraction, expected in zip(
-        golden["no_cfg_frac"], golden["cfg_after_drop"], strict=True
+        released["no_cfg_frac"], released["cfg_after_drop"], strict=True
     ):
         law = PowerLawGuidance(low, high, power, plain_fraction=fraction)
-        draws = iter([golden["frac"], golden["frac2"]])
+        draws = iter([released["frac"], released["frac2"]])
         monkeypatch.setattr(
             keras.random,
             "uniform",
             lambda *args, **kwargs: keras.ops.convert_to_tensor(next(draws)),  # noqa: B023
         )
-        scales = law.sample((len(golden["frac"]),), seed=0)
+        scales = law.sample((len(released["frac"]),), seed=0)
         np.testing.assert_allclose(numpy(scales), expected, rtol=1e-5)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="needs the golden data")
 def test_weights_of_unconditional_data_are_those_of_the_official_release():
-    golden = np.load(GOLDEN)
-    scales = keras.ops.convert_to_tensor(golden["cfg"][1])
-    for i, generated in enumerate(golden["gen_per_label"]):
-        for j, count in enumerate(golden["n_uncond"]):
+    released = np.load(golden.find("cfg.npz"))
+    scales = keras.ops.convert_to_tensor(released["cfg"][1])
+    for i, generated in enumerate(released["gen_per_label"]):
+        for j, count in enumerate(released["n_uncond"]):
             # None counts as one there, and has no weights here.
             count = max(int(count), 1)
             weights = numpy(
                 unconditional_weights(scales, int(generated), count, "excluded")
             )
             assert weights.shape == (len(scales), count)
-            expected = np.repeat(golden["uncond_w"][i, j][:, None], count, 1)
+            expected = np.repeat(released["uncond_w"][i, j][:, None], count, 1)
             np.testing.assert_allclose(weights, expected, rtol=1e-5)
 
 
