@@ -8,8 +8,10 @@ from keras_drift.datasets.memory_bank import MemoryBank
 from keras_drift.datasets.toys import TOYS
 from keras_drift.datasets.toys import checkerboard
 from keras_drift.datasets.toys import eight_gaussians
+from keras_drift.datasets.toys import pinwheel
 from keras_drift.datasets.toys import spirals
 from keras_drift.datasets.toys import swiss_roll
+from keras_drift.datasets.toys import twenty_five_gaussians
 from keras_drift.datasets.toys import two_moons
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "checkerboard",
     "digits",
     "eight_gaussians",
+    "pinwheel",
     "spirals",
     "swiss_roll",
+    "twenty_five_gaussians",
     "two_moons",
 ]

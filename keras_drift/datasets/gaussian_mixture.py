@@ -79,6 +79,25 @@ class GaussianMixture:
         means = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return cls(means, std)
 
+    @classmethod
+    def grid(cls, num_per_axis=5, spacing=0.9, std=0.05):
+        """Equal components on a square grid around the origin.
+
+        Args:
+            num_per_axis: int > 0, components along each of the two axes.
+                Defaults to `5`.
+            spacing: float > 0, the distance of neighbors. Defaults to `0.9`.
+            std: float > 0, of every component. Defaults to `0.05`.
+
+        Returns:
+            A `GaussianMixture` in two dimensions, its means row by row.
+        """
+        num_per_axis = checks.positive_integer("num_per_axis", num_per_axis)
+        spacing = checks.positive_number("spacing", spacing)
+        axis = spacing * (np.arange(num_per_axis) - (num_per_axis - 1) / 2)
+        y, x = np.meshgrid(axis, axis, indexing="ij")
+        return cls(np.stack([x.ravel(), y.ravel()], axis=1), std)
+
     def sample(self, n, seed=None):
         """Draws independent samples.
 

@@ -135,6 +135,71 @@ def eight_gaussians(n, seed=None):
     return GaussianMixture.ring(num_modes=8).sample(n, seed)
 
 
+def twenty_five_gaussians(n, seed=None):
+    """Twenty-five small Gaussians of equal weight on a square grid.
+
+    Many lost modes are easier to see than with eight. Density and score are
+    known: `GaussianMixture.grid()` is the distribution that is sampled here.
+
+    Args:
+        n: int > 0, number of samples.
+        seed: int, `np.random.Generator` or `None` (different every time).
+
+    Returns:
+        float32 array `(n, 2)`.
+
+    Raises:
+        TypeError: if `n` is not an integer.
+        ValueError: if `n` is below one.
+
+    Example:
+
+    >>> from keras_drift import datasets
+    >>> datasets.twenty_five_gaussians(1000, seed=0).shape
+    (1000, 2)
+    """
+    return GaussianMixture.grid(num_per_axis=5).sample(n, seed)
+
+
+def pinwheel(n, seed=None):
+    """Five bent arms around the center.
+
+    Broad at the center and thin at the tips: it needs more than one width.
+
+    Args:
+        n: int > 0, number of samples.
+        seed: int, `np.random.Generator` or `None` (different every time).
+
+    Returns:
+        float32 array `(n, 2)`.
+
+    Raises:
+        TypeError: if `n` is not an integer.
+        ValueError: if `n` is below one.
+
+    Example:
+
+    >>> from keras_drift import datasets
+    >>> datasets.pinwheel(1000, seed=0).shape
+    (1000, 2)
+
+    Reference:
+
+    - [Johnson et al., 2016](https://arxiv.org/abs/1603.06277)
+    """
+    n, rng = _start(n, seed)
+    along = 1.0 + 0.3 * rng.standard_normal(n)
+    across = 0.1 * rng.standard_normal(n)
+    angle = 2 * np.pi * rng.integers(5, size=n) / 5 + 0.25 * np.exp(along)
+    cos, sin = np.cos(angle), np.sin(angle)
+    # Five standard deviations along an arm reach the extent.
+    scale = 0.9
+    return _points(
+        scale * (along * cos - across * sin),
+        scale * (along * sin + across * cos),
+    )
+
+
 def spirals(n, seed=None, noise=0.05):
     """Two spirals that wind around each other from a common center.
 
@@ -172,8 +237,10 @@ def spirals(n, seed=None, noise=0.05):
 TOYS = {
     "checkerboard": checkerboard,
     "eight_gaussians": eight_gaussians,
+    "pinwheel": pinwheel,
     "spirals": spirals,
     "swiss_roll": swiss_roll,
+    "twenty_five_gaussians": twenty_five_gaussians,
     "two_moons": two_moons,
 }
 

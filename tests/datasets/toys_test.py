@@ -115,6 +115,34 @@ def test_eight_gaussians_are_the_samples_of_the_ring():
     )
 
 
+def test_twenty_five_gaussians_are_the_samples_of_the_grid():
+    grid = datasets.GaussianMixture.grid(5)
+    points = datasets.twenty_five_gaussians(5000, seed=2)
+    np.testing.assert_array_equal(points, grid.sample(5000, seed=2))
+    offsets = points[:, None] - grid.means
+    nearest = np.hypot(*np.moveaxis(offsets, -1, 0)).argmin(axis=1)
+    # Of means that are 0.9 apart, every sample is near one, all alike.
+    assert stats.chisquare(np.bincount(nearest, minlength=25)).pvalue > 1e-3
+    within = offsets[np.arange(5000), nearest]
+    np.testing.assert_allclose(within.std(axis=0), 0.05, rtol=0.05)
+    np.testing.assert_allclose(
+        grid.means[[0, 1, 5]], [[-1.8, -1.8], [-0.9, -1.8], [-1.8, -0.9]]
+    )
+
+
+def test_pinwheel_has_five_bent_arms():
+    points = datasets.pinwheel(20_000, seed=0).astype("float64") / 0.9
+    radius = np.hypot(*points.T)
+    outer = radius > 1.2
+    # Straightened, the arms point in five directions a fifth of a turn apart.
+    angle = np.arctan2(points[:, 1], points[:, 0]) - 0.25 * np.exp(radius)
+    fifths = (5 * angle[outer] / (2 * np.pi)) % 5
+    arm = np.rint(fifths).astype(int) % 5
+    assert stats.chisquare(np.bincount(arm, minlength=5)).pvalue > 1e-3
+    away = (fifths - np.rint(fifths)) * 2 * np.pi / 5 * radius[outer]
+    np.testing.assert_allclose(away.std(), 0.1, rtol=0.1)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_names_a_number_of_samples_that_is_none(name):
     with pytest.raises(ValueError, match=r"`n`.*number of samples.*n=0"):
