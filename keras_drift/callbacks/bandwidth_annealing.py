@@ -19,9 +19,9 @@ class BandwidthAnnealing(keras.callbacks.Callback):
     Args:
         schedule: `keras_drift.schedules.ExponentialAnnealing` or any schedule
             of `keras.optimizers.schedules`, the bandwidth at each step; or a
-            `spectral.AnnealingPlan`, whose unit of length must be that of the
-            drift. Of several bandwidths it sets the largest; the others keep
-            their ratio to it.
+            plan, `spectral.plan_training(data, num_steps)`, whose unit of
+            length must be that of the drift. Of several bandwidths it sets the
+            largest; the others keep their ratio to it.
 
     Example:
 

@@ -12,6 +12,8 @@ from keras_drift.spectral.plots import plot_decay
 from keras_drift.spectral.plots import plot_dispersion
 from keras_drift.spectral.plots import plot_drift
 from keras_drift.spectral.plots import plot_norm_distance
+from keras_drift.spectral.training_plan import TrainingPlan
+from keras_drift.spectral.training_plan import plan_training
 from keras_drift.spectral.two_sample_result import TwoSampleResult
 from keras_drift.spectral.two_sample_result import classifier_two_sample_test
 from keras_drift.spectral.two_sample_result import two_sample_test
@@ -19,6 +21,7 @@ from keras_drift.spectral.two_sample_result import two_sample_test
 __all__ = [
     "AnnealingPlan",
     "BandwidthPlan",
+    "TrainingPlan",
     "TwoSampleResult",
     "classifier_two_sample_test",
     "convergence_time",
@@ -27,6 +30,7 @@ __all__ = [
     "overlap",
     "plan_annealing",
     "plan_bandwidths",
+    "plan_training",
     "plot_decay",
     "plot_dispersion",
     "plot_drift",

@@ -11,8 +11,8 @@ from keras_drift.schedules import ExponentialAnnealing
 from keras_drift.spectral.convergence_time import needed_damping
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
-from keras_drift.spectral.frequency_range import mean_distance
 from keras_drift.spectral.frequency_range import planned_range
+from keras_drift.spectral.frequency_range import unit_of_length
 
 
 class AnnealingPlan(NamedTuple):
@@ -61,7 +61,8 @@ def plan_annealing(
 
     The theory moves samples by `step_size` times the velocity in every step. A
     generator that follows more slowly, because of a small learning rate, needs
-    more steps: lower `step_size` to the fraction that it follows.
+    more steps: lower `step_size` to the fraction that it follows, or choose
+    `plan_training`, which takes the number of steps instead.
 
     Args:
         data: float array `(n, ...)`, samples from which to estimate `k_min` and
@@ -108,7 +109,7 @@ def plan_annealing(
     or less of its error.
     Steps: 29. Each doubling of k_max adds 4.
     For a Gaussian kernel and samples that follow the drift at step_size=1;
-    a generator lags, so plan it with a smaller one.
+    a generator lags: see `plan_training`.
     >>> plan.num_steps
     29
 
@@ -122,7 +123,7 @@ def plan_annealing(
         data, dim, k_min, k_max, seed
     )
     kernel = kernel_of_space(kernel)
-    length, unit = _unit(data, relative, seed)
+    length, unit = unit_of_length(data, relative, seed)
     wide, narrow, caught = _balance(kernel, dim, k_max / k_min)
     initial, final = wide / k_min / length, narrow / k_max / length
     rate = step_size * caught / needed
@@ -140,34 +141,13 @@ def plan_annealing(
         f"Steps: {num_steps}. Each doubling of k_max adds "
         f"{math.log(2) / rate:.0f}.\n"
         f"For a {type(kernel).__name__} kernel and samples that follow the "
-        f"drift at step_size={step_size:g};\na generator lags, so plan it with "
-        "a smaller one."
+        f"drift at step_size={step_size:g};\na generator lags: see "
+        "`plan_training`."
     )
     if verbose:
         print(explanation)
     return AnnealingPlan(
         schedule, num_steps, k_min, k_max, explanation, relative
-    )
-
-
-def _unit(data, relative, seed):
-    """The length that bandwidths are multiples of, and a line about it."""
-    if not relative:
-        return 1.0, (
-            "Bandwidths are in the units of the data, for a drift with "
-            "relative=False.\n"
-        )
-    if data is None:
-        raise ValueError(
-            "Relative bandwidths are in units of the mean distance between "
-            "samples, which `plan_annealing` measures in the data. Pass "
-            "`data`, or plan with relative=False. Received: data=None, "
-            f"relative={relative!r}"
-        )
-    length = mean_distance(data, seed)
-    return length, (
-        "Bandwidths are in units of the mean distance of two samples, "
-        f"{length:.3g},\nfor a drift with relative=True.\n"
     )
 
 

@@ -59,7 +59,28 @@ def planned_range(data, dim, k_min, k_max, seed):
     return data, dim, k_min, k_max, in_words
 
 
-def mean_distance(samples, seed):
+def unit_of_length(data, relative, seed):
+    """The length that bandwidths are multiples of, and a line about it."""
+    if not relative:
+        return 1.0, (
+            "Bandwidths are in the units of the data, for a drift with "
+            "relative=False.\n"
+        )
+    if data is None:
+        raise ValueError(
+            "Relative bandwidths are in units of the mean distance between "
+            "samples, which a plan measures in the data. Pass "
+            "`data`, or plan with relative=False. Received: data=None, "
+            f"relative={relative!r}"
+        )
+    length = _mean_distance(data, seed)
+    return length, (
+        "Bandwidths are in units of the mean distance of two samples, "
+        f"{length:.3g},\nfor a drift with relative=True.\n"
+    )
+
+
+def _mean_distance(samples, seed):
     """Mean distance of two samples `(n, d)`: of distinct pairs."""
     samples = _subset(samples, np.random.default_rng(seed))
     distances = np.sqrt(np.maximum(_squared_distances(samples)[0], 0.0))

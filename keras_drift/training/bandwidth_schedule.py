@@ -6,7 +6,8 @@ def resolved(schedule, drift=None):
 
     Args:
         schedule: a callable from the step to the bandwidth; or a
-            `spectral.AnnealingPlan`, which knows its unit of length as well.
+            `spectral.TrainingPlan` or `AnnealingPlan`, which know their unit of
+            length as well.
         drift: the drift that is to follow it, or `None`: not known yet.
 
     Returns:
@@ -22,7 +23,7 @@ def resolved(schedule, drift=None):
     if not callable(schedule):
         raise TypeError(
             "A bandwidth schedule gives the bandwidth at each step: an "
-            "`ExponentialAnnealing`, a Keras schedule or an `AnnealingPlan`. "
+            "`ExponentialAnnealing`, a Keras schedule or a `TrainingPlan`. "
             f"Received: schedule={schedule!r}"
         )
     if drift is not None:
@@ -37,6 +38,6 @@ def _check_drift(drift, unit):
         raise ValueError(
             "The plan and the drift measure bandwidths in different units: of "
             "the data, or relative to the mean distance. Plan with "
-            f"`plan_annealing(..., relative={relative})`. Received: a plan "
+            f"`relative={relative}`. Received: a plan "
             f"with relative={unit}, a drift with relative={relative}"
         )

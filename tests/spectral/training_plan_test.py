@@ -1,0 +1,134 @@
+import math
+
+import numpy as np
+import pytest
+
+from keras_drift import DriftModel
+from keras_drift import callbacks
+from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift import generators
+from keras_drift import spectral
+
+
+def plan_of(**options):
+    options = {"k_min": 0.5, "k_max": 20.0, **options}
+    return spectral.plan_training(num_steps=1000, verbose=False, **options)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "laplacian", "matern"])
+def test_the_ends_are_where_the_outermost_modes_decay_fastest(kernel):
+    plan = plan_of(kernel=kernel, dim=2)
+    at_end = float(plan.schedule(1000)) * np.array([1.0, 0.25])
+    for width, k in ((plan.schedule.initial, 0.5), (at_end.min(), 20.0)):
+        rates = [
+            float(
+                spectral.dispersion(
+                    plan.kernel.from_config(
+                        {
+                            **plan.kernel.get_config(),
+                            "bandwidth": width * factor,
+                        }
+                    ),
+                    k,
+                    dim=2,
+                )
+            )
+            for factor in (0.9, 1.0, 1.1)
+        ]
+        assert max(rates) == rates[1]
+
+
+def test_a_gaussian_in_closed_form():
+    # `u^2 exp(-u^2 / 2)` is largest at the square root of two.
+    plan = plan_of(ratios=1.0)
+    np.testing.assert_allclose(plan.schedule.initial, 2**0.5 / 0.5, rtol=2e-3)
+    np.testing.assert_allclose(plan.schedule.final, 2**0.5 / 20, rtol=2e-3)
+
+
+def test_half_of_the_steps_are_annealed_at_a_constant_rate():
+    plan = plan_of()
+    widths = [float(plan.schedule(step)) for step in (0, 250, 500, 501, 1000)]
+    np.testing.assert_allclose(widths[1] ** 2, widths[0] * widths[2], rtol=1e-4)
+    assert widths[2:] == pytest.approx([plan.schedule.final] * 3)
+    assert plan.num_steps == 1000
+
+
+def test_bandwidths_keep_their_ratios():
+    plan = plan_of(ratios=[0.1, 1.0, 0.5])
+    widths = plan.kernel.initial_bandwidth
+    np.testing.assert_allclose(widths / widths[0], [1.0, 0.5, 0.1], rtol=1e-6)
+    assert widths[0] == pytest.approx(plan.schedule.initial)
+
+
+def test_data_set_the_unit():
+    data = datasets.spirals(500, seed=0)
+    plan = spectral.plan_training(data, 100, verbose=False)
+    tenfold = spectral.plan_training(10 * data, 100, verbose=False)
+    np.testing.assert_allclose(
+        tenfold.kernel.initial_bandwidth,
+        10 * plan.kernel.initial_bandwidth,
+        rtol=1e-5,
+    )
+    assert tenfold.schedule.rate == pytest.approx(plan.schedule.rate)
+    relative = spectral.plan_training(data, 100, verbose=False, relative=True)
+    unit = plan.schedule.final / relative.schedule.final
+    assert plan.schedule.initial / relative.schedule.initial == (
+        pytest.approx(unit)
+    )
+    assert f"mean distance of two samples, {unit:.3g}" in str(relative)
+
+
+def test_a_narrow_range_leaves_nothing_to_anneal():
+    plan = plan_of(k_min=1.0, k_max=1.0)
+    widths = {float(plan.schedule(step)) for step in (0, 10, 999)}
+    np.testing.assert_allclose(list(widths), plan.schedule.initial, rtol=1e-5)
+    assert math.isfinite(plan.schedule.rate)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_sets_the_bandwidth_under_fit(relative):
+    data = datasets.two_moons(64, seed=0)
+    plan = spectral.plan_training(data, 4, verbose=False, relative=relative)
+    drift = drifts.KernelDrift(plan.kernel, relative=relative)
+    model = DriftModel(generators.MLP(2, hidden_dims=(4,)), drift)
+    model.compile("sgd")
+    model.fit(
+        data,
+        batch_size=32,
+        epochs=2,
+        verbose=0,
+        callbacks=[callbacks.BandwidthAnnealing(plan)],
+    )
+    expected = plan.schedule.final * np.array([1.0, 0.25])
+    np.testing.assert_allclose(drift.bandwidth.numpy(), expected, rtol=1e-5)
+    other = drifts.KernelDrift(plan.kernel, relative=not relative)
+    with pytest.raises(ValueError, match="different units"):
+        DriftModel(model.generator, other, bandwidth_schedule=plan)
+
+
+def test_says_what_it_chose(capsys):
+    plan = spectral.plan_training(num_steps=10, k_min=1.0, k_max=8.0)
+    assert capsys.readouterr().out == f"{plan}\n"
+    plan_of()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_steps": None}, TypeError, "num_steps=None"),
+        ({"num_steps": 1}, ValueError, "num_steps=1"),
+        ({"num_steps": 9.5}, TypeError, r"num_steps=9\.5"),
+        ({"k_min": None}, ValueError, "data=None"),
+        ({"relative": True}, ValueError, "Pass `data`"),
+        ({"ratios": (0.5, 0.25)}, ValueError, r"ratios=\(0\.5, 0\.25\)"),
+        ({"ratios": (1.0, 0.0)}, ValueError, "positive"),
+        ({"ratios": "wide"}, TypeError, "ratios='wide'"),
+        ({"kernel": "von_mises_fisher"}, ValueError, "spherical"),
+    ],
+)
+def test_refuses_what_it_cannot_use(options, error, message):
+    defaults = {"num_steps": 10, "k_min": 1.0, "k_max": 2.0, "verbose": False}
+    with pytest.raises(error, match=message):
+        spectral.plan_training(**{**defaults, **options})
