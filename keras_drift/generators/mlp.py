@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+from keras import ops
 
 from keras_drift import checks
 from keras_drift.generators.condition_embedding import ConditionEmbedding
@@ -25,6 +26,13 @@ class MLP(Generator):
         activation: what Keras takes as one. Defaults to `"silu"`.
         num_classes: int or `None`. With classes, samples are conditional on a
             label and a guidance scale. Defaults to `None`.
+        num_codes: int >= 0, at most `noise_dim`: how many binary codes a sample
+            is given beside its noise, the signs of its first coordinates. A
+            continuous network maps connected noise to connected samples, with
+            smears between separate modes; with codes it has up to
+            `2**num_codes` pieces. Six are recommended for data with clusters,
+            holes or thin curves; samples are then no continuous function of the
+            noise. Defaults to `0`.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
@@ -42,11 +50,19 @@ class MLP(Generator):
         hidden_dims=(256, 256, 256),
         activation="silu",
         num_classes=None,
+        num_codes=0,
         **kwargs,
     ):
         checks.positive_integer("output_dim", output_dim)
         noise_dim = max(8, output_dim) if noise_dim is None else noise_dim
         checks.positive_integer("noise_dim", noise_dim)
+        checks.non_negative_integer("num_codes", num_codes)
+        if num_codes > noise_dim:
+            raise ValueError(
+                "Codes are signs of coordinates of the noise, so there are at "
+                f"most `noise_dim` of them. Received: num_codes={num_codes}, "
+                f"noise_dim={noise_dim}"
+            )
         if not isinstance(hidden_dims, (tuple, list)) or not hidden_dims:
             raise ValueError(
                 "`hidden_dims` lists the width of each hidden layer, and there "
@@ -59,6 +75,8 @@ class MLP(Generator):
         noise = keras.Input((noise_dim,), name="noise")
         conditions = condition_inputs(num_classes)
         x = noise
+        if num_codes:
+            x = layers.Concatenate()([x, ops.sign(noise[:, :num_codes])])
         if num_classes is not None:
             embed = ConditionEmbedding(hidden_dims[0], num_classes)
             x = layers.Concatenate()([x, embed(conditions)])
@@ -74,6 +92,7 @@ class MLP(Generator):
         self.noise_dim = noise_dim
         self.hidden_dims = tuple(hidden_dims)
         self.activation = activation
+        self.num_codes = num_codes
 
     def get_config(self):
         return {
@@ -84,6 +103,7 @@ class MLP(Generator):
                 keras.activations.get(self.activation)
             ),
             "num_classes": self.num_classes,
+            "num_codes": self.num_codes,
             "name": self.name,
             "trainable": self.trainable,
         }

@@ -15,6 +15,7 @@ TINY = {"output_dim": 2, "hidden_dims": (6, 5)}
         {},
         {"num_classes": 3},
         {"noise_dim": 4, "hidden_dims": [7], "activation": "tanh"},
+        {"num_codes": 3},
         {"activation": keras.activations.relu, "name": "painter"},
     ],
     ids=lambda arguments: "-".join(arguments) or "defaults",
@@ -55,6 +56,36 @@ def test_is_a_stack_of_dense_layers(randomized):
     kernel, bias = last.get_weights()
     expected = x @ kernel + bias
     np.testing.assert_allclose(numpy(generator(inputs)), expected, atol=1e-5)
+
+
+def test_codes_are_the_signs_of_the_first_coordinates(randomized):
+    plain = randomized(generators.MLP(**TINY, noise_dim=5))
+    coded = generators.MLP(**TINY, noise_dim=5, num_codes=2)
+    weights = plain.get_weights()
+    # The weights of the codes come after those of the noise.
+    codes = np.array([[3.0] * 6, [-2.0] * 6], "float32")
+    coded.set_weights([np.concatenate([weights[0], codes]), *weights[1:]])
+    noise = np.random.default_rng(1).normal(size=(4, 5)).astype("float32")
+    noise[:, :2] = [[0.3, 0.1], [0.3, -0.1], [-0.3, 0.1], [-0.3, -0.1]]
+    shifted = [w.copy() for w in weights]
+    for row, sign in zip(
+        noise, ([1, 1], [1, -1], [-1, 1], [-1, -1]), strict=True
+    ):
+        shifted[1] = weights[1] + np.array(sign) @ codes
+        plain.set_weights(shifted)
+        np.testing.assert_allclose(
+            numpy(coded({"noise": row[None]})),
+            numpy(plain({"noise": row[None]})),
+            atol=1e-5,
+        )
+
+
+def test_codes_tear_the_samples(randomized):
+    generator = randomized(generators.MLP(**TINY, num_codes=1))
+    noise = np.zeros((2, 8), "float32")
+    noise[:, 0] = [1e-6, -1e-6]
+    right, left = numpy(generator({"noise": noise}))
+    assert np.abs(right - left).max() > 1e-3
 
 
 def test_every_input_counts(randomized):
@@ -98,6 +129,9 @@ def test_draws_float32_in_half_precision(policy):
         ({"hidden_dims": "256"}, "each hidden layer.*hidden_dims='256'"),
         ({"hidden_dims": (4, 0)}, "`hidden_dims` must .*=0"),
         ({"num_classes": 0}, "`num_classes` must .*=0"),
+        ({"num_codes": -1}, "`num_codes` must .*=-1"),
+        ({"num_codes": 9}, "num_codes=9, noise_dim=8"),
+        ({"num_codes": 2.5}, r"`num_codes` must .*=2\.5"),
         ({"num_classes": "3"}, "`num_classes` must .*='3'"),
         ({"activation": "sillu"}, "sillu"),
         ({"hiden_dims": (4,)}, "hiden_dims"),
