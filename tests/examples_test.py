@@ -15,6 +15,7 @@ from keras_drift.presets import registry
 from tiny_autoencoder import TinyAutoencoder
 
 ROOT = pathlib.Path(__file__).parents[1]
+TWO_TOYS = ("spirals", "two_moons")
 
 
 def run(monkeypatch, folder, script, *arguments):
@@ -42,21 +43,26 @@ def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
     assert model.generate(labels=[3], seed=0).shape == (1, 8, 8, 1)
 
 
-def test_toy_example_generates_and_measures(monkeypatch, tmp_path):
+@pytest.mark.parametrize("toy", ["spirals", "all"])
+def test_toy_example_generates_and_measures(monkeypatch, tmp_path, toy):
+    if toy == "all":
+        toys = {key: keras_drift.datasets.TOYS[key] for key in TWO_TOYS}
+        monkeypatch.setattr(keras_drift.datasets, "TOYS", toys)
     run(
         monkeypatch,
         tmp_path,
         "examples/toy_2d.py",
-        "--toy=spirals",
+        f"--toy={toy}",
         "--epochs=1",
         "--steps-per-epoch=2",
         "--num-samples=100",
     )
     output = tmp_path / "outputs/toy_2d"
-    assert (output / "spirals.png").exists()
+    assert (output / f"{toy}.png").exists()
     numbers = json.loads((output / "spirals.json").read_text())
     assert numbers["sliced_wasserstein_over_floor"] > 0
     assert numbers["precision_over_floor"] > 0
+    assert 0 <= numbers["coverage"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from keras_drift.spectral.frequency_range import unit_of_length
 # A second, narrower bandwidth: the wide one keeps the mass of the modes right
 # while the narrow one sharpens them.
 _RATIOS = (1.0, 0.25)
-_ANNEALED_SHARE = 0.5
+_ANNEALED_SHARE = 0.6
 
 
 class TrainingPlan(NamedTuple):
@@ -60,8 +60,8 @@ def plan_training(
 
     The largest bandwidth starts where the coarsest mode of the data decays
     fastest, and the smallest ends where the finest one does, see `dispersion`.
-    Half of the steps are annealed, at a constant rate; the finest details,
-    which a network learns last, get the other half, at the final bandwidths.
+    For 60% of the steps they shrink, at a constant rate; the finest details,
+    which a network learns last, get the others, at the final bandwidths.
 
     Choose it for the training of a generator with `BandwidthAnnealing`.
     `plan_annealing` is for particles that follow the drift exactly, as in
@@ -103,7 +103,7 @@ def plan_training(
     Frequencies: 1 to 30 radians per unit of length, waves of 6.28
     down to 0.209 (as given).
     Bandwidths are in the units of the data, for a drift with relative=False.
-    Start at bandwidths 1.42, 0.354; end at 0.189, 0.0472 after 1500 of 3000
+    Start at bandwidths 1.42, 0.354; end at 0.189, 0.0472 after 1800 of 3000
     steps.
     For a Gaussian kernel.
     >>> drift = drifts.KernelDrift(plan.kernel)

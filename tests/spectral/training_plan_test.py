@@ -46,9 +46,9 @@ def test_a_gaussian_in_closed_form():
     np.testing.assert_allclose(plan.schedule.final, 2**0.5 / 20, rtol=2e-3)
 
 
-def test_half_of_the_steps_are_annealed_at_a_constant_rate():
+def test_most_of_the_steps_are_annealed_at_a_constant_rate():
     plan = plan_of()
-    widths = [float(plan.schedule(step)) for step in (0, 250, 500, 501, 1000)]
+    widths = [float(plan.schedule(step)) for step in (0, 300, 600, 601, 1000)]
     np.testing.assert_allclose(widths[1] ** 2, widths[0] * widths[2], rtol=1e-4)
     assert widths[2:] == pytest.approx([plan.schedule.final] * 3)
     assert plan.num_steps == 1000
