@@ -74,6 +74,15 @@ def non_negative_integer(
     return _integer(name, value, meaning, lowest=0)
 
 
+def boolean(name, value):
+    """Returns `value` as a `bool`; truth values of other types are refused."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"`{name}` must be True or False. Received: {name}={value!r}"
+        )
+    return bool(value)
+
+
 def block_size(value):
     """Two ints, of samples and of points, or `None`."""
     if value is None:

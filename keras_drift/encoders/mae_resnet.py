@@ -101,8 +101,8 @@ class MAEResNet(Encoder):
         self.dropout = _checked_dropout(dropout)
         self.means = _checked_sides("means", means)
         self.stds = _checked_sides("stds", stds)
-        self.global_mean = bool(global_mean)
-        self.global_std = bool(global_std)
+        self.global_mean = checks.boolean("global_mean", global_mean)
+        self.global_std = checks.boolean("global_std", global_std)
         self.every_k_blocks = every_k_blocks
         if every_k_blocks is not None:
             integer("every_k_blocks", every_k_blocks)

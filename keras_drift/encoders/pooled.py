@@ -77,8 +77,8 @@ class Pooled(Encoder):
         self.encoder = encoders.get(encoder)
         self.means = _sides("means", means)
         self.stds = _sides("stds", stds)
-        self.global_mean = bool(global_mean)
-        self.global_std = bool(global_std)
+        self.global_mean = checks.boolean("global_mean", global_mean)
+        self.global_std = checks.boolean("global_std", global_std)
         # By shapes of samples; Keras would track a dict.
         self._known = types.SimpleNamespace(map_sizes={})
 

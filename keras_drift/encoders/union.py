@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.encoders.encoder import Encoder
 
@@ -58,7 +59,9 @@ class Union(Encoder):
     def __init__(self, encoders, include_samples=True, **kwargs):
         super().__init__(**kwargs)
         self.prefixes, self.encoders = _prefixes_and_encoders(encoders)
-        self.include_samples = bool(include_samples)
+        self.include_samples = checks.boolean(
+            "include_samples", include_samples
+        )
 
     def require(self):
         for encoder in self.encoders:

@@ -15,6 +15,14 @@ from keras_drift.generators.modulation import token_norm
 from keras_drift.generators.token_dense import TokenDense
 
 _OPTIONAL = ("num_classes", "cond_dim", "noise_channels")
+_FLAGS = (
+    "use_rmsnorm",
+    "use_qknorm",
+    "use_swiglu",
+    "use_rope",
+    "float32_attention",
+    "remat",
+)
 _POSITIVE = (
     "patch_size",
     "hidden_dim",
@@ -138,7 +146,7 @@ class DiT(Generator):
             "float32_attention": float32_attention,
             "remat": remat,
         }
-        config = {**config, **_checked_sizes(config)}
+        config = {**config, **_checked_sizes(config), **_checked_flags(config)}
         inputs, image = _graph(config)
         super().__init__(
             inputs,
@@ -351,6 +359,11 @@ def _checked_image_shape(image_shape, patch_size):
             f"image_shape={shape}, patch_size={patch_size}"
         )
     return shape
+
+
+def _checked_flags(config):
+    """The switches among the arguments."""
+    return {name: checks.boolean(name, config[name]) for name in _FLAGS}
 
 
 def _checked_sizes(config):

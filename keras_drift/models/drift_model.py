@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_drift import backend
+from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
@@ -134,7 +135,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         self.bandwidth_schedule = bandwidth_schedule
         self.num_generated = num_generated
         self.frozen_steps = frozen_steps
-        self.stop_gradient = bool(stop_gradient)
+        self.stop_gradient = checks.boolean("stop_gradient", stop_gradient)
         self.guidance_sampler = guidance_sampler
         self.autoencoder = autoencoder
         self.seed = arguments.checked_seed(seed)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_drift import autoencoders
+from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
@@ -103,6 +104,9 @@ class ModelPresets(PresetMixin):
         >>> model.generate(labels=[3, 1, 4], seed=0).shape
         (3, 8, 8, 1)
         """
+        checks.boolean("load_autoencoder", load_autoencoder)
+        if load_encoder is not None:
+            checks.boolean("load_encoder", load_encoder)
         model = super().from_preset(preset, load_weights)
         missing = [part.handle for part in model.encoder.missing()]
         if load_encoder is None:

@@ -64,7 +64,7 @@ class ModelSampling:
         n = arguments.number_of_samples(n, labels)
         checks.positive_integer("batch_size", batch_size)
         check_scales(guidance, self.guidance_sampler)
-        decoder = self.autoencoder if decode else None
+        decoder = self.autoencoder if checks.boolean("decode", decode) else None
         if decoder is not None:
             decoder.require()
         inputs = self.generator.sample_inputs(n, labels, guidance, seed)
@@ -88,7 +88,7 @@ class ModelSampling:
             **kwargs: passed to `Generator.export`.
         """
         network = self.generator
-        if decode and self.autoencoder is not None:
+        if checks.boolean("decode", decode) and self.autoencoder is not None:
             self.autoencoder.require()
             network = Generator(
                 network.input,

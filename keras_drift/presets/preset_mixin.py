@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_drift import checks
 from keras_drift.presets import files
 from keras_drift.presets import handles
 from keras_drift.presets import registry
@@ -45,6 +46,7 @@ class PresetMixin:
         Returns:
             An instance of this class.
         """
+        checks.boolean("load_weights", load_weights)
         folder = handles.resolve(preset)
         config = files.read_config(folder, load_weights)
         if kwargs:
