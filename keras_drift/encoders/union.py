@@ -9,6 +9,12 @@ from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.encoders.encoder import Encoder
 
+_ADVICE = (
+    "Give one encoder all outputs, `Pretrained(model, outputs=[...])`, or give "
+    "each a model of its own, `keras.models.clone_model(model)` with the same "
+    "weights."
+)
+
 
 @keras.saving.register_keras_serializable("keras_drift")
 class Union(Encoder):
@@ -33,7 +39,8 @@ class Union(Encoder):
         A dict from feature names to tensors `(batch, tokens, dim)`.
 
     Raises:
-        ValueError: if two encoders have a feature of the same name.
+        ValueError: if two encoders have a feature of the same name, or share
+            a network.
 
     Example:
 
@@ -85,6 +92,7 @@ class Union(Encoder):
     def build(self, input_shape):
         for encoder in self.encoders:
             encoder.build(input_shape)
+        checks.distinct_variables("encoders", self.encoders, _ADVICE)
         self.built = True
 
     def call(self, samples):
@@ -154,9 +162,5 @@ def _prefixes_and_encoders(parts):
         prefixes = [f"{key}_" for key in parts]
         parts = parts.values()
     parts = [encoders.get(part) for part in parts]
-    if len(set(map(id, parts))) < len(parts):
-        raise ValueError(
-            "One encoder is in `encoders` twice; once tells samples apart as "
-            f"well. Received: encoders={parts}"
-        )
+    checks.distinct_variables("encoders", parts, _ADVICE)
     return prefixes, parts
