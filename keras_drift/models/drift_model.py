@@ -76,7 +76,11 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
             with unconditional samples. Defaults to `None`: no guidance.
         autoencoder: an `autoencoders.Autoencoder` whose latents the samples
             are: `generate` decodes them to images, training does without it.
-            Defaults to `None`: the samples are what is generated.
+            Its weights are in files and presets of the model, but not among
+            those of `get_weights` and `set_weights`: give a model made by
+            `from_config` the autoencoder itself, `copy.autoencoder =
+            model.autoencoder`. Defaults to `None`: the samples are what is
+            generated.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -287,6 +291,8 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         """Loads the state of the random generator."""
         state = store["seed_generator_state"]
         randomness.assign(self.seed_generator.state, state)
+        # Keras loads all parts of a model, the autoencoder among them.
+        self._fresh = None
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -304,4 +310,6 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
             name: deserialize(config.get(name), custom_objects)
             for name in _OBJECTS
         }
-        return cls(**{**config, **objects})
+        model = cls(**{**config, **objects})
+        model.remember_fresh_autoencoder()
+        return model
