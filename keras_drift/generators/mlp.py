@@ -7,6 +7,7 @@ from keras_drift import checks
 from keras_drift.generators.condition_embedding import ConditionEmbedding
 from keras_drift.generators.generator import Generator
 from keras_drift.generators.generator import condition_inputs
+from keras_drift.global_policy import global_policy
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -25,6 +26,9 @@ class MLP(Generator):
         activation: what Keras takes as one. Defaults to `"silu"`.
         num_classes: int or `None`. With classes, samples are conditional on a
             label and a guidance scale. Defaults to `None`.
+        dtype: the dtype policy of the layers, such as `"mixed_bfloat16"`; the
+            samples are float32 whatever it is. Defaults to `None`: the global
+            policy.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
@@ -42,6 +46,7 @@ class MLP(Generator):
         hidden_dims=(256, 256, 256),
         activation="silu",
         num_classes=None,
+        dtype=None,
         **kwargs,
     ):
         checks.positive_integer("output_dim", output_dim)
@@ -58,16 +63,17 @@ class MLP(Generator):
         # === Functional graph ===
         noise = keras.Input((noise_dim,), name="noise")
         conditions = condition_inputs(num_classes)
-        x = noise
-        if num_classes is not None:
-            embed = ConditionEmbedding(hidden_dims[0], num_classes)
-            x = layers.Concatenate()([x, embed(conditions)])
-        for width in hidden_dims:
-            x = layers.Dense(width, activation)(x)
-        outputs = layers.Dense(output_dim, dtype="float32")(x)
-        super().__init__(
-            {"noise": noise, **conditions}, outputs, num_classes, **kwargs
-        )
+        with global_policy(dtype):
+            x = noise
+            if num_classes is not None:
+                embed = ConditionEmbedding(hidden_dims[0], num_classes)
+                x = layers.Concatenate()([x, embed(conditions)])
+            for width in hidden_dims:
+                x = layers.Dense(width, activation)(x)
+            outputs = layers.Dense(output_dim, dtype="float32")(x)
+            super().__init__(
+                {"noise": noise, **conditions}, outputs, num_classes, **kwargs
+            )
 
         # === Config ===
         self.output_dim = output_dim
@@ -84,6 +90,5 @@ class MLP(Generator):
                 keras.activations.get(self.activation)
             ),
             "num_classes": self.num_classes,
-            "name": self.name,
-            "trainable": self.trainable,
+            **self.base_config(),
         }

@@ -35,6 +35,12 @@ class ModelPresets(PresetMixin):
             references.append((autoencoders.Autoencoder, handle))
         return references
 
+    def preset_config(self):
+        """The config that a preset of this model holds, a dict."""
+        config = super().preset_config()
+        config["config"]["generator"] = self.generator.preset_config()
+        return config
+
     def save_to_preset(
         self, directory, metadata=None, encoder=None, autoencoder=None
     ):
@@ -60,8 +66,7 @@ class ModelPresets(PresetMixin):
         if autoencoder is not None:
             handles.check(autoencoder)
             bare.autoencoder = autoencoders.MissingAutoencoder(autoencoder)
-        config = keras.saving.serialize_keras_object(bare)
-        config.pop("compile_config", None)
+        config = bare.preset_config()
         metadata = {
             "num_parameters": self.generator.count_params(),
             **(metadata or {}),
