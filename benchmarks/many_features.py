@@ -97,7 +97,7 @@ def our_loss(groups):
             num_generated=SIZES["generated"],
         )
         targets = objective.targets(generated, batch)
-        return objective.loss(generated, targets, frozen=False)
+        return objective.loss(generated, targets, features_moved=False)
 
     return loss
 

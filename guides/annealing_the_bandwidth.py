@@ -149,8 +149,8 @@ plt.close(figure)
 # to a bandwidth at which the field of a batch is mostly noise. `plan_training`
 # is the plan for `fit`. It takes the number of steps instead of a rate: for 60%
 # of them the bandwidth shrinks, and the fine details get the others. And it
-# takes two bandwidths, since a narrow kernel alone does not preserve the masses of
-# distant regions.
+# takes two bandwidths, since a narrow kernel alone does not preserve the masses
+# of distant regions.
 
 # %%
 batch_size = 100 if quick else 500

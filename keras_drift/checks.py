@@ -74,6 +74,15 @@ def non_negative_integer(
     return _integer(name, value, meaning, lowest=0)
 
 
+def boolean(name, value):
+    """Returns `value` as a `bool`; truth values of other types are refused."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"`{name}` must be True or False. Received: {name}={value!r}"
+        )
+    return bool(value)
+
+
 def block_size(value):
     """Two ints, of samples and of points, or `None`."""
     if value is None:
@@ -164,6 +173,47 @@ def weights_of_samples(name, received, shape):
         raise ValueError(
             f"The weights of the {name} need one number for each of "
             f"them: shape {expected}. Received: shape {received}"
+        )
+
+
+def float_samples(samples):
+    """Refuses samples that are integers: most likely the bytes of images."""
+    import keras
+
+    dtype = getattr(samples, "dtype", None)
+    if dtype is None:
+        return
+    dtype = keras.backend.standardize_dtype(dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            "Encoders take samples of floats, images in [-1, 1]: of bytes they "
+            f"are `images / 127.5 - 1`. Received: samples of type {dtype}"
+        )
+
+
+def distinct_variables(name, parts, advice):
+    """Refuses parts that share variables: files hold them in one part only.
+
+    Args:
+        name: str, the argument that the parts were given as.
+        parts: list of `keras.layers.Layer`.
+        advice: str, a sentence on what to do.
+    """
+    owners = {}
+    for part in parts:
+        for variable in part.variables:
+            owner = owners.setdefault(id(variable), part)
+            if owner is not part:
+                raise ValueError(
+                    f"Two parts of `{name}` share the variable "
+                    f"{variable.path!r}, which would be saved with one of them "
+                    f"and not loaded into the other. {advice} "
+                    f"Received: {name}=[..., {owner!r}, ..., {part!r}, ...]"
+                )
+    if len(set(map(id, parts))) < len(parts):
+        raise ValueError(
+            f"One object is in `{name}` twice. {advice} "
+            f"Received: {name}={parts!r}"
         )
 
 

@@ -3,9 +3,15 @@ import numpy as np
 import pytest
 
 import contracts
+from keras_drift import DriftModel
 from keras_drift import checks
+from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift import encoders
 from keras_drift import energies
+from keras_drift import generators
 from keras_drift import kernels
+from keras_drift import spectral
 
 
 @pytest.mark.parametrize("value", [1, 0.5, np.float32(2), np.int64(3)])
@@ -139,3 +145,63 @@ def test_another_dtype_than_float32_is_refused(cls):
             cls(dtype=dtype)
     copy = contracts.copy_of(cls(dtype="float32"))
     assert copy.dtype == "float32"
+
+
+def mae_resnet(**options):
+    return encoders.MAEResNet(1, 4, (1, 1, 1, 1), **options)
+
+
+def array_dataset(**options):
+    return datasets.ArrayDataset(np.zeros((4, 2)), **options)
+
+
+def plan_annealing(**options):
+    return spectral.plan_annealing(k_min=1.0, k_max=2.0, **options)
+
+
+@pytest.mark.parametrize("value", ["no", 1, None, np.ones(2)])
+def test_a_boolean_is_not_a_truth_value(value):
+    with pytest.raises(TypeError, match=r"`remat` must be True or.*remat="):
+        checks.boolean("remat", value)
+    assert checks.boolean("remat", np.True_) is True
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (
+            lambda **options: generators.DiT((2, 2, 1), **options),
+            "use_rmsnorm use_qknorm use_swiglu use_rope remat "
+            "float32_attention",
+        ),
+        (mae_resnet, "global_mean global_std"),
+        (
+            lambda **options: encoders.Pooled(None, **options),
+            "global_mean global_std",
+        ),
+        (
+            lambda **options: encoders.Union([None], **options),
+            "include_samples",
+        ),
+        (drifts.KernelDrift, "relative unit_rms"),
+        (drifts.MMDDrift, "relative unit_rms"),
+        (drifts.SinkhornDrift, "relative unit_rms"),
+        (drifts.SlicedWassersteinDrift, "resample unit_rms"),
+        (drifts.Lookahead, "move_negatives"),
+        (drifts.normalizations.Row, "bias_correction"),
+        (array_dataset, "shuffle"),
+        (plan_annealing, "relative"),
+        (
+            lambda **options: DriftModel(generators.MLP(2), **options),
+            "stop_gradient",
+        ),
+        (
+            lambda **options: DriftModel.from_preset("digits_dit", **options),
+            "load_weights load_encoder load_autoencoder",
+        ),
+    ],
+)
+def test_switches_are_booleans(make, names):
+    for name in names.split():
+        with pytest.raises(TypeError, match=f"`{name}` must be.*{name}='no'"):
+            make(**{name: "no"})

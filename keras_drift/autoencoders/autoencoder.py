@@ -1,7 +1,5 @@
 """The base class of all autoencoders."""
 
-import pathlib
-
 import keras
 import numpy as np
 from keras import ops
@@ -10,7 +8,6 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.batched import Batched
 from keras_drift.presets import PresetMixin
-from keras_drift.presets import hub
 
 
 class Autoencoder(PresetMixin, keras.layers.Layer):
@@ -45,6 +42,7 @@ class Autoencoder(PresetMixin, keras.layers.Layer):
         The reconstructed images, those of the posterior means.
     """
 
+    published_format = "keras_drift.converters.diffusers_vae"
     downsampling = 1
     image_channels = 3
     latent_channels = 3
@@ -53,6 +51,15 @@ class Autoencoder(PresetMixin, keras.layers.Layer):
         super().__init__(dtype=dtype, **kwargs)
         self.batch_size = checks.positive_integer("batch_size", batch_size)
         self.trainable = False
+        self._compile_anew()
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        # Compiled programs have read the attributes, such as a scale.
+        if not name.startswith("_") and getattr(self, "built", False):
+            self._compile_anew()
+
+    def _compile_anew(self):
         self._encoder_program = Batched(self, _compiled_encoder)
         self._decoder_program = Batched(self, _compiled_decoder)
 
@@ -222,26 +229,7 @@ class Autoencoder(PresetMixin, keras.layers.Layer):
         Returns:
             An instance of this class.
         """
-        from keras_drift.converters import diffusers_vae
-
-        path = pathlib.Path(preset).expanduser()
-        if hub.is_handle(preset):
-            config, weights = diffusers_vae.fetch(preset, load_weights)
-        elif diffusers_vae.is_published(path):
-            config, weights = diffusers_vae.files_in(path)
-        else:
-            return super().from_preset(preset, load_weights)
-        name = "keras_drift>StableDiffusion"
-        found = keras.saving.get_registered_object(name)
-        if not issubclass(found, cls):
-            raise ValueError(
-                f"This preset holds a `{found.__name__}`, not a "
-                f"`{cls.__name__}`. Received: preset={str(preset)!r}"
-            )
-        autoencoder = found(**diffusers_vae.read_config(config))
-        if load_weights:
-            diffusers_vae.assign(autoencoder, weights)
-        return autoencoder
+        return super().from_preset(preset, load_weights)
 
     def _batch_size(self, batch_size):
         if batch_size is None:

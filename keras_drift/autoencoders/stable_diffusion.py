@@ -1,6 +1,5 @@
 """The autoencoder of Stable Diffusion."""
 
-import contextlib
 import math
 
 import keras
@@ -9,6 +8,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift import frozen
 from keras_drift.autoencoders.autoencoder import Autoencoder
+from keras_drift.global_policy import global_policy
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -59,9 +59,9 @@ class StableDiffusion(Autoencoder):
 
     def __init__(self, scale=0.18215, **kwargs):
         super().__init__(**kwargs)
-        self.scale = checks.positive_number("scale", scale)
+        self.scale = scale
         networks = _keras_cv_networks()
-        with _global_policy(self.dtype_policy):
+        with global_policy(self.dtype_policy):
             encoder = networks.ImageEncoder(download_weights=False)
             decoder = networks.Decoder(256, 256, download_weights=False)
             # The last layer drops the log-variance and scales the mean.
@@ -70,6 +70,15 @@ class StableDiffusion(Autoencoder):
             self.decoder = _sequence(self.latent_channels, decoder.layers[1:])
         frozen.freeze(self)
         self.built = True
+
+    @property
+    def scale(self):
+        """The factor of the latents."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale):
+        self._scale = checks.positive_number("scale", scale)
 
     def call_encoder(self, images):
         moments = self.encoder(images, training=False)
@@ -106,14 +115,3 @@ def _keras_cv_networks():
             f"Received: {error}"
         ) from error
     return stable_diffusion
-
-
-@contextlib.contextmanager
-def _global_policy(policy):
-    """The policy of layers whose constructors take none."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -1,17 +1,16 @@
 """Artifacts of the official release: folders of weights and metadata."""
 
 import hashlib
-import json
 import pathlib
 
 from keras_drift.converters import flax_msgpack
+from keras_drift.converters import json_file
 
 WEIGHTS = "ema_params.msgpack"
 METADATA = "metadata.json"
 # A run of the official trainer has its artifact in this folder.
 _RUN_FOLDER = "params_ema"
 _KINDS = ("gen", "mae")
-_MAX_METADATA_BYTES = 1_000_000
 _MAX_SIZE = 2**31
 
 
@@ -64,11 +63,7 @@ class Artifact:
 def _read_metadata(path):
     """Reads the metadata, data of unknown origin."""
     try:
-        if path.stat().st_size > _MAX_METADATA_BYTES:
-            raise ValueError("it is too large")
-        metadata = json.loads(path.read_text("utf-8"))
-        if not isinstance(metadata, dict):
-            raise ValueError("it is no dict")
+        metadata = json_file.read(path)
         if metadata.get("format", "flax.msgpack") != "flax.msgpack":
             raise ValueError(f"its format is {metadata['format']!r:.80}")
         if metadata.get("kind") not in _KINDS:
@@ -77,7 +72,7 @@ def _read_metadata(path):
                 f"release has {' and '.join(map(repr, _KINDS))}"
             )
         _check_config(metadata.get("model_config"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(
             f"`{path.name}` is truncated, altered, or not that of an artifact "
             f"of the official release: {error}. Received: {str(path)!r}"

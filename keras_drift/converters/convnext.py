@@ -6,14 +6,17 @@ of the config before any array is made.
 """
 
 import itertools
-import json
 import pathlib
 import re
 
 import numpy as np
 
+from keras_drift import encoders
 from keras_drift import extras
+from keras_drift.converters import json_file
+from keras_drift.converters import shapes as network_shapes
 from keras_drift.presets import hub
+from keras_drift.presets.preset_mixin import class_for
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -26,8 +29,32 @@ _FIXED = {
 }
 _CLASSIFIER = "classifier."  # which an encoder does without
 _BLOCKS = re.compile(r"convnextv2\.encoder\.stages\.(\d)\.layers\.\d+\.dwconv")
-_MAX_CONFIG_BYTES = 1_000_000  # it lists the names of up to 22,000 classes
 _NUM_BYTES_OF_BASE = 355_000_000
+
+
+def load(cls, preset, load_weights=True, **arguments):
+    """Makes an encoder from published files.
+
+    Args:
+        cls: the class of encoders that is asked for.
+        preset: `"hf://owner/name"`, a folder, or a `.safetensors` file.
+        load_weights: bool, whether to load the weights too.
+        **arguments: of the constructor.
+
+    Returns:
+        An `encoders.ConvNeXtV2`; or `None`, if the preset is one of this
+        library.
+    """
+    files = find(preset, load_weights)
+    if files is None:
+        return None
+    cls = class_for(cls, encoders.ConvNeXtV2, preset)
+    config, tensors = read(*files, load_weights)
+    encoder = cls(**{**config, **arguments})
+    encoder.build((None, encoder.image_size, encoder.image_size, 3))
+    if load_weights:
+        assign(encoder, tensors)
+    return encoder
 
 
 def find(preset, load_weights=True):
@@ -61,8 +88,7 @@ def find(preset, load_weights=True):
 def _fetched(repository, revision, load_weights):
     config = hub.fetch(repository, CONFIG, revision)
     # Keras writes the class into the config of a preset of this library.
-    content = _named(config, lambda: _json(config))
-    if isinstance(content, dict) and "class_name" in content:
+    if "class_name" in _named(config, lambda: json_file.read(config)):
         return None
     if not load_weights:
         return config, None
@@ -85,7 +111,9 @@ def read(config_file, weights_file, load_weights=True):
         from names to NumPy arrays, empty without the weights.
     """
     if config_file is not None:
-        config = _named(config_file, lambda: config_of(_json(config_file)))
+        config = _named(
+            config_file, lambda: config_of(json_file.read(config_file))
+        )
         if not load_weights:
             return config, {}
         return config, _named(weights_file, lambda: _load(weights_file, config))
@@ -102,8 +130,6 @@ def config_of(hf_config):
     Returns:
         A dict with `"depths"` and `"hidden_dims"`.
     """
-    if not isinstance(hf_config, dict):
-        raise ValueError(f"A config is a dict. Received: {hf_config!r:.100}")
     expected = {"model_type": "convnextv2", **_FIXED}
     for key, value in expected.items():
         received = hf_config.get(key, _FIXED.get(key))
@@ -160,40 +186,18 @@ def check_shapes(config, shapes):
         config: dict with `"depths"` and `"hidden_dims"`.
         shapes: dict from the names of the tensors to their shapes.
     """
-    if sum(config["depths"]) > len(shapes):  # before their names are listed
-        raise ValueError(
-            "The config has more blocks than there are tensors. Received: "
-            f"depths={config['depths']!r:.100} and {len(shapes)} tensors"
-        )
-    expected = _expected_shapes(config)
-    for name, shape in expected.items():
-        if name not in shapes:
-            raise ValueError(
-                f"The tensor {name!r} of shape {shape} is missing. Received: "
-                f"{len(shapes)} tensors, for a config with "
-                f"{len(expected)}"
-            )
-        if tuple(shapes[name]) != shape:
-            raise ValueError(
-                f"The tensor {name!r} has the shape {shape} by the config. "
-                f"Received: shape {tuple(shapes[name])}"
-            )
-    for name in shapes:
-        if name not in expected and not name.startswith(_CLASSIFIER):
-            raise ValueError(
-                f"The tensor {name!r} is not one of a network of this config: "
-                f"depths={config['depths']}. Received: its shape "
-                f"{tuple(shapes[name])}"
-            )
+    network_shapes.check(
+        _expected_shapes(config),
+        shapes,
+        may_hold=lambda name: name.startswith(_CLASSIFIER),
+    )
 
 
 def _expected_shapes(config):
-    shapes = {}
     for name, shape in _modules(config):
-        shapes[f"{name}.weight"] = shape
+        yield f"{name}.weight", shape
         # Of response norms, weight and bias have one shape.
-        shapes[f"{name}.bias"] = shape if shape[0] == 1 else shape[:1]
-    return shapes
+        yield f"{name}.bias", shape if shape[0] == 1 else shape[:1]
 
 
 def _modules(config):
@@ -228,15 +232,6 @@ def _layers(encoder):
     yield encoder.last_norm
 
 
-def _json(file):
-    if file.stat().st_size > _MAX_CONFIG_BYTES:
-        raise ValueError("A config is not so large")
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except RecursionError as error:
-        raise ValueError("Its brackets are nested too deeply") from error
-
-
 def _sizes(shapes):
     """The config of weights without one, from the shapes of their blocks."""
     depths, dims = [0] * 4, [0] * 4
@@ -266,7 +261,7 @@ def _load(file, config):
     check_shapes(config, _shapes_in(file))
     with _open(file) as opened:
         tensors = {}
-        for name in _expected_shapes(config):
+        for name, _ in _expected_shapes(config):
             dtype = opened.get_slice(name).get_dtype()
             if dtype not in ("F16", "F32", "F64"):
                 raise ValueError(

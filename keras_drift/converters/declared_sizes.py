@@ -3,6 +3,7 @@
 import math
 
 from keras_drift import checks
+from keras_drift.converters import shapes
 
 _GENERATOR_SIZES = (
     "num_classes",
@@ -26,34 +27,39 @@ def check_generator(config, arrays):
     """
     for name in _GENERATOR_SIZES:
         checks.positive_integer(name, config[name])
+    shapes.check(
+        _arrays_of(config),
+        {name: array.shape for name, array in arrays.items()},
+        may_hold=lambda name: True,
+    )
+
+
+def _arrays_of(config):
+    """Yields names and shapes of the arrays that the sizes decide on."""
     height, width, channels = config["image_shape"]
     dim, cond_dim = config["hidden_dim"], config["cond_dim"]
     patch = config["patch_size"]
-    _check(arrays, "Embed_0/embedding", config["num_classes"], cond_dim)
-    _check(
-        arrays,
-        "TimestepEmbedder_0/TorchLinear_1/Dense_0/kernel",
-        cond_dim,
-        cond_dim,
-    )
+    yield "Embed_0/embedding", (config["num_classes"], cond_dim)
+    guidance = "TimestepEmbedder_0/TorchLinear_1/Dense_0/kernel"
+    yield guidance, (cond_dim, cond_dim)
     for i in range(config.get("num_style_tokens", 0)):
         size = config["style_codebook_size"]
-        _check(arrays, f"noise_embeds_{i}/embedding", size, cond_dim)
+        yield f"noise_embeds_{i}/embedding", (size, cond_dim)
     tokens = (height // patch) * (width // patch)
     values = patch**2 * config["noise_channels"]
     transformer = "LightningDiT_0"
-    _check(arrays, f"{transformer}/pos_embed", 1, tokens, dim)
-    _check(arrays, f"{transformer}/TorchLinear_0/Dense_0/kernel", values, dim)
+    yield f"{transformer}/pos_embed", (1, tokens, dim)
+    yield f"{transformer}/TorchLinear_0/Dense_0/kernel", (values, dim)
     if config["num_context_tokens"]:
         count = config["num_context_tokens"]
-        _check(arrays, f"{transformer}/cls_embed", 1, count, dim)
+        yield f"{transformer}/cls_embed", (1, count, dim)
     for i in range(config["depth"]):
-        _check_block(config, arrays, f"{transformer}/blocks_{i}")
+        yield from _arrays_of_block(config, f"{transformer}/blocks_{i}")
     last = f"{transformer}/FinalLayer_0/TorchLinear_1/Dense_0/kernel"
-    _check(arrays, last, dim, patch**2 * channels)
+    yield last, (dim, patch**2 * channels)
 
 
-def _check_block(config, arrays, block):
+def _arrays_of_block(config, block):
     dim = config["hidden_dim"]
     width = int(dim * config["mlp_ratio"])
     feed_forward = "StandardMLP_0"
@@ -61,22 +67,6 @@ def _check_block(config, arrays, block):
         feed_forward = "SwiGLUFFN_0"
         width = math.ceil(int(2 / 3 * width) / 32) * 32
     kernel = "TorchLinear_0/Dense_0/kernel"
-    _check(arrays, f"{block}/{kernel}", config["cond_dim"], 6 * dim)
-    _check(arrays, f"{block}/Attention_0/{kernel}", dim, 3 * dim)
-    _check(arrays, f"{block}/{feed_forward}/{kernel}", dim, width)
-
-
-def _check(arrays, name, *shape):
-    if name not in arrays:
-        raise ValueError(
-            "The weights are not those of the configuration, which describes a "
-            f"network with `{name}` of shape {shape}. Received: weights "
-            f"without `{name}`"
-        )
-    received = tuple(arrays[name].shape)
-    if received != shape:
-        raise ValueError(
-            f"The weights are not those of the configuration: `{name}` is "
-            f"{shape} in the network that it describes. "
-            f"Received: {name}.shape={received}"
-        )
+    yield f"{block}/{kernel}", (config["cond_dim"], 6 * dim)
+    yield f"{block}/Attention_0/{kernel}", (dim, 3 * dim)
+    yield f"{block}/{feed_forward}/{kernel}", (dim, width)

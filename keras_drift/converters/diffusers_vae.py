@@ -5,12 +5,16 @@ are data: nothing of a file is executed, and its shapes are compared with those
 of the network before any array is made.
 """
 
-import json
+import pathlib
 
 import numpy as np
 
+from keras_drift import autoencoders
 from keras_drift import extras
+from keras_drift.converters import json_file
+from keras_drift.converters import shapes as network_shapes
 from keras_drift.presets import hub
+from keras_drift.presets.preset_mixin import class_for
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -30,7 +34,6 @@ _FIXED = {
     "use_quant_conv": (True, True),
 }
 _SCALE = 0.18215
-_MAX_CONFIG_BYTES = 1_000_000
 _SIZES = {CONFIG: 1_000, WEIGHTS: 335_000_000}
 _DTYPES = ("F16", "F32", "F64")
 # The layers with weights, in the order in which they are called.
@@ -87,24 +90,44 @@ _ATTENTION = {
 }
 
 
-def fetch(handle, load_weights=True):
-    """Fetches the files of `"hf://owner/name"`: `(config, weights)`, paths."""
-    repository, revision = hub.parse(handle)
-    names = (CONFIG, WEIGHTS) if load_weights else (CONFIG,)
-    paths = [
-        hub.fetch(repository, name, revision, _SIZES[name]) for name in names
-    ]
-    return paths[0], paths[-1]
+def load(cls, preset, load_weights=True, **arguments):
+    """Makes an autoencoder from published files.
+
+    Args:
+        cls: the class of autoencoders that is asked for.
+        preset: `"hf://owner/name"`, or a folder.
+        load_weights: bool, whether to load the weights too.
+        **arguments: of the constructor.
+
+    Returns:
+        An `autoencoders.StableDiffusion`; or `None`, if the preset is one of
+        this library.
+    """
+    files = _find(preset, load_weights)
+    if files is None:
+        return None
+    cls = class_for(cls, autoencoders.StableDiffusion, preset)
+    config, weights = files
+    autoencoder = cls(**{**read_config(config), **arguments})
+    if load_weights:
+        assign(autoencoder, weights)
+    return autoencoder
 
 
-def is_published(path):
-    """Whether a path is a folder of weights in this format."""
-    return (path / WEIGHTS).is_file()
-
-
-def files_in(path):
-    """`(config, weights)` of a folder."""
-    return path / CONFIG, path / WEIGHTS
+def _find(preset, load_weights):
+    """The paths of config and weights, fetched if need be; or `None`."""
+    if not hub.is_handle(preset):
+        folder = pathlib.Path(preset).expanduser()
+        found = (folder / WEIGHTS).is_file()
+        return (folder / CONFIG, folder / WEIGHTS) if found else None
+    repository, revision = hub.parse(preset)
+    config = hub.fetch(repository, CONFIG, revision, _SIZES[CONFIG])
+    # Keras writes the class into the config of a preset of this library.
+    if "class_name" in _json(config):
+        return None
+    if not load_weights:
+        return config, None
+    return config, hub.fetch(repository, WEIGHTS, revision, _SIZES[WEIGHTS])
 
 
 def read_config(path):
@@ -116,17 +139,7 @@ def read_config(path):
     Returns:
         A dict for `autoencoders.StableDiffusion`.
     """
-    try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ValueError("it is too large for one")
-        config = json.loads(path.read_text("utf-8"))
-        if not isinstance(config, dict):
-            raise ValueError("it does not hold a JSON object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(
-            "This file should be the config of an `AutoencoderKL` of the "
-            f"package diffusers. Received: {str(path)!r} ({error})"
-        ) from error
+    config = _json(path)
     for name, (expected, default) in _FIXED.items():
         if config.get(name, default) != expected:
             raise ValueError(
@@ -135,6 +148,16 @@ def read_config(path):
                 f"{config.get(name, default)!r} in {str(path)!r}"
             )
     return {"scale": config.get("scaling_factor", _SCALE)}
+
+
+def _json(path):
+    try:
+        return json_file.read(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            "This file should be the config of an `AutoencoderKL` of the "
+            f"package diffusers. Received: {str(path)!r} ({error})"
+        ) from error
 
 
 def assign(autoencoder, path):
@@ -163,51 +186,46 @@ def assign(autoencoder, path):
 
 def _matched(autoencoder, tensors, path):
     """Pairs of variables and arrays."""
-    names = set(tensors.keys())
+    names = tensors.keys()
+    received = {
+        name: tuple(tensors.get_slice(name).get_shape()) for name in names
+    }
     found = {}
     for layer, candidates in _layers(autoencoder):
         for variable, suffix in _variables(layer):
             options = [f"{prefix}.{suffix}" for prefix in candidates]
-            name = next((o for o in options if o in names), None)
-            if name is None:
-                raise ValueError(
-                    f"The tensor {options[0]!r} is missing in this file. "
-                    f"Received: {str(path)!r}"
-                )
-            _check(name, tensors.get_slice(name), variable, path)
+            name = next((o for o in options if o in received), options[0])
             found[name] = variable
-    unknown = sorted(names - set(found))
-    if unknown:
-        raise ValueError(
-            "This file holds tensors that the autoencoder of Stable Diffusion "
-            f"does not have. Received: {unknown[:3]}, {len(unknown)} in all, "
-            f"in {str(path)!r}"
+    try:
+        network_shapes.check(
+            (
+                (name, _their_shape(variable, received.get(name)))
+                for name, variable in found.items()
+            ),
+            received,
         )
+        for name in found:
+            dtype = tensors.get_slice(name).get_dtype()
+            if dtype not in _DTYPES:
+                raise ValueError(
+                    f"Weights are of type {', '.join(_DTYPES)}. "
+                    f"Received: {name!r} of type {dtype}"
+                )
+    except ValueError as error:
+        raise ValueError(f"{error} in {str(path)!r}") from error
     return [
         (variable, _ours(tensors.get_tensor(name)))
         for name, variable in found.items()
     ]
 
 
-def _check(name, tensor, variable, path):
-    """Compares a tensor, which has not been read, with a variable."""
-    dtype = tensor.get_dtype()
-    if dtype not in _DTYPES:
-        raise ValueError(
-            f"Weights are of type {', '.join(_DTYPES)}. Received: {name!r} of "
-            f"type {dtype} in {str(path)!r}"
-        )
-    expected = tuple(variable.shape)
-    if len(expected) == 4:
-        expected = (*expected[:1:-1], *expected[:2])
-    shape = tuple(tensor.get_shape())
+def _their_shape(variable, received):
+    """The shape there of a variable; of a projection, the one received."""
+    shape = tuple(variable.shape)
+    if len(shape) == 4:
+        shape = (*shape[:1:-1], *shape[:2])
     # Projections of attention are matrices there, convolutions here.
-    if shape not in (expected, expected[: 2 if expected[2:] == (1, 1) else 4]):
-        raise ValueError(
-            f"The tensor {name!r} of this file does not fit the network: "
-            f"expected shape {expected}. Received: shape {shape} in "
-            f"{str(path)!r}"
-        )
+    return shape[:2] if received == shape[:2] and shape[2:] == (1, 1) else shape
 
 
 def _ours(array):

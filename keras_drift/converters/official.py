@@ -12,15 +12,13 @@ python -m keras_drift.converters.official ARTIFACT_OR_NAME OUT
 """
 
 import argparse
-import contextlib
-
-import keras
 
 from keras_drift.converters import official_networks
 from keras_drift.converters import official_release
 from keras_drift.converters.artifact import METADATA
 from keras_drift.converters.artifact import WEIGHTS
 from keras_drift.converters.artifact import Artifact
+from keras_drift.global_policy import global_policy
 from keras_drift.presets import cache
 from keras_drift.presets import registry
 
@@ -67,7 +65,8 @@ def convert(artifact, directory):
         f"{str(directory)!r}"
     )
     card = official_release.card(artifact)
-    with _float32():
+    # Whatever the global policy is now: a preset is kept.
+    with global_policy("float32"):
         network = _load(artifact)
         network.save_to_preset(directory, card)
     return network
@@ -88,17 +87,6 @@ def cached(name):
 def _load(artifact):
     entry = official_release.entry_of(artifact.folder)
     return official_networks.network(artifact, entry.get("training", {}))
-
-
-@contextlib.contextmanager
-def _float32():
-    """Whatever the global policy is now: a preset is kept."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def main(arguments=None):

@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from keras_drift.converters import shapes
+
 # The names of the release for our constructor's, where a value is passed on.
 _ARGUMENTS = {
     "num_classes": "num_classes",
@@ -151,32 +153,16 @@ def assign(model, params):
 
 def _check(expected, params):
     """Raises unless the arrays have exactly these names and shapes."""
-    missing = sorted(set(expected) - set(params))
-    unused = sorted(set(params) - set(expected))
-    if missing or unused:
-        raise ValueError(
-            "The weights are not those of the configuration. Arrays that the "
-            f"network needs and that are missing: {_excerpt(missing)}; arrays "
-            f"that it does not have: {_excerpt(unused)}."
-        )
-    for name, shape in expected.items():
+    shapes.check(
+        expected.items(), {name: array.shape for name, array in params.items()}
+    )
+    for name in expected:
         array = params[name]
-        if tuple(array.shape) != shape:
-            raise ValueError(
-                "The weights are not those of the configuration: "
-                f"`{name}` is {shape} in the network that it describes. "
-                f"Received: {name}.shape={tuple(array.shape)}"
-            )
         if np.dtype(array.dtype).kind != "f":
             raise ValueError(
                 "Released weights are float arrays. "
                 f"Received: {name}.dtype={array.dtype}"
             )
-
-
-def _excerpt(names):
-    shown = ", ".join(map(repr, names[:5])) or "none"
-    return f"{shown}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
 
 
 def _released_names(variable, model):

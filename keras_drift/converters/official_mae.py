@@ -18,6 +18,7 @@ pixels after the folding of `input_patch_size`):
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.converters import shapes
 
 # The official defaults; a released artifact leaves `num_classes` out.
 _DEFAULTS = {
@@ -101,45 +102,29 @@ def assign(model, params):
             NumPy arrays.
     """
     variables = variables_of(model)
-    shapes = ((name, tuple(v.shape)) for name, v in variables.items())
-    _compare(shapes, params)
+    _compare(((name, v.shape) for name, v in variables.items()), params)
     for name, variable in variables.items():
         variable.assign(np.asarray(params[name], "float32"))
 
 
-def _compare(shapes, params):
+def _compare(expected, params):
     """Refuses arrays other than those expected.
 
-    Args:
-        shapes: iterable of `(name, shape)`, advanced up to the first mistake
-            only. Of the parts of a model (encoder, decoder, fc), those without
-            an entry may be among the arrays or not.
-        params: dict of arrays.
+    Of the parts of a model (encoder, decoder, fc), those of which none is
+    expected may be among the arrays or not.
     """
-    known = set()
-    for name, shape in shapes:
-        known.add(name)
-        if name not in params:
-            raise ValueError(
-                "The weights lack an array of the model of this configuration: "
-                f"{name!r} of shape {shape}."
-            )
-        if tuple(params[name].shape) != shape:
-            raise ValueError(
-                f"The array {name!r} has another shape than the configuration "
-                f"says. Expected: {shape}. "
-                f"Received: {tuple(params[name].shape)}"
-            )
-    parts = {name.partition("/")[0] for name in known}
-    for name, array in params.items():
-        part = name.partition("/")[0]
-        if name not in known and (part in parts or part not in _PARTS):
-            raise ValueError(
-                "The weights hold an array that the model of this "
-                "configuration does not have."
-                f"{checks.did_you_mean(name, sorted(known))} Received: "
-                f"{name!r} of shape {tuple(array.shape)}"
-            )
+    parts = set()
+
+    def noting_parts():
+        for name, shape in expected:
+            parts.add(name.partition("/")[0])
+            yield name, shape
+
+    shapes.check(
+        noting_parts(),
+        {name: array.shape for name, array in params.items()},
+        may_hold=lambda name: name.partition("/")[0] in _PARTS - parts,
+    )
 
 
 def _encoder_shapes(config):

@@ -78,7 +78,7 @@ class ArrayDataset(SeededDataset):
         self.batch_size = min(
             checks.positive_integer("batch_size", batch_size), self.num_samples
         )
-        self.shuffle = bool(shuffle)
+        self.shuffle = checks.boolean("shuffle", shuffle)
 
     def __len__(self):
         return math.ceil(self.num_samples / self.batch_size)

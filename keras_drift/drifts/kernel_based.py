@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_drift import checks
 from keras_drift import kernels
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
 
@@ -35,7 +36,7 @@ class KernelBased(PairwiseDrift):
                 "not by their direction. Use `KernelDrift`, or a kernel of "
                 f"distances. Received: kernel={type(self.kernel).__name__}"
             )
-        self.relative = bool(relative)
+        self.relative = checks.boolean("relative", relative)
 
     @property
     def bandwidth(self):

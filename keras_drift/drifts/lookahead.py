@@ -78,7 +78,7 @@ class Lookahead(Drift):
         self.takes_negatives = drift.takes_negatives
         self.num_steps = checks.non_negative_integer("num_steps", num_steps)
         self.step_size = checks.positive_number("step_size", step_size)
-        self.move_negatives = bool(move_negatives)
+        self.move_negatives = checks.boolean("move_negatives", move_negatives)
         if not move_negatives:
             self._check_fixed_negatives()
 

@@ -135,7 +135,7 @@ class SinkhornDrift(PairwiseDrift):
                     f"tolerance={tolerance!r}"
                 )
         self.tolerance = tolerance
-        self.relative = bool(relative)
+        self.relative = checks.boolean("relative", relative)
         self._config_blur = checks.positive_numbers("blur", blur, "is a length")
         self.blur = bandwidth_weight(self, "blur", self._config_blur)
 

@@ -100,7 +100,7 @@ class SlicedWassersteinDrift(VelocityDrift):
         self.num_projections = checks.positive_integer(
             "num_projections", num_projections
         )
-        self.resample = bool(resample)
+        self.resample = checks.boolean("resample", resample)
         self.seed = checks.non_negative_integer("seed", seed)
         if self.resample:
             self.seed_generator = keras.random.SeedGenerator(seed)

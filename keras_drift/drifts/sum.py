@@ -61,6 +61,11 @@ class Sum(JointlyAnnealable, Drift):
                 f"Received: drifts={drifts!r}"
             )
         drifts = [get(drift) for drift in drifts]
+        checks.distinct_variables(
+            "drifts",
+            drifts,
+            "Create a drift, with its kernel, for each; `weights` multiplies.",
+        )
         super().__init__(**kwargs)
         self.drifts = drifts
         self.drift_weights = _checked(weights, len(drifts))

@@ -87,7 +87,7 @@ class VelocityDrift(Drift):
         self.self_interaction = checks.choice(
             "self_interaction", self_interaction, SELF_INTERACTIONS
         )
-        self.unit_rms = bool(unit_rms)
+        self.unit_rms = checks.boolean("unit_rms", unit_rms)
         self.guidance_mode = checks.choice(
             "guidance_mode", guidance_mode, GUIDANCE_MODES
         )

@@ -193,17 +193,7 @@ class ConvNeXtV2(Encoder):
             ValueError: if a file is damaged, or not that of such a network. The
                 message names the file, and the tensor with both shapes.
         """
-        from keras_drift.converters import convnext
-
-        files = convnext.find(preset, load_weights)
-        if files is None:
-            return super().from_preset(preset, load_weights)
-        config, tensors = convnext.read(*files, load_weights)
-        encoder = cls(**config)
-        encoder.build((None, encoder.image_size, encoder.image_size, 3))
-        if load_weights:
-            convnext.assign(encoder, tensors)
-        return encoder
+        return super().from_preset(preset, load_weights)
 
 
 def _standardized(maps):

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from keras_drift import checks
 from keras_drift.presets import PresetMixin
 
 
@@ -27,9 +28,15 @@ class Encoder(PresetMixin, keras.layers.Layer):
         token of a feature is compared with the same token of other samples.
     """
 
+    published_format = "keras_drift.converters.convnext"
+
     def __init__(self, dtype="float32", **kwargs):
         super().__init__(dtype=dtype, **kwargs)
         self.trainable = False
+
+    def __call__(self, samples, *args, **kwargs):
+        checks.float_samples(samples)
+        return super().__call__(samples, *args, **kwargs)
 
     @property
     def metrics(self):

@@ -35,3 +35,9 @@ class Identity(Encoder):
     def call(self, samples):
         dim = math.prod(samples.shape[1:])
         return {"samples": ops.reshape(samples, (-1, 1, dim))}
+
+    def map_sizes(self, sample_shape):
+        """`"samples"` is a map where samples are images, though one token."""
+        if len(sample_shape) != 3:
+            return {}
+        return {"samples": tuple(sample_shape[:2])}

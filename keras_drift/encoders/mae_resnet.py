@@ -24,9 +24,10 @@ class MAEResNet(Encoder):
         base_channels: int, the channels of the first of four stages; each stage
             doubles them and halves the resolution. The published networks have
             256 and 640. In a stage of 32 channels or fewer every group of a
-            norm is one channel, so mean and standard deviation over the whole
-            map of the stage are constant: leave them out with
-            `global_mean=False` and `global_std=False`. Defaults to `64`.
+            norm is one channel, as in the release, so mean and standard
+            deviation over the whole map of the stage are constant: leave them
+            out with `global_mean=False` and `global_std=False`. A map of one
+            position is constant as a whole there. Defaults to `64`.
         num_blocks: four ints, the residual blocks of each stage. Defaults to
             `(3, 4, 6, 3)`.
         patch_size: int, the side of the image patches that are folded into
@@ -101,8 +102,8 @@ class MAEResNet(Encoder):
         self.dropout = _checked_dropout(dropout)
         self.means = _checked_sides("means", means)
         self.stds = _checked_sides("stds", stds)
-        self.global_mean = bool(global_mean)
-        self.global_std = bool(global_std)
+        self.global_mean = checks.boolean("global_mean", global_mean)
+        self.global_std = checks.boolean("global_std", global_std)
         self.every_k_blocks = every_k_blocks
         if every_k_blocks is not None:
             integer("every_k_blocks", every_k_blocks)

@@ -47,7 +47,9 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
             `patch_size`.
         mask_ratio: float in `[0, 1]`, the probability of a patch to be hidden;
             or two of them, an interval in which each image has its own.
-            Defaults to `0.5`.
+            Defaults to `0.5`. `evaluate` and `predict` begin with the same
+            masks whenever they are called, one for each image in order,
+            whatever the `batch_size`.
         classifier_weight: float in `[0, 1]`, the share of the classification
             loss; or a schedule, a function of the optimizer step, such as
             `schedules.LinearRamp(0.1, start=197_000, num_steps=1000)`, that of
@@ -169,6 +171,7 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
 
     def call(self, inputs, training=None):
         images, hidden = split_batch(inputs)
+        checks.float_samples(images)
         images = ops.cast(images, "float32")
         if hidden is None:
             hidden = self._draw_mask(images, training)
@@ -284,11 +287,15 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
     def _draw_mask(self, images, training):
         _, height, width, _ = images.shape
         self._check_size(height, width)
-        return patches.random_mask(
-            (ops.shape(images)[0], height, width),
-            self.mask_patch_size,
-            self.mask_ratio,
-            self.seed_generator if training else self._evaluation_seed,
+        batch = ops.shape(images)[0]
+        options = (self.mask_patch_size, self.mask_ratio)
+        if training:
+            return patches.random_mask(
+                (batch, height, width), *options, self.seed_generator
+            )
+        numbers = self._next_numbers(batch)
+        return patches.numbered_mask(
+            numbers, (height, width), *options, EVALUATION_SEED
         )
 
     def _reconstruction_loss(self, x, y_pred):

@@ -73,13 +73,26 @@ class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
         """Computes losses and metrics on held-out images.
 
         It takes the arguments of `keras.Model.evaluate`. It does not change the
-        model, and draws the same masks whenever it is called with the same
-        `batch_size`.
+        model. Every call has the same masks, the n-th image the n-th of them,
+        whatever the `batch_size`.
         """
         self._assert_compile_called("evaluate")
         self._check_labels(y)
         self._restart_evaluation()
         return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """Reconstructs images, under the masks of `evaluate`.
+
+        It takes the arguments of `keras.Model.predict`.
+        """
+        self._restart_evaluation()
+        return super().predict(x, *args, **kwargs)
+
+    def predict_on_batch(self, x):
+        """Reconstructs the images of one batch, see `predict`."""
+        self._restart_evaluation()
+        return super().predict_on_batch(x)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
         """One training step on one batch, as in `keras.Model`."""
@@ -118,6 +131,18 @@ class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
     def _restart_evaluation(self):
         backend.sync(self)
         assign_state(self._evaluation_seed.state, [EVALUATION_SEED, 0])
+
+    def _next_numbers(self, batch):
+        """The numbers of the next images of an evaluation: `(batch,)`."""
+        # The state of a generator: Keras carries it from batch to batch, and
+        # saves it with no model.
+        variable = self._evaluation_seed.state
+        state = ops.convert_to_tensor(variable)
+        # Before the assignment, which changes the tensor on PyTorch.
+        numbers = ops.cast(state[1], "int32") + ops.arange(batch, dtype="int32")
+        step = ops.stack([ops.zeros((), "int32"), ops.cast(batch, "int32")])
+        variable.assign(ops.add(state, ops.cast(step, state.dtype)))
+        return numbers
 
     def _labels(self, labels):
         """The labels as int32 `(batch,)`."""

@@ -1,10 +1,14 @@
 """Patches of images and feature maps: folding, masks and statistics."""
 
 import keras
+import numpy as np
 from keras import ops
 
 # Under the square root of a variance, whose slope is infinite at zero.
 EPSILON = 1e-6
+
+# The masks of an evaluation, one after another, before they repeat.
+NUM_MASKS = 256
 
 
 def fold(images, size):
@@ -53,12 +57,51 @@ def random_mask(image_shape, size, ratio, seed):
         0 elsewhere.
     """
     batch, height, width = image_shape
-    lowest, highest = ratio
     share = keras.random.uniform((batch, 1, 1), dtype="float32", seed=seed)
-    share = lowest + (highest - lowest) * share
     noise = keras.random.uniform(
         (batch, height // size, width // size), dtype="float32", seed=seed
     )
+    return _mask(share, noise, size, ratio)
+
+
+def numbered_mask(numbers, image_size, size, ratio, seed):
+    """The masks of a fixed sequence, distributed as those of `random_mask`.
+
+    They are the same on every backend, and repeat after `NUM_MASKS`.
+
+    Args:
+        numbers: int tensor `(batch,)`, the places of masks in the sequence.
+        image_size: `(height, width)`.
+        size: int, the side of a patch, a divisor of height and width.
+        ratio: `(lowest, highest)`, the interval.
+        seed: int, of the sequence.
+
+    Returns:
+        float32 tensor `(batch, height, width, 1)`, see `random_mask`.
+    """
+    height, width = image_size
+    # A stream each, so that the ratios do not depend on the size of images.
+    shares, noise = (
+        np.random.default_rng((seed, stream)).random(shape, "float32")
+        for stream, shape in enumerate(
+            ((NUM_MASKS, 1, 1), (NUM_MASKS, height // size, width // size))
+        )
+    )
+    rows = ops.mod(numbers, NUM_MASKS)
+    return _mask(
+        *(
+            ops.take(ops.convert_to_tensor(table), rows, axis=0)
+            for table in (shares, noise)
+        ),
+        size,
+        ratio,
+    )
+
+
+def _mask(share, noise, size, ratio):
+    """Masks from uniform numbers: of the image, and of each patch."""
+    lowest, highest = ratio
+    share = lowest + (highest - lowest) * share
     mask = ops.cast(noise < share, "float32")
     mask = ops.repeat(ops.repeat(mask, size, axis=1), size, axis=2)
     return mask[..., None]
@@ -101,14 +144,16 @@ def statistics(name, maps, means, stds, global_mean, global_std):
     found = {name: ops.reshape(maps, (-1, height * width, channels))}
     whole = maps[:, None, :, None]
     if global_mean:
-        found[f"{name}_mean"] = _tokens(_mean(whole))
+        found[f"{name}_mean"] = _one_token_each(_mean(whole))
     if global_std:
-        found[f"{name}_std"] = _tokens(_std(whole))
+        found[f"{name}_std"] = _one_token_each(_std(whole))
     for kind, sides, statistic in (("mean", means, _mean), ("std", stds, _std)):
         for side in sides:
             if height % side == 0 and width % side == 0:
                 grid = _grid(maps, side)
-                found[f"{name}_{kind}_{side}"] = _tokens(statistic(grid))
+                found[f"{name}_{kind}_{side}"] = _one_token_each(
+                    statistic(grid)
+                )
     return found
 
 
@@ -128,7 +173,7 @@ def _std(grid):
     return ops.sqrt(variance + EPSILON)
 
 
-def _tokens(grid):
+def _one_token_each(grid):
     """`(batch, rows, 1, columns, 1, channels)` to one token for each patch."""
     _, rows, _, columns, _, channels = grid.shape
     return ops.reshape(grid, (-1, rows * columns, channels))

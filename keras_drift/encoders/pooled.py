@@ -1,5 +1,6 @@
 """Patch statistics of the feature maps of an encoder."""
 
+import math
 import types
 
 import keras
@@ -18,7 +19,8 @@ class Pooled(Encoder):
     Single positions of a map compare fine detail, the whole map compares style;
     patches lie between. In the published ablation they improve the FID from 9.6
     to 8.5. Maps are the features of `encoder.map_sizes`: those of a
-    convolutional network, and square numbers of tokens.
+    convolutional network, square numbers of tokens, and the images of
+    `Identity`.
 
     Args:
         encoder: `Encoder`, or any Keras model, as for `DriftModel`.
@@ -77,8 +79,8 @@ class Pooled(Encoder):
         self.encoder = encoders.get(encoder)
         self.means = _sides("means", means)
         self.stds = _sides("stds", stds)
-        self.global_mean = bool(global_mean)
-        self.global_std = bool(global_std)
+        self.global_mean = checks.boolean("global_mean", global_mean)
+        self.global_std = checks.boolean("global_std", global_std)
         # By shapes of samples; Keras would track a dict.
         self._known = types.SimpleNamespace(map_sizes={})
 
@@ -114,7 +116,10 @@ class Pooled(Encoder):
         for name, feature in encoded.items():
             features[name] = feature
             if name in sizes:
-                shape = (-1, *sizes[name], feature.shape[-1])
+                _, tokens, dim = feature.shape
+                # Of `Identity`, one token is the whole map.
+                channels = tokens * dim // math.prod(sizes[name])
+                shape = (-1, *sizes[name], channels)
                 found = patches.statistics(
                     name,
                     ops.reshape(feature, shape),

@@ -119,7 +119,7 @@ class Pretrained(Encoder):
     def call(self, samples):
         features = {}
         for name, value in self._outputs_of(samples).items():
-            feature = ops.cast(_tokens(value), self.compute_dtype)
+            feature = ops.cast(_positions_as_tokens(value), self.compute_dtype)
             count = self.num_prefix_tokens
             if count and len(value.shape) == 3:
                 features[f"{name}_prefix"] = feature[:, :count]
@@ -269,7 +269,7 @@ def _check_input_shape(model, shape, preprocessing):
     )
 
 
-def _tokens(feature):
+def _positions_as_tokens(feature):
     """`(batch, ..., dim)` to `(batch, tokens, dim)`."""
     if not hasattr(feature, "shape"):
         raise TypeError(

@@ -5,8 +5,15 @@ import math
 import keras
 from keras import ops
 
+from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.encoders.encoder import Encoder
+
+_ADVICE = (
+    "Give one encoder all outputs, `Pretrained(model, outputs=[...])`, or give "
+    "each a model of its own, `keras.models.clone_model(model)` with the same "
+    "weights."
+)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -32,7 +39,8 @@ class Union(Encoder):
         A dict from feature names to tensors `(batch, tokens, dim)`.
 
     Raises:
-        ValueError: if two encoders have a feature of the same name.
+        ValueError: if two encoders have a feature of the same name, or share
+            a network.
 
     Example:
 
@@ -58,7 +66,9 @@ class Union(Encoder):
     def __init__(self, encoders, include_samples=True, **kwargs):
         super().__init__(**kwargs)
         self.prefixes, self.encoders = _prefixes_and_encoders(encoders)
-        self.include_samples = bool(include_samples)
+        self.include_samples = checks.boolean(
+            "include_samples", include_samples
+        )
 
     def require(self):
         for encoder in self.encoders:
@@ -82,6 +92,7 @@ class Union(Encoder):
     def build(self, input_shape):
         for encoder in self.encoders:
             encoder.build(input_shape)
+        checks.distinct_variables("encoders", self.encoders, _ADVICE)
         self.built = True
 
     def call(self, samples):
@@ -151,9 +162,5 @@ def _prefixes_and_encoders(parts):
         prefixes = [f"{key}_" for key in parts]
         parts = parts.values()
     parts = [encoders.get(part) for part in parts]
-    if len(set(map(id, parts))) < len(parts):
-        raise ValueError(
-            "One encoder is in `encoders` twice; once tells samples apart as "
-            f"well. Received: encoders={parts}"
-        )
+    checks.distinct_variables("encoders", parts, _ADVICE)
     return prefixes, parts

@@ -13,8 +13,17 @@ from keras_drift.generators.generator import condition_inputs
 from keras_drift.generators.modulation import Modulation
 from keras_drift.generators.modulation import token_norm
 from keras_drift.generators.token_dense import TokenDense
+from keras_drift.global_policy import global_policy
 
 _OPTIONAL = ("num_classes", "cond_dim", "noise_channels")
+_FLAGS = (
+    "use_rmsnorm",
+    "use_qknorm",
+    "use_swiglu",
+    "use_rope",
+    "float32_attention",
+    "remat",
+)
 _POSITIVE = (
     "patch_size",
     "hidden_dim",
@@ -39,6 +48,9 @@ class DiT(Generator):
     autoencoders, `dit_b16_pixel` and `dit_l16_pixel` for images. They have no
     weights: `DiT.from_preset("dit_b2_latent", load_weights=False)`. Other
     arguments may replace theirs, such as `num_classes=10`.
+
+    A generator is saved as frozen or trainable as a whole. Set `trainable` of
+    single blocks again after loading.
 
     Args:
         image_shape: `(height, width, channels)` of an image or latent; height
@@ -77,6 +89,9 @@ class DiT(Generator):
             pass keeps the inputs of each block and computes the rest again,
             which takes a fraction of the memory and a third more time. On
             CPUs, the compiler of JAX undoes most of it. Defaults to `False`.
+        dtype: the dtype policy of the layers, such as `"mixed_bfloat16"`; the
+            image is float32 whatever it is. Defaults to `None`: the global
+            policy.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
@@ -115,6 +130,7 @@ class DiT(Generator):
         use_rope=True,
         float32_attention=True,
         remat=False,
+        dtype=None,
         **kwargs,
     ):
         height, width, channels = _checked_image_shape(image_shape, patch_size)
@@ -138,19 +154,20 @@ class DiT(Generator):
             "float32_attention": float32_attention,
             "remat": remat,
         }
-        config = {**config, **_checked_sizes(config)}
-        inputs, image = _graph(config)
-        super().__init__(
-            inputs,
-            image,
-            config["num_classes"],
-            config["style_codebook_size"],
-            **kwargs,
-        )
+        config = {**config, **_checked_sizes(config), **_checked_flags(config)}
+        with global_policy(dtype):
+            inputs, image = _graph(config)
+            super().__init__(
+                inputs,
+                image,
+                config["num_classes"],
+                config["style_codebook_size"],
+                **kwargs,
+            )
         self._config = config
 
     def get_config(self):
-        return {**self._config, "name": self.name, "trainable": self.trainable}
+        return {**self._config, **self.base_config()}
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -351,6 +368,11 @@ def _checked_image_shape(image_shape, patch_size):
             f"image_shape={shape}, patch_size={patch_size}"
         )
     return shape
+
+
+def _checked_flags(config):
+    """The switches among the arguments."""
+    return {name: checks.boolean(name, config[name]) for name in _FLAGS}
 
 
 def _checked_sizes(config):

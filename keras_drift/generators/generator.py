@@ -152,6 +152,25 @@ class Generator(PresetMixin, keras.Model):
         self(self.input)  # some formats of Keras refuse models never called
         return super().export(filepath, format, **{**options, **kwargs})
 
+    def base_config(self):
+        """The entries of the config of every generator that makes its layers.
+
+        A generator is frozen or trained as a whole: the `trainable` of single
+        layers is not part of its config. Set it again after loading.
+        """
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": _policy_config(self.dtype_policy),
+        }
+
+    def preset_config(self):
+        """The config of a preset, which follows the global dtype policy."""
+        config = super().preset_config()
+        if "dtype" in config["config"]:
+            config["config"]["dtype"] = None
+        return config
+
     @property
     def _num_styles(self):
         return self.input["styles"].shape[1]
@@ -183,6 +202,13 @@ class Generator(PresetMixin, keras.Model):
         """Makes the generator that `get_config` describes."""
         del custom_objects  # the arguments of generators are plain data
         return cls(**config)
+
+
+def _policy_config(policy):
+    """The name of a dtype policy; the config of one with more than a name."""
+    if type(policy) is keras.DTypePolicy:
+        return policy.name
+    return keras.dtype_policies.serialize(policy)
 
 
 def condition_inputs(num_classes=None, num_style_tokens=0):

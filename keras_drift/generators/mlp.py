@@ -8,6 +8,7 @@ from keras_drift import checks
 from keras_drift.generators.condition_embedding import ConditionEmbedding
 from keras_drift.generators.generator import Generator
 from keras_drift.generators.generator import condition_inputs
+from keras_drift.global_policy import global_policy
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -33,6 +34,9 @@ class MLP(Generator):
             `2**num_codes` pieces. Six are recommended for data with clusters,
             holes or thin curves; samples are then no continuous function of the
             noise. Defaults to `0`.
+        dtype: the dtype policy of the layers, such as `"mixed_bfloat16"`; the
+            samples are float32 whatever it is. Defaults to `None`: the global
+            policy.
         **kwargs: `name` and `trainable`, as for `keras.Model`.
 
     Example:
@@ -51,6 +55,7 @@ class MLP(Generator):
         activation="silu",
         num_classes=None,
         num_codes=0,
+        dtype=None,
         **kwargs,
     ):
         checks.positive_integer("output_dim", output_dim)
@@ -74,18 +79,20 @@ class MLP(Generator):
         # === Functional graph ===
         noise = keras.Input((noise_dim,), name="noise")
         conditions = condition_inputs(num_classes)
-        x = noise
-        if num_codes:
-            x = layers.Concatenate()([x, ops.sign(noise[:, :num_codes])])
-        if num_classes is not None:
-            embed = ConditionEmbedding(hidden_dims[0], num_classes)
-            x = layers.Concatenate()([x, embed(conditions)])
-        for width in hidden_dims:
-            x = layers.Dense(width, activation)(x)
-        outputs = layers.Dense(output_dim, dtype="float32")(x)
-        super().__init__(
-            {"noise": noise, **conditions}, outputs, num_classes, **kwargs
-        )
+        with global_policy(dtype):
+            x = noise
+            if num_codes:
+                codes = ops.sign(noise[:, :num_codes])
+                x = layers.Concatenate()([x, codes])
+            if num_classes is not None:
+                embed = ConditionEmbedding(hidden_dims[0], num_classes)
+                x = layers.Concatenate()([x, embed(conditions)])
+            for width in hidden_dims:
+                x = layers.Dense(width, activation)(x)
+            outputs = layers.Dense(output_dim, dtype="float32")(x)
+            super().__init__(
+                {"noise": noise, **conditions}, outputs, num_classes, **kwargs
+            )
 
         # === Config ===
         self.output_dim = output_dim
@@ -104,6 +111,5 @@ class MLP(Generator):
             ),
             "num_classes": self.num_classes,
             "num_codes": self.num_codes,
-            "name": self.name,
-            "trainable": self.trainable,
+            **self.base_config(),
         }

@@ -85,6 +85,12 @@ def check(model):
     checked_sampler(model.guidance_sampler, model.generator)
     checked_loss_weights(model.loss_weights)
     check_features(model)
+    checks.distinct_variables(
+        "model",
+        [model.generator, model.drift, model.encoder],
+        "Give each a network of its own, with the same weights: "
+        "`keras.models.clone_model(network)`.",
+    )
     if model.frozen_steps > 1 and not model.stop_gradient:
         raise ValueError(
             "Several optimizer steps toward one frozen field need "

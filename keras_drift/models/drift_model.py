@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_drift import backend
+from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
@@ -75,7 +76,11 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
             with unconditional samples. Defaults to `None`: no guidance.
         autoencoder: an `autoencoders.Autoencoder` whose latents the samples
             are: `generate` decodes them to images, training does without it.
-            Defaults to `None`: the samples are what is generated.
+            Its weights are in files and presets of the model, but not among
+            those of `get_weights` and `set_weights`: give a model made by
+            `from_config` the autoencoder itself, `copy.autoencoder =
+            model.autoencoder`. Defaults to `None`: the samples are what is
+            generated.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -134,7 +139,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         self.bandwidth_schedule = bandwidth_schedule
         self.num_generated = num_generated
         self.frozen_steps = frozen_steps
-        self.stop_gradient = bool(stop_gradient)
+        self.stop_gradient = checks.boolean("stop_gradient", stop_gradient)
         self.guidance_sampler = guidance_sampler
         self.autoencoder = autoencoder
         self.seed = arguments.checked_seed(seed)
@@ -286,6 +291,8 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         """Loads the state of the random generator."""
         state = store["seed_generator_state"]
         randomness.assign(self.seed_generator.state, state)
+        # Keras loads all parts of a model, the autoencoder among them.
+        self._fresh = None
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -303,4 +310,6 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
             name: deserialize(config.get(name), custom_objects)
             for name in _OBJECTS
         }
-        return cls(**{**config, **objects})
+        model = cls(**{**config, **objects})
+        model.remember_fresh_autoencoder()
+        return model

@@ -3,6 +3,7 @@
 import keras
 
 from keras_drift import autoencoders
+from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
@@ -34,6 +35,12 @@ class ModelPresets(PresetMixin):
             references.append((autoencoders.Autoencoder, handle))
         return references
 
+    def preset_config(self):
+        """The config that a preset of this model holds, a dict."""
+        config = super().preset_config()
+        config["config"]["generator"] = self.generator.preset_config()
+        return config
+
     def save_to_preset(
         self, directory, metadata=None, encoder=None, autoencoder=None
     ):
@@ -59,8 +66,7 @@ class ModelPresets(PresetMixin):
         if autoencoder is not None:
             handles.check(autoencoder)
             bare.autoencoder = autoencoders.MissingAutoencoder(autoencoder)
-        config = keras.saving.serialize_keras_object(bare)
-        config.pop("compile_config", None)
+        config = bare.preset_config()
         metadata = {
             "num_parameters": self.generator.count_params(),
             **(metadata or {}),
@@ -103,6 +109,9 @@ class ModelPresets(PresetMixin):
         >>> model.generate(labels=[3, 1, 4], seed=0).shape
         (3, 8, 8, 1)
         """
+        checks.boolean("load_autoencoder", load_autoencoder)
+        if load_encoder is not None:
+            checks.boolean("load_encoder", load_encoder)
         model = super().from_preset(preset, load_weights)
         missing = [part.handle for part in model.encoder.missing()]
         if load_encoder is None:

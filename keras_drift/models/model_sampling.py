@@ -1,5 +1,9 @@
 """Mixin of `DriftModel` with generation and export."""
 
+import warnings
+
+import numpy as np
+
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift.batched import Batched
@@ -12,6 +16,8 @@ class ModelSampling:
     """Mixin of `DriftModel`: generates samples, decodes and exports them."""
 
     _sampler = None
+    # An autoencoder with fresh weights, and the first of them; or `None`.
+    _fresh = None
 
     def __setattr__(self, name, value):
         if name != "autoencoder":
@@ -21,6 +27,30 @@ class ModelSampling:
         # out of training steps and of the state of a run.
         value = arguments.checked_autoencoder(self.generator, value)
         object.__setattr__(self, name, value)
+
+    def remember_fresh_autoencoder(self):
+        """Remembers that the autoencoder was made from its config alone."""
+        variables = getattr(self.autoencoder, "variables", None)
+        if variables:
+            first = backend.host_value(variables[0])
+            object.__setattr__(self, "_fresh", (self.autoencoder, first))
+
+    def _warn_of_fresh_autoencoder(self):
+        """Warns once if the autoencoder has the weights of its creation."""
+        autoencoder, first = self._fresh or (None, None)
+        self._fresh = None
+        if autoencoder is None or autoencoder is not self.autoencoder:
+            return
+        if np.array_equal(backend.host_value(autoencoder.variables[0]), first):
+            warnings.warn(
+                "The autoencoder of this model has fresh weights, so decoded "
+                "samples are noise: `from_config` made it, and `set_weights` "
+                "sets the weights of generator, drift and encoder. Assign "
+                "`model.autoencoder = original.autoencoder`, or load the model "
+                "from a file or preset. Received: "
+                f"autoencoder={autoencoder!r}",
+                stacklevel=3,
+            )
 
     @property
     def image_shape(self):
@@ -64,9 +94,10 @@ class ModelSampling:
         n = arguments.number_of_samples(n, labels)
         checks.positive_integer("batch_size", batch_size)
         check_scales(guidance, self.guidance_sampler)
-        decoder = self.autoencoder if decode else None
+        decoder = self.autoencoder if checks.boolean("decode", decode) else None
         if decoder is not None:
             decoder.require()
+            self._warn_of_fresh_autoencoder()
         inputs = self.generator.sample_inputs(n, labels, guidance, seed)
         backend.sync(self)
         if self._sampler is None or not self._sampler.serves(self.generator):
@@ -88,7 +119,7 @@ class ModelSampling:
             **kwargs: passed to `Generator.export`.
         """
         network = self.generator
-        if decode and self.autoencoder is not None:
+        if checks.boolean("decode", decode) and self.autoencoder is not None:
             self.autoencoder.require()
             network = Generator(
                 network.input,

@@ -1,7 +1,10 @@
 """Mixin for objects that are loaded from and saved to presets."""
 
+import importlib
+
 import keras
 
+from keras_drift import checks
 from keras_drift.presets import files
 from keras_drift.presets import handles
 from keras_drift.presets import registry
@@ -27,6 +30,10 @@ class PresetMixin:
 
     presets = _Presets()
 
+    # The module in `keras_drift.converters` that loads weights published in the
+    # format of another library, or `None`.
+    published_format = None
+
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):
         """Loads an object from a preset.
@@ -35,16 +42,27 @@ class PresetMixin:
             preset: the name of a preset, one of `presets`; the path of a folder
                 that `save_to_preset` wrote; or `"hf://owner/name"`, such a
                 folder on the Hugging Face hub. It may be the preset of a model
-                that contains an object of this class.
+                that contains an object of this class. Encoders and
+                autoencoders also load weights that other libraries published,
+                see `ConvNeXtV2.from_preset` and `Autoencoder.from_preset`.
             load_weights: bool, whether to load the weights too, rather than
                 initialize them anew. Defaults to `True`.
             **kwargs: arguments of the constructor that replace those of the
                 preset, such as `num_classes=10`, `remat=True`. The weights of
-                the preset fit only if the sizes stay the same.
+                the preset fit only if the sizes stay the same. Generators of
+                presets compute in the global dtype policy, unless `dtype` says
+                otherwise.
 
         Returns:
             An instance of this class.
         """
+        checks.boolean("load_weights", load_weights)
+        if cls.published_format is not None:
+            # The converter knows the classes, and so is above this folder.
+            converter = importlib.import_module(cls.published_format)
+            made = converter.load(cls, preset, load_weights, **kwargs)
+            if made is not None:
+                return made
         folder = handles.resolve(preset)
         config = files.read_config(folder, load_weights)
         if kwargs:
@@ -65,13 +83,16 @@ class PresetMixin:
                     return cls.from_preset(handle, load_weights)
                 if issubclass(base, cls):
                     return base.from_preset(handle, load_weights)
-            raise ValueError(
-                f"This preset holds a `{type(loaded).__name__}`, not a "
-                f"`{cls.__name__}`. Received: preset={str(preset)!r}"
-            )
+            raise _holds_another(type(loaded), cls, preset)
         if load_weights:
             files.load_weights(_weights_of(loaded), folder)
         return part
+
+    def preset_config(self):
+        """The config that a preset of this object holds, a dict."""
+        config = keras.saving.serialize_keras_object(self)
+        config.pop("compile_config", None)
+        return config
 
     def save_to_preset(self, directory, metadata=None):
         """Writes a preset: a folder that any backend can load.
@@ -83,10 +104,31 @@ class PresetMixin:
                 `"training_data"`, `"metrics"` and `"license"`.
         """
         handles.check_new(directory)
-        config = keras.saving.serialize_keras_object(self)
-        config.pop("compile_config", None)
+        config = self.preset_config()
         metadata = {"num_parameters": self.count_params(), **(metadata or {})}
         files.write(directory, config, _weights_of(self), metadata)
+
+
+def class_for(cls, held, preset):
+    """The class to make of published weights: `held`, or a subclass of it.
+
+    Args:
+        cls: the class whose `from_preset` was called.
+        held: the class that the weights are for.
+        preset: for the message.
+    """
+    if issubclass(cls, held):
+        return cls
+    if issubclass(held, cls):
+        return held
+    raise _holds_another(held, cls, preset)
+
+
+def _holds_another(held, cls, preset):
+    return ValueError(
+        f"This preset holds a `{held.__name__}`, not a `{cls.__name__}`. "
+        f"Received: preset={str(preset)!r}"
+    )
 
 
 def _weights_of(layer):
@@ -104,7 +146,7 @@ def _replaced(cls, config, arguments):
             f"`{held}`, not of a `{cls.__name__}`"
         )
     known = config["config"]
-    unknown = sorted(set(arguments) - set(known))
+    unknown = sorted(set(arguments) - {*known, "dtype"})
     if unknown:
         raise ValueError(
             f"A preset of a `{held}` holds these arguments, which others can "

@@ -59,12 +59,22 @@ def released(name):
 
 
 def presets_of(cls):
-    """The presets of a class, `{name: metadata}`, without fetching any."""
+    """The presets of a class, `{name: metadata}`, without fetching any.
+
+    The metadata of released ones have `"download_bytes"`, about the size of
+    what is fetched on first use.
+    """
     class_names = names_of(cls)
     known = {
         **_built_in(),
         **{
-            name: (entry["class_name"], entry["metadata"])
+            name: (
+                entry["class_name"],
+                {
+                    **entry["metadata"],
+                    "download_bytes": entry["source"]["num_bytes"],
+                },
+            )
             for name, entry in _released().items()
         },
     }

@@ -119,6 +119,7 @@ def plan_annealing(
     """
     needed = needed_damping(tolerance)
     checks.positive_number("step_size", step_size)
+    checks.boolean("relative", relative)
     data, dim, k_min, k_max, in_words = planned_range(
         data, dim, k_min, k_max, seed
     )

@@ -127,15 +127,15 @@ class DriftObjective:
             for names in fields.values()
         ]
 
-    def loss(self, features, targets, frozen=True):
+    def loss(self, features, targets, features_moved=True):
         """Weighted sum of the mean squared errors of all features.
 
         Args:
             features: dict, see `targets`.
             targets: what `targets` returned.
-            frozen: bool, whether these may be other features than those that
-                the targets were computed from. If not, the errors are the steps
-                along the drift, which are exact and need no further pass.
+            features_moved: bool, whether these may be other features than those
+                that the targets were computed from. If not, the errors are the
+                steps along the drift, which are exact and need no further pass.
                 Defaults to `True`.
         """
         total = 0.0
@@ -144,8 +144,8 @@ class DriftObjective:
             _, count, _ = ops.shape(target.step)
             groups = ops.shape(features[names[0]])[0] // count
             samples = _side_by_side(features, names, groups, count)
-            segments = Segments(_tokens(features, names))
-            if frozen:
+            segments = Segments(_token_counts(features, names))
+            if features_moved:
                 errors = samples - target.start - target.step
                 errors = segments.means(ops.square(errors))
             elif self.stop_gradient:
@@ -161,7 +161,7 @@ class DriftObjective:
         return total
 
     def _target(self, names, point_sets, batch, count, features):
-        tokens = _tokens(features, names)
+        tokens = _token_counts(features, names)
         drift = self._drift_of(names[0])
         field = drift.field(
             **point_sets,
@@ -318,7 +318,7 @@ def _side_by_side(features, names, groups, count):
     return _group_by_token(joined, groups, count)
 
 
-def _tokens(features, names):
+def _token_counts(features, names):
     return [features[name].shape[1] for name in names]
 
 

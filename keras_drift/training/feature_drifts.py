@@ -45,6 +45,12 @@ class FeatureDrifts(JointlyAnnealable, keras.layers.Layer):
         self.patterns = [str(pattern) for pattern in feature_drifts]
         checks.patterns_in_order("drift", self.patterns)
         self.drifts = [drifts.get(drift) for drift in feature_drifts.values()]
+        checks.distinct_variables(
+            "drift",
+            self.drifts,
+            "Create a drift, with its kernel, for each pattern; or join the "
+            "patterns, as in 'layer[12]*'.",
+        )
         for name in ("self_interaction", "guidance_mode"):
             choices = {getattr(drift, name) for drift in self.drifts}
             if len(choices) > 1:

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from keras_drift import checks
 from keras_drift.datasets.seeded_dataset import SeededDataset
 
 
@@ -41,7 +42,7 @@ class GroupBatches(SeededDataset):
             )
         self._num_groups = sizes["positives"]
         self._batch_size = batch_size
-        self._shuffle = shuffle
+        self._shuffle = checks.boolean("shuffle", shuffle)
 
     def __len__(self):
         return math.ceil(self._num_groups / self._batch_size)

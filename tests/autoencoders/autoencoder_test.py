@@ -111,6 +111,32 @@ def test_programs_use_the_current_weights(images):
     )
 
 
+class Scaled(TinyAutoencoder):
+    """An autoencoder whose programs read an attribute."""
+
+    scale = 1.0
+
+    def call_encoder(self, images):
+        mean, log_variance = super().call_encoder(images)
+        return self.scale * mean, log_variance
+
+    def call_decoder(self, latents):
+        return super().call_decoder(latents / self.scale)
+
+
+def test_programs_use_the_current_attributes(images):
+    autoencoder = Scaled()
+    before = autoencoder.encode(images)
+    decoded = autoencoder.decode(before)
+    autoencoder.scale = 2.0
+    np.testing.assert_allclose(
+        autoencoder.encode(images), 2 * before, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        autoencoder.decode(2 * before), decoded, atol=1e-5
+    )
+
+
 def test_is_frozen_and_exact(autoencoder):
     assert autoencoder.weights
     assert not autoencoder.trainable_variables

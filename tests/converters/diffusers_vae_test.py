@@ -4,6 +4,8 @@ import pytest
 
 from keras_drift import autoencoders
 from keras_drift.converters import diffusers_vae
+from keras_drift.presets import hub
+from tiny_autoencoder import TinyAutoencoder
 
 # As published in `stabilityai/sd-vae-ft-mse`.
 CONFIG = {
@@ -89,3 +91,15 @@ def test_says_what_it_wanted_to_fetch(monkeypatch, tmp_path):
             ConnectionError, match=r"config.json.*'stabilityai/sd-vae-ft-mse'"
         ):
             cls.from_preset("hf://stabilityai/sd-vae-ft-mse")
+
+
+def test_a_preset_of_this_library_is_none_of_diffusers(monkeypatch, tmp_path):
+    TinyAutoencoder(batch_size=3).save_to_preset(tmp_path / "mine")
+
+    def fetch(repo_id, name, revision=None, num_bytes=None):
+        return tmp_path / "mine" / name
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    found = autoencoders.Autoencoder.from_preset("hf://me/mine")
+    assert type(found) is TinyAutoencoder
+    assert found.batch_size == 3

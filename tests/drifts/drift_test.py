@@ -320,3 +320,39 @@ def test_names_the_guidance_scales_that_do_not_fit():
             ValueError, match=rf"or {expected}. Received: shape \(3,\)"
         ):
             drift.field(x, y, unconditional=y, guidance_scale=np.ones(3))
+
+
+class Faint(VelocityDrift):
+    """A field of one size, however small."""
+
+    def __init__(self, size, floor=None):
+        super().__init__(unit_rms=True)
+        self.size = size
+        if floor is not None:
+            self.mean_square_floor = floor
+
+    def velocities(self, x, positives, negatives, length_scale):
+        return [self.size * ops.ones_like(x)]
+
+
+@pytest.mark.parametrize(
+    ("size", "floor", "expected"),
+    [
+        (1e-5, None, 1.0),
+        (1e-8, None, 1e-2),  # divided by 1e-6, the root of 1e-12
+        (0.0, None, 0.0),
+        (1e-3, 1e-8, 1.0),
+        (1e-8, 1e-8, 1e-4),
+    ],
+)
+def test_rounding_noise_is_not_amplified_to_unit_size(size, floor, expected):
+    x = np.ones((3, 2), "float32")
+    velocity = contracts.numpy(Faint(size, floor)(x, x))
+    np.testing.assert_allclose(velocity, expected, rtol=1e-5)
+
+
+def test_the_release_has_floors_of_its_own():
+    drift = KernelDrift(normalization="official_dual")
+    assert drift.mean_square_floor == 1e-8
+    assert drift.length_scale_floor == 1e-3
+    assert KernelDrift(normalization="dual").mean_square_floor == 1e-12

@@ -188,3 +188,17 @@ def test_groups_are_those_of_the_tokens():
     x = np.ones((4, 2, 1), "float32")
     with pytest.raises(ValueError, match=r"multiple of their sum.*\(1, 2\)"):
         drifts.KernelDrift().field(x, x, tokens=(1, 2))
+
+
+@pytest.mark.parametrize("tokens", [(1,), (3,), (1, 1, 1), (4, 1, 4)])
+def test_segments_of_other_numbers_of_tokens(tokens):
+    segments = Segments(tokens)
+    assert segments.total == sum(tokens)
+    values = np.arange(2 * sum(tokens), dtype="float32").reshape(2, -1)
+    means = segments.means(ops.convert_to_tensor(values.reshape(-1)))
+    parts = np.split(values, np.cumsum(tokens)[:-1], axis=1)
+    expected = [part.mean() for part in parts]
+    np.testing.assert_allclose(contracts.numpy(means), expected, rtol=1e-6)
+    np.testing.assert_array_equal(contracts.numpy(segments.sizes()), tokens)
+    one = segments.per_feature(ops.convert_to_tensor(2.5))
+    np.testing.assert_array_equal(contracts.numpy(one), [2.5] * len(tokens))

@@ -128,7 +128,11 @@ def test_bad_arguments(arguments, error, message):
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda drift: Sum([drift, drift]), drifts.Lookahead]
+    "wrap",
+    [
+        lambda drift: Sum([drift, contracts.copy_of(drift)]),
+        drifts.Lookahead,
+    ],
 )
 def test_guidance_is_that_of_the_drifts_inside(wrap):
     inside = drifts.KernelDrift(guidance_mode="velocity")
@@ -139,3 +143,15 @@ def test_guidance_is_that_of_the_drifts_inside(wrap):
         Sum([inside, "kernel_drift"])
     with pytest.raises(ValueError, match="unit_rms"):
         Sum([inside], unit_rms=True)
+
+
+def test_a_drift_or_its_kernel_twice_is_refused():
+    """Files would hold its bandwidth once, and a copy has it twice."""
+    drift = drifts.KernelDrift()
+    without_variables = drifts.EnergyDistanceDrift()
+    for pair in ([drift, drift], [without_variables, without_variables]):
+        with pytest.raises(ValueError, match=r"(share|twice).*Create a drift"):
+            Sum(pair)
+    shared = [drifts.KernelDrift(drift.kernel), drifts.MMDDrift(drift.kernel)]
+    with pytest.raises(ValueError, match=r"`drifts` share the variable"):
+        Sum(shared)

@@ -58,3 +58,76 @@ def test_layers_made_late_are_frozen_too():
     assert len(backbone.weights) == 4
     generator = model.generator.trainable_variables
     assert len(model.trainable_variables) == len(generator)
+
+
+ENCODERS = {
+    "identity": encoders.Identity,
+    "pretrained": lambda: encoders.Pretrained(
+        keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    ),
+    "pooled": lambda: encoders.Pooled(None),
+    "union": lambda: encoders.Union([None]),
+    "mae": lambda: encoders.MAEResNet(3, 4, (1, 1, 1, 1)),
+    "masked": lambda: encoders.MaskedAutoencoder(
+        encoders.MAEResNet(3, 4, (1, 1, 1, 1))
+    ),
+    "convnext": lambda: encoders.ConvNeXtV2((1,) * 4, (4,) * 4, 32),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_bytes_are_refused(name):
+    encoder = ENCODERS[name]()
+    for dtype in ("uint8", "int32", "bool"):
+        images = keras.KerasTensor((2, 8, 8, 3), dtype)
+        with pytest.raises(ValueError, match=rf"/ 127.5 - 1`.*type {dtype}"):
+            encoder(images)
+    with pytest.raises(ValueError, match="type uint8"):
+        encoder(np.zeros((2, 8, 8, 3), "uint8"))
+
+
+class Outer(keras.layers.Layer):
+    """A layer that calls an encoder while it is trained."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def call(self, samples, training=None):
+        return self.encoder(samples)
+
+
+DROPOUTS = {
+    "pretrained": lambda: keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Dropout(0.5)]
+    ),
+    "preprocessing": lambda: encoders.Pretrained(
+        keras.layers.Flatten(), preprocessing=keras.layers.Dropout(0.5)
+    ),
+    "outputs": lambda: encoders.Pretrained(
+        keras.Sequential(
+            [
+                keras.Input((4, 4, 1)),
+                keras.layers.Dropout(0.5),
+                keras.layers.Flatten(name="flat"),
+            ]
+        ),
+        outputs=["flat"],
+    ),
+    "mae": lambda: encoders.MAEResNet(
+        1, 4, (1, 1, 1, 1), dropout=0.9, means=(), stds=()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DROPOUTS)
+def test_a_frozen_encoder_drops_nothing(name):
+    encoder = encoders.Union({"a": DROPOUTS[name]()})
+    samples = np.random.default_rng(0).normal(size=(2, 4, 4, 1))
+    samples = samples.astype("float32")
+    expected = encoder(samples)
+    features = Outer(encoder)(samples, training=True)
+    for key, value in features.items():
+        np.testing.assert_allclose(
+            numpy(value), numpy(expected[key]), atol=1e-5
+        )

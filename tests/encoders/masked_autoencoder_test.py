@@ -10,6 +10,7 @@ from keras_drift import DriftModel
 from keras_drift import encoders
 from keras_drift import generators
 from keras_drift import schedules
+from keras_drift.encoders import patches
 
 TINY = {"image_channels": 2, "base_channels": 4, "num_blocks": (1, 1, 1, 1)}
 RNG = np.random.default_rng(0)
@@ -156,11 +157,31 @@ def test_training_depends_on_the_seed_alone(trained):
     )
     assert one == other
     assert one[0] == pytest.approx(again["val_loss"][-1])
-    masks = [
-        trained.model.predict(IMAGES, verbose=0, batch_size=4)["hidden"]
-        for _ in range(2)
-    ]
-    assert np.any(masks[0] != masks[1])
+
+
+def test_evaluation_depends_on_no_batch_size(trained):
+    model = trained.restart()
+    whole, halves, threes = (
+        model.predict(IMAGES, verbose=0, batch_size=size)["hidden"]
+        for size in (8, 4, 3)
+    )
+    np.testing.assert_array_equal(halves, whole)
+    np.testing.assert_array_equal(threes, whole)
+    np.testing.assert_array_equal(
+        model.predict_on_batch(IMAGES)["hidden"], whole
+    )
+    # Each image has a mask of its own.
+    assert len(np.unique(whole.reshape(8, -1), axis=0)) == 8
+    assert 0.3 < whole.mean() < 0.7
+    one, other = (
+        model.evaluate(
+            IMAGES, LABELS, verbose=0, batch_size=size, return_dict=True
+        )
+        for size in (8, 4)
+    )
+    for key in ("loss", "reconstruction_loss", "mask_ratio"):
+        np.testing.assert_allclose(one[key], other[key], rtol=1e-5)
+    np.testing.assert_allclose(one["mask_ratio"], whole.mean(), rtol=1e-5)
 
 
 def test_masks_of_training_differ_from_step_to_step(trained):
@@ -192,6 +213,11 @@ def test_weights_of_images_weigh_their_losses(trained):
     expected = loss_by_hand(IMAGES[1:2], alone, LABELS[1:2], 0.0)
     # The mean over four images, three of which weigh nothing.
     np.testing.assert_allclose(logs["loss"], expected["loss"] / 2, rtol=1e-4)
+    # Of what is logged beside it, the weighted mean: of one image.
+    for name in ("reconstruction_loss", "classification_loss"):
+        np.testing.assert_allclose(logs[name], expected[name], rtol=1e-4)
+    hits = alone["logits"].argmax(-1) == LABELS[1:2]
+    assert logs["accuracy"] == hits.mean()
 
 
 def test_file_and_preset_give_the_model_back(trained, tmp_path):
@@ -319,3 +345,40 @@ def test_refuses_what_is_no_autoencoder(options, error):
 def test_trains_no_other_encoder():
     with pytest.raises(TypeError, match=r"`encoders.MAEResNet`.*Identity"):
         encoders.MaskedAutoencoder(encoders.Identity())
+
+
+def test_the_loss_counts_pixels_as_the_encoder_folds_them():
+    """Squared errors are summed over a folded pixel, and then averaged."""
+    model = autoencoder({"patch_size": 2})
+    hidden = np.zeros((2, 8, 8, 1), "float32")
+    hidden[0, :4], hidden[1, :4, :4] = 1, 1
+    images = RNG.normal(size=(2, 8, 8, 2)).astype("float32")
+    found = model.compute_loss(
+        {"images": ops.convert_to_tensor(images), "hidden": hidden},
+        y_pred={
+            "reconstruction": ops.zeros((2, 8, 8, 2)),
+            "hidden": ops.convert_to_tensor(hidden),
+        },
+    )
+    # Eight folded pixels are hidden of one image, and four of the other.
+    errors = [
+        np.sum(images[0, :4] ** 2) / 8,
+        np.sum(images[1, :4, :4] ** 2) / 4,
+    ]
+    np.testing.assert_allclose(numpy(found), np.mean(errors), rtol=1e-5)
+
+
+def test_half_precision_does_not_round_the_images(monkeypatch):
+    model = autoencoder(dtype="mixed_bfloat16")
+    seen = []
+
+    def fold(images, size):
+        seen.append(images)
+        return images
+
+    monkeypatch.setattr(patches, "fold", fold)
+    images = np.full((1, 8, 8, 2), 1.2345678, "float32")
+    batch = {"images": images, "hidden": np.zeros((1, 8, 8, 1), "float32")}
+    model(batch)
+    np.testing.assert_array_equal(numpy(seen[0]), images)
+    assert keras.backend.standardize_dtype(seen[0].dtype) == "float32"

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from contracts import numpy
 from keras_drift.encoders import patches
@@ -126,3 +127,20 @@ def test_images_have_ratios_of_their_own(ratio, mean, variance):
 def test_a_seed_decides_the_mask():
     np.testing.assert_array_equal(hidden((0, 1)), hidden((0, 1)))
     assert np.any(hidden((0, 1)) != hidden((0, 1), seed=1))
+
+
+def test_numbered_masks_are_a_fixed_sequence():
+    def masks(numbers, ratio=(0.2, 0.8)):
+        numbers = ops.convert_to_tensor(np.array(numbers, "int32"))
+        return numpy(patches.numbered_mask(numbers, (8, 16), 4, ratio, seed=3))
+
+    many = masks(range(256))
+    assert many.shape == (256, 8, 16, 1)
+    np.testing.assert_array_equal(masks([5, 256 + 7]), many[[5, 7]])
+    # Whole patches; a ratio of each image; and on the average its mean.
+    shares = many.mean(axis=(1, 2, 3))
+    np.testing.assert_array_equal(shares % 0.125, 0)
+    assert abs(shares.mean() - 0.5) < 0.05
+    # Of 8 patches: more variance than that of one ratio, 0.25 / 8 = 0.031.
+    assert 0.045 < shares.var() < 0.07
+    assert np.all(masks([0, 1], (1.0, 1.0)) == 1)

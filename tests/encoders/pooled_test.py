@@ -129,7 +129,19 @@ def test_copy_computes_the_same():
 
 def test_names_an_encoder_without_maps():
     with pytest.raises(ValueError, match=r"None of the features.*a map"):
-        encoders.Pooled(encoders.Identity()).build((None, 8, 8, 3))
+        encoders.Pooled(encoders.Identity()).build((None, 8))
+
+
+def test_pools_images_themselves():
+    images = np.concatenate([IMAGES, 3 * IMAGES], axis=-1)
+    pooled = encoders.Pooled(encoders.Identity())
+    features = {k: numpy(v) for k, v in pooled(images).items()}
+    np.testing.assert_array_equal(features["samples"], images.reshape(2, 1, 64))
+    mean = images.mean(axis=(1, 2))[:, None]
+    np.testing.assert_allclose(features["samples_mean"], mean, atol=1e-6)
+    windows = pixels(4).mean(axis=-1)[..., None] * [1, 3]
+    np.testing.assert_allclose(features["samples_mean_4"], windows, atol=1e-6)
+    assert features["samples_std_2"].shape == (2, 8, 2)
 
 
 @pytest.mark.parametrize("wrong", [2, "2", {2}])
@@ -168,4 +180,4 @@ def test_an_encoder_without_maps_is_refused_whenever_it_is_called():
     pooled = encoders.Pooled(encoders.Identity())
     for _ in range(2):
         with pytest.raises(ValueError, match="is a map"):
-            pooled(IMAGES)
+            pooled(IMAGES[:, :, 0, 0])

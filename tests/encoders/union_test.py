@@ -99,5 +99,44 @@ def test_refuses_keys_without_a_name_and_an_encoder_twice():
     with pytest.raises(TypeError, match=r"keys of `encoders`"):
         encoders.Union({"": encoders.Identity()})
     encoder = encoders.Identity()
-    with pytest.raises(ValueError, match=r"One encoder is in `encoders` twice"):
+    with pytest.raises(ValueError, match=r"One object is in `encoders` twice"):
         encoders.Union({"a": encoder, "b": encoder})
+
+
+def test_refuses_a_network_in_two_encoders():
+    """Files would hold its weights once, and a copy has them twice."""
+    inputs = keras.Input((4, 4, 2))
+    low = layers.Conv2D(3, 1, name="low")(inputs)
+    model = keras.Model(inputs, layers.Conv2D(2, 1, name="high")(low))
+    parts = {
+        name: encoders.Pretrained(model, outputs=[name])
+        for name in ("low", "high")
+    }
+    match = r"`encoders` share the variable '.*low/kernel'.*clone_model"
+    with pytest.raises(ValueError, match=match):
+        encoders.Union(parts)
+    with pytest.raises(ValueError, match=match):
+        encoders.Union([model, encoders.Pooled(model)])
+    # Weights that are made later are compared later.
+    unbuilt = keras.Sequential([layers.Dense(2)])
+    union = encoders.Union({"a": unbuilt, "b": encoders.Pretrained(unbuilt)})
+    with pytest.raises(ValueError, match=r"`encoders` share the variable"):
+        union.build((None, 4, 4, 2))
+
+
+def test_loaded_parts_keep_the_name_and_type_of_the_union(tmp_path):
+    encoder = encoders.MAEResNet(1, 4, (1, 1, 1, 1))
+    encoder.save_to_preset(tmp_path / "mae")
+    union = encoders.Union(
+        {"mae": encoders.MissingEncoder(tmp_path / "mae"), "x": None},
+        include_samples=False,
+        name="both",
+        dtype="mixed_float16",
+    )
+    loaded = union.loaded()
+    assert loaded.name == "both"
+    assert loaded.dtype_policy.name == "mixed_float16"
+    assert loaded.include_samples is False
+    assert loaded.prefixes == ["mae_", "x_"]
+    assert type(loaded.encoders[0]) is encoders.MAEResNet
+    assert loaded.loaded() is loaded

@@ -104,6 +104,27 @@ def in_policy(policy, build):
         keras.config.set_dtype_policy(before)
 
 
+def test_the_dtype_policy_is_an_argument_and_saved(tmp_path, tiny_dit):
+    before = keras.config.dtype_policy()
+    half = tiny_dit(dtype="mixed_bfloat16")
+    assert keras.config.dtype_policy() == before
+    half.save(tmp_path / "half.keras")
+    loaded = keras.saving.load_model(tmp_path / "half.keras")
+    for generator in (half, copy_of(half), loaded):
+        assert generator.dtype_policy.name == "mixed_bfloat16"
+        block = generator.get_layer("block_0")
+        assert block.attention.to_qkv.compute_dtype == "bfloat16"
+    assert loaded.get_config() == half.get_config()
+    # Presets are for machines of all kinds: they follow the global policy.
+    half.save_to_preset(tmp_path / "preset")
+    for options, dtype in (
+        ({}, "float32"),
+        ({"dtype": "mixed_float16"}, "float16"),
+    ):
+        loaded = generators.DiT.from_preset(tmp_path / "preset", **options)
+        assert loaded.get_layer("block_0").compute_dtype == dtype
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_draws_float32_in_half_precision(policy, tiny_dit, randomized):
     full = randomized(tiny_dit())
@@ -262,7 +283,7 @@ def test_positions_are_sines_of_column_then_row(dim):
         ({"style_codebook_size": 0}, "`style_codebook_size` must .*=0"),
         (PLAIN | {"num_context_tokens": 2}, "Context tokens.*num_classes.*=2"),
         ({"use_swigloo": True}, "use_swigloo"),
-        ({"dtype": "mixed_bfloat16"}, "dtype"),
+        ({"dtype": "bfloat17"}, "bfloat17"),
     ],
     ids=str,
 )

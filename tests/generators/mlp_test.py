@@ -135,10 +135,24 @@ def test_draws_float32_in_half_precision(policy):
         ({"num_classes": "3"}, "`num_classes` must .*='3'"),
         ({"activation": "sillu"}, "sillu"),
         ({"hiden_dims": (4,)}, "hiden_dims"),
-        ({"dtype": "mixed_bfloat16"}, "dtype"),
+        ({"dtype": "bfloat17"}, "bfloat17"),
     ],
     ids=str,
 )
 def test_says_which_argument_is_wrong(changes, message):
     with pytest.raises((TypeError, ValueError), match=message):
         generators.MLP(**(TINY | changes))
+
+
+def test_the_dtype_policy_is_an_argument_and_saved(tmp_path):
+    half = generators.MLP(**TINY, num_classes=3, dtype="mixed_bfloat16")
+    half.save_to_preset(tmp_path / "preset")
+    loaded = generators.MLP.from_preset(tmp_path / "preset")
+    for generator, dtype in (
+        (half, "bfloat16"),
+        (copy_of(half), "bfloat16"),
+        (loaded, "float32"),
+    ):
+        dense = [type(layer).__name__ for layer in generator.layers]
+        dense = generator.layers[dense.index("Dense")]
+        assert dense.compute_dtype == dtype

@@ -182,3 +182,55 @@ def test_names_samples_that_are_no_latents(model):
     with pytest.raises(TypeError, match="An autoencoder is"):
         model.autoencoder = keras.layers.Flatten()
     assert isinstance(model.autoencoder, TinyAutoencoder)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Unseeded(TinyAutoencoder):
+    """An autoencoder whose every instance has other weights."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        rng = np.random.default_rng()
+        for variable in self.variables:
+            variable.assign(rng.normal(size=variable.shape))
+
+
+@pytest.fixture
+def fresh():
+    """A copy by config and weights, which has an autoencoder of its own."""
+    original = latent_model(Unseeded())
+    copy = DriftModel.from_config(original.get_config())
+    copy.set_weights(original.get_weights())
+    return original, copy
+
+
+@pytest.mark.filterwarnings("error:The autoencoder")
+def test_warns_of_an_autoencoder_made_by_its_config(fresh):
+    original, copy = fresh
+    copy.generate(1, seed=0, decode=False)
+    with pytest.warns(UserWarning, match=r"fresh weights.*original.autoenc"):
+        copy.generate(1, seed=0)
+    copy.generate(1, seed=0)  # once is enough
+    copy.autoencoder = original.autoencoder
+    np.testing.assert_array_equal(
+        copy.generate(1, seed=0), original.generate(1, seed=0)
+    )
+
+
+@pytest.mark.filterwarnings("error:The autoencoder")
+@pytest.mark.parametrize("how", ["assigned", "set", "loaded", "file"])
+def test_an_autoencoder_with_weights_is_no_fresh_one(fresh, how, tmp_path):
+    original, copy = fresh
+    if how == "assigned":
+        copy.autoencoder = original.autoencoder
+    elif how == "set":
+        copy.autoencoder.set_weights(original.autoencoder.get_weights())
+    elif how == "loaded":
+        original.save_weights(tmp_path / "model.weights.h5")
+        copy.load_weights(tmp_path / "model.weights.h5")
+    else:
+        original.save(tmp_path / "model.keras")
+        copy = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        copy.generate(1, seed=0), original.generate(1, seed=0), atol=1e-6
+    )

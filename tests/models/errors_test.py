@@ -1,9 +1,13 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
 from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift import encoders
+from keras_drift import energies
 from small_models import class_mlp
 from small_models import small_mlp
 
@@ -113,3 +117,16 @@ def test_refuses_invalid_arguments_of_generate():
             model.generate(**arguments)
     with pytest.raises(ValueError, match="no classes"):
         DriftModel(small_mlp()).generate(2, labels=[0, 1])
+
+
+def test_a_network_in_drift_and_encoder_is_refused():
+    """Files would hold its weights once, and a copy has them twice."""
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    energy = energies.FrechetDistance(encoder=encoders.Pretrained(network))
+    drift = drifts.VariationalDrift(energy)
+    with pytest.raises(ValueError, match=r"`model` share the var.*clone_model"):
+        DriftModel(small_mlp(), drift, encoder=network)
+    model = DriftModel(small_mlp(), drift)
+    with pytest.raises(ValueError, match=r"`model` share the variable"):
+        model.encoder = network
+    assert isinstance(model.encoder, encoders.Identity)

@@ -170,6 +170,26 @@ def test_each_class_lists_its_own_presets():
     assert DriftModel.presets["digits_dit"]["description"] != "mine"
 
 
+def test_released_presets_tell_the_size_of_their_download():
+    size = DriftModel.presets["drift_l2_latent_imagenet256"]["download_bytes"]
+    parameters = 462_909_456
+    assert size == pytest.approx(4 * parameters, rel=1e-3)
+    assert encoders.Encoder.presets["mae_latent_640"]["download_bytes"] > 1e10
+    # Those in the package are not fetched.
+    assert "download_bytes" not in DriftModel.presets["digits_dit"]
+
+
+def test_preset_of_a_model_follows_the_global_policy(tmp_path):
+    generator = generators.MLP(2, hidden_dims=(8,), dtype="mixed_bfloat16")
+    model = DriftModel(generator)
+    model.save_to_preset(tmp_path / "mine")
+    loaded = DriftModel.from_preset(tmp_path / "mine").generator
+    assert loaded.dtype_policy.name == "float32"
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").generator
+    assert loaded.dtype_policy.name == "mixed_bfloat16"
+
+
 def test_preset_may_refer_to_its_encoder(tmp_path):
     backbone = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     encoder = encoders.Pretrained(backbone)

@@ -64,7 +64,7 @@ def draw(count, seed):
     }
 
 
-def losses(drift, loss_weights=None, frozen=False):
+def losses(drift, loss_weights=None, features_moved=False):
     """The loss and the targets of features that are given."""
     sets = [
         draw(count, seed)
@@ -93,7 +93,7 @@ def losses(drift, loss_weights=None, frozen=False):
             for name, value in generated.items()
         }
         targets = objective.targets(features, batch)
-        return objective.loss(features, targets, frozen), targets
+        return objective.loss(features, targets, features_moved), targets
 
     return contracts.in_one_program(function)(*sets)
 
@@ -153,7 +153,7 @@ def test_features_of_one_drift_share_its_fields(one_by_one):
 
 
 def test_the_errors_of_a_frozen_field_are_measured(one_by_one):
-    loss, _ = losses(CountedDrift(), frozen=True)
+    loss, _ = losses(CountedDrift(), features_moved=True)
     assert float(loss) == pytest.approx(one_by_one[0], rel=1e-5)
 
 
@@ -181,7 +181,7 @@ def test_the_gradient_of_the_steps_is_that_of_a_regression():
 def test_gradients_are_those_of_each_feature():
     import jax
 
-    def gradient(shares, stop_gradient, frozen=False):
+    def gradient(shares, stop_gradient, features_moved=False):
         features = draw(GENERATED, 0)
         rest = [draw(POSITIVES, 1), draw(POSITIVES, 2)]
         drift = CountedDrift(shares)
@@ -195,14 +195,14 @@ def test_gradients_are_those_of_each_feature():
                 num_generated=GENERATED,
             )
             targets = objective.targets(features, batch)
-            return objective.loss(features, targets, frozen)
+            return objective.loss(features, targets, features_moved)
 
         return jax.jit(jax.grad(loss))(features)
 
     for stop_gradient in (True, False):
         found = gradient(True, stop_gradient)
         # Without sharing, and with a regression that is not taken apart.
-        expected = gradient(False, stop_gradient, frozen=True)
+        expected = gradient(False, stop_gradient, features_moved=True)
         for name in FORMS:
             contracts.assert_close(
                 np.asarray(found[name]), np.asarray(expected[name]), 1e-5
@@ -220,3 +220,48 @@ def test_refuses_patterns_that_match_nothing(patterns):
         FeatureDrifts(dict.fromkeys(patterns, "kernel_drift"))
     with pytest.raises(ValueError, match="general patterns last"):
         losses(CountedDrift(), loss_weights=dict.fromkeys(patterns, 1.0))
+
+
+def test_a_drift_for_two_patterns_is_refused():
+    """Files would hold its bandwidth once, and a copy has it twice."""
+    drift = drifts.KernelDrift()
+    with pytest.raises(ValueError, match=r"`drift` twice.*join the patterns"):
+        FeatureDrifts({"layer1*": drift, "layer2*": drift})
+
+
+@pytest.mark.parametrize("stop_gradient", [False, True])
+def test_no_gradient_flows_through_the_length_scale(stop_gradient):
+    """Loss and gradient are those in units of a constant length."""
+    rng = np.random.default_rng(0)
+    x, data = (
+        rng.normal(size=(n, 1, 3), scale=2.0).astype("float32") for n in (4, 5)
+    )
+    drift = drifts.KernelDrift(kernels.Laplacian(0.5), relative=True)
+    batch = TrainingBatch({}, np.zeros((1, 5, 1), "float32"))
+
+    def loss(x):
+        objective = DriftObjective(
+            Given({"x": data}),
+            drift,
+            stop_gradient=stop_gradient,
+            num_generated=4,
+        )
+        features = {"x": x}
+        targets = objective.targets(features, batch)
+        return objective.loss(features, targets, features_moved=False)
+
+    def field(x):
+        return drift.field(ops.transpose(x, (1, 0, 2)), data[None, :, 0])
+
+    fixed = field(x)
+    scale = float(contracts.numpy(fixed.length_scale))
+    assert not 0.9 < scale < 1.1
+    if stop_gradient:
+        step = contracts.numpy(fixed.velocity)[0][:, None]
+        expected = -2 * step / step.size / scale**2
+    else:  # the gradient of the velocity itself
+        expected = contracts.gradient(
+            lambda x: ops.mean(ops.square(field(x).velocity)) / scale**2, x
+        )
+    found = contracts.gradient(loss, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)

@@ -1,5 +1,7 @@
 """The base class of all normalizations."""
 
+from keras_drift import checks
+
 
 class Normalization:
     """How a `KernelDrift` turns the kernel values of pairs into velocities.
@@ -38,7 +40,9 @@ class Normalization:
     length_scale_floor = 0.0
 
     def __init__(self, bias_correction=False):
-        self.bias_correction = bool(bias_correction)
+        self.bias_correction = checks.boolean(
+            "bias_correction", bias_correction
+        )
 
     def validate(self, drift):
         """Raises a `ValueError` if it does not go with a `KernelDrift`."""
