@@ -6,7 +6,12 @@ import numpy as np
 
 from keras_drift import checks
 
+# Of which the distances of all pairs are computed.
 _MOST_SAMPLES = 2048
+# Whose spectrum is computed: the more, the lower its noise. In many dimensions
+# the product of both is bounded.
+_MOST_SAMPLES_OF_SPECTRUM = 8192
+_MOST_NUMBERS_OF_SPECTRUM = 2**20
 _DIRECTIONS = 256
 _BANDS_PER_OCTAVE = 4
 
@@ -22,8 +27,10 @@ def frequency_range(samples, seed):
         `(k_min, k_max, reason)`, in radians per unit of length.
     """
     rng = np.random.default_rng(seed)
-    samples = _subset(samples, rng)
-    longest, shortest = _distances(samples)
+    longest, shortest = _distances(_subset(samples, rng, _MOST_SAMPLES))
+    affordable = _MOST_NUMBERS_OF_SPECTRUM // samples.shape[1]
+    most = min(_MOST_SAMPLES_OF_SPECTRUM, max(_MOST_SAMPLES, affordable))
+    samples = _subset(samples, rng, most)
     # Half a wavelength: the diameter, and the distance of neighbors.
     k_min, k_nearest = math.pi / longest, math.pi / shortest
     k_power = _end_of_spectrum(samples, k_min, k_nearest, rng)
@@ -82,7 +89,7 @@ def unit_of_length(data, relative, seed):
 
 def _mean_distance(samples, seed):
     """Mean distance of two samples `(n, d)`: of distinct pairs."""
-    samples = _subset(samples, np.random.default_rng(seed))
+    samples = _subset(samples, np.random.default_rng(seed), _MOST_SAMPLES)
     distances = np.sqrt(np.maximum(_squared_distances(samples)[0], 0.0))
     np.fill_diagonal(distances, 0.0)
     mean = distances.sum() / (len(samples) * (len(samples) - 1))
@@ -94,10 +101,10 @@ def _mean_distance(samples, seed):
     return float(mean)
 
 
-def _subset(samples, rng):
+def _subset(samples, rng, most):
     """At most so many of them, around their mean."""
-    if len(samples) > _MOST_SAMPLES:
-        chosen = rng.choice(len(samples), _MOST_SAMPLES, replace=False)
+    if len(samples) > most:
+        chosen = rng.choice(len(samples), most, replace=False)
         samples = samples[chosen]
     return samples - samples.mean(axis=0)
 
@@ -138,8 +145,10 @@ def _end_of_spectrum(samples, k_min, k_max, rng):
         directions = rng.normal(size=(_DIRECTIONS, dim))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
         radii = k * width ** rng.uniform(size=(_DIRECTIONS, 1))
-        waves = np.exp(1j * samples @ (radii * directions).T)
-        if np.mean(np.abs(waves.mean(axis=0)) ** 2) < 2 / n:
+        phases = samples @ (radii * directions).T
+        power = np.cos(phases).mean(axis=0) ** 2
+        power += np.sin(phases).mean(axis=0) ** 2
+        if power.mean() < 2 / n:
             return k
         k *= width
     return k_max
