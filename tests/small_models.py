@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from contracts import ON_JAX
 from contracts import numpy
 from keras_drift import DriftModel
+from keras_drift import backend
 from keras_drift import drifts
 from keras_drift import generators
 from keras_drift import kernels
@@ -42,3 +44,15 @@ def prepared(model, data):
 
 def loss_of(model, batch):
     return float(numpy(model.compute_loss(batch, y_pred=model(batch))))
+
+
+def in_one_program(model, function):
+    """What a function computes with the variables of a model.
+
+    JAX compiles it as a whole, rather than a hundred operations one by one. It
+    sees no losses that layers add.
+    """
+    if not ON_JAX:
+        return function()
+    variables = [*model.variables, *model.metrics_variables]
+    return backend.jit(function, variables)()

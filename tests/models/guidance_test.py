@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+import contracts
+import small_models
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
@@ -33,12 +35,17 @@ def test_velocity_guidance_receives_the_scales(classes):
     )
     batches = datasets.GroupedDataset(*classes, positives=6, unconditional=4)
     batch = model.prepare_batch(batches[0], False)
-    samples = model(batch)
-    features = model.objective.features(samples)
-    (found,) = model.objective.targets(features, batch).values()
-    groups = numpy(samples).reshape(3, 6, 2)
+
+    def compute():
+        samples = model(batch)
+        features = model.objective.features(samples)
+        (target,) = model.objective.targets(features, batch).values()
+        return samples, target.start + target.step
+
+    samples, found = map(numpy, small_models.in_one_program(model, compute))
+    groups = samples.reshape(3, 6, 2)
     expected = groups + numpy(
-        drift(
+        contracts.in_one_program(drift)(
             groups,
             batch.positives,
             unconditional=batch.unconditional,
@@ -46,7 +53,7 @@ def test_velocity_guidance_receives_the_scales(classes):
         )
     )
     np.testing.assert_allclose(
-        numpy(found.start + found.step).reshape(3, 6, 2),
+        found.reshape(3, 6, 2),
         expected,
         rtol=1e-5,
         atol=1e-5,
