@@ -1,5 +1,7 @@
 import numpy as np
 
+from keras_drift import datasets
+from keras_drift.spectral import frequency_range as module
 from keras_drift.spectral.frequency_range import frequency_range
 
 
@@ -34,3 +36,21 @@ def test_repeated_samples_are_no_finest_detail():
     lattice = np.repeat(np.arange(10.0)[:, None], 5, axis=0)
     _, k_max, _ = frequency_range(lattice, seed=0)
     assert k_max <= np.pi + 1e-9
+
+
+def test_more_samples_resolve_finer_details():
+    data = datasets.checkerboard(8192, seed=0).astype("float64")
+    few = [frequency_range(data[i::4], seed=0)[1] for i in range(4)]
+    assert frequency_range(data, seed=0)[1] > 1.2 * np.mean(few)
+
+
+def test_many_samples_of_many_dimensions_are_a_subset(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        module,
+        "_end_of_spectrum",
+        lambda samples, *args: sizes.append(samples.shape) or 1.0,
+    )
+    for shape in ((9000, 2), (4000, 300), (2100, 3000)):
+        frequency_range(np.random.default_rng(0).normal(size=shape), 0)
+    assert sizes == [(8192, 2), (3495, 300), (2048, 3000)]
