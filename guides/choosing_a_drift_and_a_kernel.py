@@ -315,7 +315,9 @@ plt.close(figure)
 # - To start with: `KernelDrift("laplacian")`, with several bandwidths if the
 #   scale of the data is unknown.
 # - For images, in features: `normalization="dual"`.
-# - If the scale of the detail is known: a Gaussian and a bandwidth schedule.
+# - For samples as crisp as the data: a Gaussian with the bandwidths of
+#   `spectral.plan_training`, which shrink during training, see
+#   `guides/annealing_the_bandwidth.py`.
 # - If modes get lost, or samples start far away: `SinkhornDrift`; in few
 #   dimensions `SlicedWassersteinDrift`, which is cheaper; or the `Sum` of
 #   `EnergyDistanceDrift`, for long distances, and a kernel drift, for details.
