@@ -72,11 +72,12 @@ plt.close(figure)
 #
 # At which bandwidth should the schedule start and end, and how fast may it
 # fall? `plan_annealing` estimates from the data the range of frequencies that
-# they resolve, and explains its choice. It prints this:
+# they resolve, and explains its choice. More data resolve finer details: give
+# it about as many as the field compares. It prints this:
 
 # %%
 data = kd.datasets.checkerboard(2000 if quick else 20_000, seed=0)
-plan = spectral.plan_annealing(data)
+plan = spectral.plan_annealing(data[:2000])
 
 # %% [markdown]
 # The plan is for particles that move by their full velocity in every step. Run
@@ -232,3 +233,18 @@ for axis in axes:
     axis.set(xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
 figure.savefig(folder / "annealed_generator.png", dpi=110)
 plt.close(figure)
+
+# %% [markdown]
+# The fixed bandwidth is a good guess, the mean of those planned for particles,
+# and the plan finds better ones without a guess. But with `Adam` most of the
+# blur stays: its precision on JAX was 1.93, after 2.08 with the fixed
+# bandwidth. `Muon` follows the field faster in the fine details, in as many
+# steps (1.44), and codes remove the smears between the squares (1.24). What is
+# left are the edges, which converge last: `examples/toy_2d.py` takes more steps
+# and larger batches.
+#
+# Before a long training, look at both numbers. If the precision is bad and the
+# distance good, the final bandwidth is too wide, or the steps too few. If the
+# distance gets worse toward the end of a schedule, the schedule falls too fast,
+# or too far for the batch: raise `num_steps` or `batch_size`, or the smallest
+# of the `ratios`.
