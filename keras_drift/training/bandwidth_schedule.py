@@ -1,5 +1,7 @@
 """Validates bandwidth schedules, of models and of callbacks."""
 
+import numpy as np
+
 
 def resolved(schedule, drift=None):
     """The schedule that an argument stands for.
@@ -17,8 +19,9 @@ def resolved(schedule, drift=None):
         TypeError: if the schedule cannot be called.
         ValueError: if the drift has no bandwidth, or another unit of length.
     """
-    # A plan knows its unit of length; a schedule does not.
+    # A plan knows its unit of length and its kernel; a schedule does not.
     unit = getattr(schedule, "relative", None)
+    kernel = getattr(schedule, "kernel", None)
     schedule = getattr(schedule, "schedule", schedule)
     if not callable(schedule):
         raise TypeError(
@@ -28,6 +31,8 @@ def resolved(schedule, drift=None):
         )
     if drift is not None:
         _check_drift(drift, unit)
+        if kernel is not None:
+            _check_kernel(drift, kernel)
     return schedule
 
 
@@ -41,3 +46,23 @@ def _check_drift(drift, unit):
             f"`relative={relative}`. Received: a plan "
             f"with relative={unit}, a drift with relative={relative}"
         )
+
+
+def _check_kernel(drift, kernel):
+    """Refuses a drift whose bandwidths are not those that a plan is for."""
+    own = np.ravel(drift.initial_bandwidth)
+    planned = np.ravel(kernel.initial_bandwidth)
+    name = type(getattr(drift, "kernel", kernel)).__name__
+    if (
+        name == type(kernel).__name__
+        and own.shape == planned.shape
+        and np.allclose(own / own.max(), planned / planned.max(), rtol=1e-3)
+    ):
+        return
+    raise ValueError(
+        "The plan is for its own kernel, of which the schedule sets the largest"
+        " bandwidth. Give the drift this kernel: `KernelDrift(plan.kernel)`, or"
+        " plan with the `kernel` and the `ratios` of the drift. Received: a "
+        f"plan for {type(kernel).__name__}({planned.tolist()}), a drift with "
+        f"{name}({own.tolist()})"
+    )

@@ -8,6 +8,7 @@ from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import drifts
 from keras_drift import generators
+from keras_drift import kernels
 from keras_drift import spectral
 
 
@@ -132,3 +133,35 @@ def test_refuses_what_it_cannot_use(options, error, message):
     defaults = {"num_steps": 10, "k_min": 1.0, "k_max": 2.0, "verbose": False}
     with pytest.raises(error, match=message):
         spectral.plan_training(**{**defaults, **options})
+
+
+def test_images_are_planned_for_a_gaussian():
+    images = np.random.default_rng(0).normal(size=(50, 3, 40, 40))
+    plan = spectral.plan_training(images, 100, verbose=False)
+    assert 0 < plan.schedule.final <= plan.schedule.initial
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        kernels.Gaussian(1.0),
+        kernels.Gaussian([1.0, 0.5]),
+        kernels.Laplacian([1.0, 0.25]),
+    ],
+    ids=["one bandwidth", "other ratios", "other kernel"],
+)
+def test_a_plan_is_for_its_own_kernel(kernel):
+    model = DriftModel(
+        generators.MLP(2, hidden_dims=(4,)), drifts.KernelDrift(kernel)
+    )
+    annealing = callbacks.BandwidthAnnealing(plan_of())
+    with pytest.raises(ValueError, match=r"KernelDrift\(plan.kernel\)"):
+        annealing.set_model(model)
+
+
+def test_the_scale_of_the_bandwidths_is_that_of_the_schedule():
+    kernel = kernels.Gaussian([4.0, 1.0])
+    model = DriftModel(
+        generators.MLP(2, hidden_dims=(4,)), drifts.KernelDrift(kernel)
+    )
+    callbacks.BandwidthAnnealing(plan_of()).set_model(model)
