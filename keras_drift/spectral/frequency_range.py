@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 
 from keras_drift import checks
@@ -27,6 +28,10 @@ def frequency_range(samples, seed):
         `(k_min, k_max, reason)`, in radians per unit of length.
     """
     rng = np.random.default_rng(seed)
+    # Along a constant axis every wave has full power.
+    varying = np.ptp(samples, axis=0) > 0
+    if np.any(varying):
+        samples = samples[:, varying]
     longest, shortest = _distances(_subset(samples, rng, _MOST_SAMPLES))
     affordable = _MOST_NUMBERS_OF_SPECTRUM // samples.shape[1]
     most = min(_MOST_SAMPLES_OF_SPECTRUM, max(_MOST_SAMPLES, affordable))
@@ -156,6 +161,11 @@ def _end_of_spectrum(samples, k_min, k_max, rng):
 
 def _checked_samples(data):
     """Samples as a finite float64 array `(n, d)`."""
+    if isinstance(data, keras.utils.PyDataset):
+        raise TypeError(
+            "`data` is one array of samples `(n, ...)`, not a data set of "
+            f"batches. Received: data={type(data).__name__}"
+        )
     try:
         data = np.asarray(data, "float64")
     except (TypeError, ValueError) as error:

@@ -1,9 +1,9 @@
 """Planning of the bandwidths of a training run."""
 
 import math
-from typing import Any
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from keras_drift import checks
@@ -18,13 +18,17 @@ from keras_drift.spectral.frequency_range import unit_of_length
 # while the narrow one sharpens them.
 _RATIOS = (1.0, 0.25)
 _ANNEALED_SHARE = 0.6
+_NUM_STEPS = (
+    "is the number of training steps, an integer of at least 2: epochs times "
+    "steps per epoch"
+)
 
 
 class TrainingPlan(NamedTuple):
     """The bandwidths of a training run; `print` shows it.
 
     Attributes:
-        kernel: `Kernel` with the initial bandwidths, in descending order.
+        kernel_config: dict, the serialized `kernel`.
         schedule: `ExponentialAnnealing`, of the largest bandwidth.
         num_steps: int, the training steps.
         k_min: float, the lowest frequency, in radians per unit of length.
@@ -33,13 +37,19 @@ class TrainingPlan(NamedTuple):
         relative: bool, whether lengths are in units of the mean distance.
     """
 
-    kernel: Any
+    kernel_config: dict
     schedule: ExponentialAnnealing
     num_steps: int
     k_min: float
     k_max: float
     explanation: str
     relative: bool = False
+
+    @property
+    def kernel(self):
+        """A new `Kernel` with the initial bandwidths, in descending order."""
+        # New ones, since training changes the bandwidth of a kernel.
+        return kernels.get(self.kernel_config)
 
     def __str__(self):
         return self.explanation
@@ -67,12 +77,16 @@ def plan_training(
     Choose it for the training of a generator with `BandwidthAnnealing`.
     `plan_annealing` is for particles that follow the drift exactly, as in
     `flows.ParticleFlow`: it needs no number of steps, and ends at a narrower
-    bandwidth, whose field is mostly noise in the batches of a generator.
+    bandwidth, whose field is mostly noise in the batches of a generator. This
+    plan assumes batches of several hundred samples; for smaller ones lower
+    `k_max`.
 
     Args:
         data: float array `(n, ...)`, samples from which to estimate `k_min` and
-            `k_max` where they are not given, see `plan_annealing`.
-        num_steps: int >= 2, the training steps: epochs times steps per epoch.
+            `k_max` where they are not given, see `plan_annealing`. Of a model
+            with an encoder, its features of them.
+        num_steps: int >= 2, the training steps of the run:
+            `epochs * math.ceil(len(data) / batch_size)`.
         k_min: float > 0, the lowest angular frequency, in radians per unit of
             length. Defaults to `None`: from the data.
         k_max: float >= `k_min`, the highest. Defaults to `None`: from the data.
@@ -115,6 +129,7 @@ def plan_training(
     - [Turan et al., 2026](https://arxiv.org/abs/2603.09936)
     """
     num_steps = _checked_steps(num_steps)
+    checks.boolean("relative", relative)
     ratios = _checked_ratios(ratios)
     data, dim, k_min, k_max, in_words = planned_range(
         data, dim, k_min, k_max, seed
@@ -129,23 +144,30 @@ def plan_training(
     # A rate above zero, whatever the range.
     rate = max(math.log(initial / final), 1e-6) / annealed
     schedule = ExponentialAnnealing(initial, final, rate)
-    explanation = (
-        f"{in_words}{unit}"
+    course = (
         f"Start at {_in_words(initial * ratios)}; end at "
         f"{_numbers(final * ratios)} after {annealed:.0f} of {num_steps}\n"
-        f"steps.\nFor a {type(kernel).__name__} kernel."
+        "steps.\n"
+    )
+    if final == initial:
+        course = (
+            f"Stay at {_in_words(initial * ratios)}, which span this range.\n"
+        )
+    explanation = (
+        f"{in_words}{unit}{course}For a {type(kernel).__name__} kernel."
     )
     if verbose:
         print(explanation)
     config = {**kernel.get_config(), "bandwidth": (initial * ratios).tolist()}
+    kernel = type(kernel).from_config(config)
     return TrainingPlan(
-        type(kernel).from_config(config),
+        keras.saving.serialize_keras_object(kernel),
         schedule,
         num_steps,
         k_min,
         k_max,
         explanation,
-        bool(relative),
+        relative,
     )
 
 
@@ -158,13 +180,10 @@ def _fastest(kernel, dim):
 
 
 def _checked_steps(num_steps):
-    num_steps = checks.positive_integer(
-        "num_steps", num_steps, "is the number of training steps, at least 2"
-    )
+    num_steps = checks.positive_integer("num_steps", num_steps, _NUM_STEPS)
     if num_steps < 2:
         raise ValueError(
-            "`num_steps` is the number of training steps, at least 2: epochs "
-            f"times steps per epoch. Received: num_steps={num_steps}"
+            f"`num_steps` {_NUM_STEPS}. Received: num_steps={num_steps}"
         )
     return num_steps
 

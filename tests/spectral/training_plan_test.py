@@ -123,6 +123,7 @@ def test_says_what_it_chose(capsys):
         ({"num_steps": 9.5}, TypeError, r"num_steps=9\.5"),
         ({"k_min": None}, ValueError, "data=None"),
         ({"relative": True}, ValueError, "Pass `data`"),
+        ({"relative": "no"}, TypeError, "relative='no'"),
         ({"ratios": (0.5, 0.25)}, ValueError, r"ratios=\(0\.5, 0\.25\)"),
         ({"ratios": (1.0, 0.0)}, ValueError, "positive"),
         ({"ratios": "wide"}, TypeError, "ratios='wide'"),
@@ -165,3 +166,33 @@ def test_the_scale_of_the_bandwidths_is_that_of_the_schedule():
         generators.MLP(2, hidden_dims=(4,)), drifts.KernelDrift(kernel)
     )
     callbacks.BandwidthAnnealing(plan_of()).set_model(model)
+
+
+def test_every_kernel_of_a_plan_is_new():
+    plan = plan_of()
+    trained = plan.kernel
+    trained.bandwidth.assign([0.1, 0.1])
+    assert float(plan.kernel.bandwidth[0]) == pytest.approx(
+        plan.schedule.initial
+    )
+
+
+def test_says_that_nothing_is_annealed():
+    assert "Stay at bandwidths" in str(plan_of(ratios=(1.0, 0.001)))
+    assert "Start at bandwidths" in str(plan_of())
+
+
+def test_constant_coordinates_have_no_frequencies():
+    data = np.random.default_rng(0).normal(size=(300, 2))
+    padded = np.concatenate([data, np.ones((300, 3))], axis=1)
+    plans = [
+        spectral.plan_training(each, 10, verbose=False, dim=2)
+        for each in (data, padded)
+    ]
+    assert plans[0].k_max == plans[1].k_max
+
+
+def test_a_data_set_of_batches_is_no_array_of_samples():
+    batches = datasets.ArrayDataset(np.zeros((20, 2), "float32"), batch_size=5)
+    with pytest.raises(TypeError, match="data=ArrayDataset"):
+        spectral.plan_training(batches, 10)
