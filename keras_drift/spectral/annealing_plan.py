@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_drift import checks
-from keras_drift import kernels
 from keras_drift.schedules import ExponentialAnnealing
 from keras_drift.spectral.convergence_time import needed_damping
+from keras_drift.spectral.dispersion import dim_of_rates
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 from keras_drift.spectral.frequency_range import planned_range
@@ -186,8 +186,7 @@ def _balance(kernel, dim, ratio):
 def _swept(kernel, dim):
     """`S(u)` on a grid of `log u`, by the trapezoid rule."""
     log_u, step = np.linspace(-14.0, 14.0, 28001, retstep=True)
-    if isinstance(kernel, kernels.Gaussian):
-        dim = 1  # its rates are the same in every dimension
+    dim = dim_of_rates(kernel, dim)
     widths = kernel.initial_bandwidth.astype("float64").reshape(-1)
     widths = widths / widths.max()
     rates = rates_at(kernel, widths, np.exp(log_u), dim, "mean_shift")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.spectral.dispersion import dim_of_rates
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 from keras_drift.spectral.frequency_range import planned_range
@@ -117,6 +118,7 @@ def plan_bandwidths(
         data, dim, k_min, k_max, seed
     )
     kernel = kernel_of_space(kernel)
+    dim = dim_of_rates(kernel, dim)
     k = np.geomspace(k_min, k_max, _FREQUENCIES)
     for count in range(1, _MOST_BANDWIDTHS + 1):
         found, bandwidths, weights = _flattest(kernel, k, dim, field, count)

@@ -80,6 +80,15 @@ def kernel_of_space(kernel):
     return kernel
 
 
+def dim_of_rates(kernel, dim):
+    """The lowest dimension in which a kernel has the rates of dimension `dim`.
+
+    Those of a Gaussian are the same in every dimension, while its spectrum
+    leaves the range of float64 in many.
+    """
+    return 1 if isinstance(kernel, kernels.Gaussian) else dim
+
+
 def rates_at(kernel, bandwidth, frequencies, dim, field):
     """`dispersion` at given bandwidths, an array whose axes come first."""
     frequencies = checked_frequencies(frequencies)

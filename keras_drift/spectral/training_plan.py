@@ -9,6 +9,7 @@ import numpy as np
 from keras_drift import checks
 from keras_drift import kernels
 from keras_drift.schedules import ExponentialAnnealing
+from keras_drift.spectral.dispersion import dim_of_rates
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 from keras_drift.spectral.frequency_range import planned_range
@@ -173,8 +174,7 @@ def plan_training(
 
 def _fastest(kernel, dim):
     """The bandwidth times frequency at which a mode decays fastest."""
-    if isinstance(kernel, kernels.Gaussian):
-        dim = 1  # its rates are the same in every dimension
+    dim = dim_of_rates(kernel, dim)
     u = np.geomspace(1e-2, 1e2, 4001)
     return float(u[rates_at(kernel, 1.0, u, dim, "mean_shift").argmax()])
 

@@ -100,3 +100,11 @@ def test_plot_shows_the_weighted_sum():
     np.testing.assert_allclose(total, 0.5 * each[0] + 2.0 * each[1])
     with pytest.raises(ValueError, match="3 weights, 2 bandwidths"):
         spectral.plot_dispersion(kernel, [1.0], weights=[1.0, 1.0, 1.0])
+
+
+def test_a_gaussian_takes_any_dimension():
+    options = {"k_min": 1.0, "k_max": 9.0, "verbose": False}
+    plane, images = (
+        spectral.plan_bandwidths(dim=dim, **options) for dim in (2, 3072)
+    )
+    assert images.weights == plane.weights
