@@ -1,7 +1,13 @@
-"""Callbacks: bandwidth annealing, image grids, monitoring on held-out data."""
+"""Callbacks: bandwidths, image grids, monitoring on held-out data."""
 
+from keras_drift.callbacks.adaptive_bandwidth import AdaptiveBandwidth
 from keras_drift.callbacks.bandwidth_annealing import BandwidthAnnealing
 from keras_drift.callbacks.drift_monitor import DriftMonitor
 from keras_drift.callbacks.sample_grid import SampleGrid
 
-__all__ = ["BandwidthAnnealing", "DriftMonitor", "SampleGrid"]
+__all__ = [
+    "AdaptiveBandwidth",
+    "BandwidthAnnealing",
+    "DriftMonitor",
+    "SampleGrid",
+]

@@ -52,9 +52,6 @@ class BandwidthAnnealing(keras.callbacks.Callback):
         require_drift_model(self, model)
         super().set_model(model)
         schedule = bandwidth_schedule.resolved(self._given, model.drift)
-        if model.run.is_training and model.run.schedule is not None:
-            raise ValueError(
-                "One `fit` follows one schedule of the bandwidth. Received: "
-                "more than one `BandwidthAnnealing` among the callbacks"
-            )
+        if model.run.is_training:
+            bandwidth_schedule.refuse_second(model.run.schedule)
         model.run.schedule = schedule

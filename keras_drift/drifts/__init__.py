@@ -13,6 +13,7 @@ from keras_drift.drifts.kernel_drift import KernelDrift
 from keras_drift.drifts.lookahead import Lookahead
 from keras_drift.drifts.mmd_drift import MMDDrift
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
+from keras_drift.drifts.signal import Signal
 from keras_drift.drifts.sinkhorn_drift import SinkhornDrift
 from keras_drift.drifts.sliced_wasserstein_drift import SlicedWassersteinDrift
 from keras_drift.drifts.sum import Sum
@@ -30,6 +31,7 @@ __all__ = [
     "Lookahead",
     "MMDDrift",
     "PairwiseDrift",
+    "Signal",
     "SinkhornDrift",
     "SlicedWassersteinDrift",
     "Sum",

@@ -1,11 +1,14 @@
 """The interface of all drifts."""
 
 import keras
+from keras import ops
 
 from keras_drift import checks
 from keras_drift.annealable import Annealable
 from keras_drift.drifts import field_inputs
 from keras_drift.drifts.field import Field
+from keras_drift.drifts.signal import ADVICE
+from keras_drift.drifts.signal import Signal
 
 
 class Drift(Annealable, keras.layers.Layer):
@@ -36,6 +39,10 @@ class Drift(Annealable, keras.layers.Layer):
         differentiable: bool, whether gradients of the velocity are those of
             its formula.
         takes_negatives: bool, whether negatives may be given.
+        measures_signal: bool, whether `signal` can be measured: the velocity of
+            a sample must not depend on which others are moved with it.
+        needs_signal: bool, whether training is to measure the signal and hand
+            it to `update_shares`.
         takes_segments: bool, whether features of one dimension may share a
             field, see `field`. A subclass says so itself: it is not inherited.
 
@@ -81,6 +88,8 @@ class Drift(Annealable, keras.layers.Layer):
     differentiable = True
     takes_negatives = True
     takes_segments = False
+    measures_signal = False
+    needs_signal = False
 
     def __init__(self, **kwargs):
         # Half precision cannot resolve the distances of neighbors.
@@ -154,6 +163,89 @@ class Drift(Annealable, keras.layers.Layer):
             A `Field`; the length scale and the norm of one with `tokens` have
             the features as a first axis.
         """
+        inputs = self._inputs(
+            x,
+            positives,
+            negatives,
+            unconditional,
+            positive_weights,
+            negative_weights,
+            unconditional_weights,
+            guidance_scale,
+            negatives_are_samples,
+            placement,
+            tokens,
+        )
+        field = self.compute_field(inputs)
+        if len(x.shape) == 3:
+            return field
+        return Field(field.velocity[0], field.length_scale, field.norm)
+
+    def signal(self, x, positives, negatives=None, **options):
+        """Measures how much of the field is signal, and how much is noise.
+
+        The field from finitely many points has a random error. One in 64
+        samples is compared with each of two halves of the other points, so the
+        cost is a small part of that of the field. Where a bandwidth has only
+        noise left, training at it is over: see `callbacks.AdaptiveBandwidth`
+        and `KernelDrift(signal_share=True)`.
+
+        Takes the arguments of `field`. Only drifts with `measures_signal` have
+        it.
+
+        Returns:
+            A `Signal`, without gradients.
+
+        Raises:
+            ValueError: if this drift has no signal to measure, or if a cloud is
+                too small to be halved.
+        """
+        if not self.measures_signal:
+            raise ValueError(
+                f"The signal of a `{type(self).__name__}` cannot be measured: "
+                f"{ADVICE} Received: drift={type(self).__name__}"
+            )
+        inputs = self._inputs(x, positives, negatives, **options)
+        found = self.compute_signal(inputs)
+        return Signal(*map(ops.stop_gradient, found))
+
+    def compute_signal(self, inputs):
+        """Computes the `Signal` of validated arguments.
+
+        Args:
+            inputs: `FieldInputs`.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must write `compute_signal(inputs)`, "
+            "since it says `measures_signal`."
+        )
+
+    def update_shares(self, signal):
+        """Takes the `Signal` of a training step; a drift that `needs_signal`.
+
+        Args:
+            signal: `Signal`.
+        """
+        raise NotImplementedError(
+            f"`{type(self).__name__}` must write `update_shares(signal)`, "
+            "since it says `needs_signal`."
+        )
+
+    def _inputs(
+        self,
+        x,
+        positives,
+        negatives=None,
+        unconditional=None,
+        positive_weights=None,
+        negative_weights=None,
+        unconditional_weights=None,
+        guidance_scale=None,
+        negatives_are_samples=False,
+        placement="groups",
+        tokens=None,
+    ):
+        """The validated arguments of `field` and `signal`."""
         inputs = field_inputs.parse(
             {
                 "x": x,
@@ -179,10 +271,7 @@ class Drift(Annealable, keras.layers.Layer):
                 "at a time. Call `field` once for each of them. "
                 f"Received: tokens={tuple(tokens)}"
             )
-        field = self.compute_field(inputs)
-        if len(x.shape) == 3:
-            return field
-        return Field(field.velocity[0], field.length_scale, field.norm)
+        return inputs
 
     @property
     def shares_fields(self):

@@ -66,6 +66,7 @@ class EnergyDistanceDrift(KernelBased):
     """
 
     takes_segments = True
+    measures_signal = True
 
     def __init__(
         self,

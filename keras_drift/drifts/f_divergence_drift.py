@@ -90,6 +90,7 @@ class FDivergenceDrift(KernelBased):
     """
 
     takes_segments = True
+    measures_signal = True
 
     def __init__(
         self,

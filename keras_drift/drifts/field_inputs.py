@@ -105,6 +105,35 @@ class FieldInputs(NamedTuple):
             return self
         return self._replace(x=ops.where(self.present, self.x, _FAR_AWAY))
 
+    def in_halves(self):
+        """One in 64 samples, with two halves of all other points.
+
+        The groups with the first halves come before those with the second ones.
+        Where the samples are the negatives, only the other samples stay
+        negatives. The halves are independent, as the points are.
+        """
+        self._check_can_be_halved()
+        samples = ops.shape(self.x)[1]
+        count = (samples + 63) // 64
+        negatives = self.negatives
+        if self.negatives_are_samples:
+            negatives = _dropped(negatives, count)
+        present, scale = self.present, self.guidance_scale
+        if present is not None and present.shape[1] != 1:
+            present = present[:, :count]
+        if scale is not None and scale.shape[0] != 1:
+            scale = _twice(scale)
+        return self._replace(
+            x=_twice(self.x[:, :count]),
+            positives=_in_halves(self.positives),
+            negatives=_in_halves(negatives),
+            unconditional=_in_halves(self.unconditional),
+            guidance_scale=scale,
+            negatives_given=True,
+            negatives_are_samples=False,
+            present=None if present is None else _twice(present),
+        )
+
     def center(self):
         """The mean of the samples that are present, `(groups, 1, d)`."""
         return ops.mean(self._masked_samples(), axis=-2, keepdims=True)
@@ -185,6 +214,29 @@ class FieldInputs(NamedTuple):
         )
         return means[:-1] / ops.maximum(means[-1], 1e-30)
 
+    def _check_can_be_halved(self):
+        sizes = {
+            "positives": self.positives.points.shape[1],
+            "negatives": self.negatives.points.shape[1],
+        }
+        samples = self.x.shape[1]
+        if self.negatives_are_samples and None not in (
+            samples,
+            sizes["negatives"],
+        ):
+            sizes["negatives"] -= (samples + 63) // 64
+        if self.unconditional is not None:
+            sizes["unconditional"] = self.unconditional.points.shape[1]
+        small = {k: v for k, v in sizes.items() if v is not None and v < 2}
+        if small:
+            raise ValueError(
+                "The signal is measured from two halves of the points, so each "
+                "group needs at least 2 positives, 2 unconditional points if "
+                "there are any, and 2 negatives, or 3 samples that are the "
+                "negatives. Use larger batches. Received: x.shape="
+                f"{tuple(self.x.shape)}, and too few {sorted(small)}"
+            )
+
     @property
     def _samples_are_negatives(self):
         # Given negatives can be the very tensor of the samples.
@@ -210,6 +262,35 @@ class FieldInputs(NamedTuple):
             return present
         samples = (sample_weights > 0)[..., None]
         return samples if present is None else ops.logical_and(present, samples)
+
+
+def _twice(values):
+    """The groups, and the same groups once more."""
+    return ops.concatenate([values, values], axis=0)
+
+
+def _dropped(cloud, count):
+    """The cloud without its first points."""
+    weights = None if cloud.weights is None else cloud.weights[:, count:]
+    return cloud._replace(points=cloud.points[:, count:], weights=weights)
+
+
+def _in_halves(cloud):
+    """The even and the odd points of a cloud as groups, equally many."""
+    if cloud is None:
+        return None
+    # Not the first and the last ones: padding may be at one end.
+    end = 2 * (ops.shape(cloud.points)[1] // 2)
+
+    def stacked(values):
+        if values is None:
+            return None
+        halves = values[:, 0:end:2], values[:, 1:end:2]
+        return ops.concatenate(halves, axis=0)
+
+    return cloud._replace(
+        points=stacked(cloud.points), weights=stacked(cloud.weights)
+    )
 
 
 def parse(

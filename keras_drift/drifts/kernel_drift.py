@@ -4,9 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import checks
 from keras_drift.drifts import normalizations
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.kernel_based import KernelBased
+from keras_drift.drifts.signal import GAIN
 from keras_drift.ops import Pairs
 from keras_drift.ops import as_tensor
 from keras_drift.ops import in_units_of
@@ -47,6 +49,14 @@ class KernelDrift(KernelBased):
             the kernel: the fields of the bandwidths, each times its weight, are
             added. `spectral.plan_bandwidths` finds them. Defaults to `None`:
             the mean of the fields, or their sum with `unit_rms`.
+        signal_share: bool, whether training multiplies the field of each
+            bandwidth by its share of signal, see `signal`, averaged over about
+            40 steps. Wide bandwidths then lead at first, and vanish once all
+            that is left of their fields is sampling noise, which would blur
+            what narrow ones resolve: choose it for a ladder of bandwidths. The
+            shares are the weight `shares` of the drift, ones at first; only
+            training and `flows.ParticleFlow` change them. Needs a normalization
+            that moves each sample independently. Defaults to `False`.
         block_size: int, or two: how many samples and how many points are
             compared at once. Memory grows with it, results do not change.
             Defaults to `None`: chosen from the shapes.
@@ -107,6 +117,7 @@ class KernelDrift(KernelBased):
         self_interaction="excluded",
         block_size=None,
         bandwidth_weights=None,
+        signal_share=False,
         **kwargs,
     ):
         normalization = normalizations.get(normalization)
@@ -125,6 +136,15 @@ class KernelDrift(KernelBased):
         self.mean_square_floor = normalization.mean_square_floor
         self.length_scale_floor = normalization.length_scale_floor
         normalization.validate(self)
+        self.needs_signal = checks.boolean("signal_share", signal_share)
+        self._check_measures_signal()
+        if signal_share:
+            self.shares = self.add_weight(
+                name="shares",
+                shape=(self.kernel.num_bandwidths,),
+                initializer="ones",
+                trainable=False,
+            )
 
     def mask(self, inputs):
         if self.normalization.keeps_absent:
@@ -175,6 +195,39 @@ class KernelDrift(KernelBased):
         return fields
 
     @property
+    def measures_signal(self):
+        return not self.normalization.couples_samples
+
+    def _check_measures_signal(self):
+        if self.needs_signal and not self.measures_signal:
+            name = type(self.normalization).__name__
+            raise ValueError(
+                "The share of signal is measured on few samples, whose field "
+                f"`{name}` normalizes over all of them. Use 'row', 'sharp' or "
+                "'score' normalization. Received: signal_share=True, "
+                f"normalization={name}"
+            )
+
+    def compute_signal(self, inputs):
+        if self.kernel.spherical:
+            inputs = self.mask(inputs).map_points(unit_vectors)
+        return super().compute_signal(inputs)
+
+    def update_shares(self, signal):
+        shares = self.shares + GAIN * signal.share_error(self.shares)
+        self.shares.assign(ops.clip(shares, -1.0, 1.0))
+
+    def field_weights(self):
+        if not self.needs_signal:
+            return self.bandwidth_weights
+        count = self.kernel.num_bandwidths
+        weights = self.bandwidth_weights
+        if weights is None:
+            weights = [1.0 if self.unit_rms else 1.0 / count] * count
+        shares = ops.maximum(self.shares, 0.0)
+        return [weights[k] * shares[k] for k in range(count)]
+
+    @property
     def shares_fields(self):
         own = vars(type(self.normalization)).get("takes_segments", False)
         return own and super().shares_fields
@@ -185,6 +238,7 @@ class KernelDrift(KernelBased):
             **super().get_config(),
             "normalization": serialize(self.normalization),
             "bandwidth_weights": self.bandwidth_weights,
+            "signal_share": self.needs_signal,
         }
 
 

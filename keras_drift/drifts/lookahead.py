@@ -4,6 +4,7 @@ import keras
 
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
+from keras_drift.drifts.signal import refuse_shares
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -69,6 +70,7 @@ class Lookahead(Drift):
         from keras_drift.drifts import get
 
         drift = get(drift)
+        refuse_shares("Lookahead", drift)
         super().__init__(**kwargs)
         self.drift = drift
         self.self_interaction = drift.self_interaction

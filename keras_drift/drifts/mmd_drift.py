@@ -72,6 +72,7 @@ class MMDDrift(KernelBased):
     """
 
     takes_segments = True
+    measures_signal = True
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from keras_drift import checks
 from keras_drift.annealable import JointlyAnnealable
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.field import Field
+from keras_drift.drifts.signal import refuse_shares
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -66,6 +67,7 @@ class Sum(JointlyAnnealable, Drift):
             drifts,
             "Create a drift, with its kernel, for each; `weights` multiplies.",
         )
+        refuse_shares("Sum", *drifts)
         super().__init__(**kwargs)
         self.drifts = drifts
         self.drift_weights = _checked(weights, len(drifts))

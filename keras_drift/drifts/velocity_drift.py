@@ -5,6 +5,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.field import Field
+from keras_drift.drifts.signal import Signal
 from keras_drift.ops import as_tensor
 from keras_drift.ops import join
 from keras_drift.ops import weighted_sum
@@ -149,7 +150,7 @@ class VelocityDrift(Drift):
         mean_squares = inputs.mean_squares(fields)
         norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * inputs.x.shape[-1])
         shared_scale = inputs.per_feature(length_scale)
-        weights = self.bandwidth_weights
+        weights = self.field_weights()
         if self.unit_rms:
             floor = self.mean_square_floor
             factors = ops.rsqrt(
@@ -162,6 +163,26 @@ class VelocityDrift(Drift):
             factors = weights or [1.0 / len(fields)] * len(fields)
         velocity = weighted_sum(fields, factors)
         return Field(inputs.rest_if_absent(velocity), shared_scale, norm)
+
+    def field_weights(self):
+        """What the field of each bandwidth is multiplied by now, or `None`."""
+        return self.bandwidth_weights
+
+    def compute_signal(self, inputs):
+        halves = self.mask(inputs).in_halves()
+        _, fields = self.raw_fields(halves)
+        groups, count = ops.shape(inputs.x)[0], len(fields)
+        fields = [as_tensor(field) for field in fields]
+        pairs = [(field[:groups], field[groups:]) for field in fields]
+        present = halves.present
+        if present is not None:
+            present = present[:groups]
+        squares = halves._replace(present=present).mean_squares(
+            [(one + two) / 2 for one, two in pairs]
+            + [(one - two) / 2 for one, two in pairs]
+        )
+        squares = ops.moveaxis(squares, 0, -1)
+        return Signal(squares[..., :count], squares[..., count:])
 
     def raw_fields(self, inputs):
         """Computes the length scale and a list of raw velocities."""

@@ -185,6 +185,8 @@ class ParticleFlow:
 
     def _moved(self, particles, positives, step_size):
         field = self.drift.field(particles, positives)
+        if self.drift.needs_signal:
+            self.drift.update_shares(self.drift.signal(particles, positives))
         step = ops.cast(step_size, "float32") * field.velocity
         moved = particles + step
         return moved, ops.mean(field.norm)

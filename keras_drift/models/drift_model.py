@@ -12,9 +12,10 @@ from keras_drift.models.model_presets import ModelPresets
 from keras_drift.models.model_sampling import ModelSampling
 from keras_drift.training import DriftObjective
 from keras_drift.training import TrainingBatch
+from keras_drift.training import adaptation
+from keras_drift.training import bandwidth_schedule as schedules
 from keras_drift.training import batches
 from keras_drift.training import randomness
-from keras_drift.training.bandwidth_schedule import resolved
 from keras_drift.training.drift_trainer import DriftTrainer
 from keras_drift.training.run_state import ARGUMENTS
 from keras_drift.training.run_state import RunState
@@ -135,7 +136,9 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         self.loss_weights = loss_weights
         self.step_size = step_size
         if bandwidth_schedule is not None:
-            bandwidth_schedule = resolved(bandwidth_schedule, self.drift)
+            bandwidth_schedule = schedules.resolved(
+                bandwidth_schedule, self.drift
+            )
         self.bandwidth_schedule = bandwidth_schedule
         self.num_generated = num_generated
         self.frozen_steps = frozen_steps
@@ -221,7 +224,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         step = self.optimizer.iterations if training else 0
         schedule = self.run.schedule_of(self)
         if training and schedule is not None:
-            self.drift.anneal(schedule(step))
+            schedules.follow(schedule, self.drift, step)
         return batches.prepare(self, data, step, training)
 
     draw_inputs = batches.draw_inputs
@@ -261,7 +264,7 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
             negatives = None
             if x.negative_inputs is not None:
                 negatives = self(x.negative_inputs, training=training)
-            targets = objective.targets(features, x, negatives)
+            targets = self.compute_targets(features, x, negatives)
         norms = [ops.mean(each.norm, axis=-1) for each in targets.values()]
         self.drift_norm.update_state(
             ops.mean(ops.concatenate(norms)), ops.shape(y_pred)[0]
@@ -270,6 +273,22 @@ class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
         for extra in self.losses:  # regularizers of the user's layers
             loss += ops.sum(ops.cast(extra, "float32"))
         return loss
+
+    def compute_targets(self, features, batch, negatives=None):
+        """The regression targets of a batch; their signal changes the drift.
+
+        Args:
+            features: dict, see `training.DriftObjective.targets`.
+            batch: see there.
+            negatives: see there.
+
+        Returns:
+            What `training.DriftObjective.targets` does.
+        """
+        targets = self.objective.targets(features, batch, negatives)
+        if batch.measure_signal is not None:
+            adaptation.adapt(self, targets)
+        return targets
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the compiled metrics with all positives and all samples."""

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from keras_drift.drifts.signal import ADVICE as SIGNAL_ADVICE
+from keras_drift.training.bandwidth_controller import BandwidthController
+
 
 def resolved(schedule, drift=None):
     """The schedule that an argument stands for.
@@ -34,6 +37,42 @@ def resolved(schedule, drift=None):
         if kernel is not None:
             _check_kernel(drift, kernel)
     return schedule
+
+
+def follow(schedule, drift, step):
+    """Sets the bandwidth of a step.
+
+    Args:
+        schedule: a callable, or a `BandwidthController`.
+        drift: the drift of the model.
+        step: int or int scalar tensor, the optimizer step.
+    """
+    if isinstance(schedule, BandwidthController):
+        schedule.begin(drift, step)
+    else:
+        drift.anneal(schedule(step))
+
+
+def refuse_second(schedule):
+    """Raises an error if there is a schedule of this `fit` already."""
+    if schedule is not None:
+        raise ValueError(
+            "One `fit` follows one schedule of the bandwidth. Received: "
+            "more than one `BandwidthAnnealing` or `AdaptiveBandwidth` among "
+            "the callbacks"
+        )
+
+
+def check_adaptive(drift):
+    """Raises an error if the signal of a drift cannot be measured."""
+    drift.check_annealable()
+    for part in getattr(drift, "drifts", [drift]):
+        if not getattr(part, "measures_signal", False):
+            raise ValueError(
+                "A bandwidth adapts to the signal of its field, which "
+                f"`{type(part).__name__}` cannot measure: {SIGNAL_ADVICE} "
+                f"Received: drift={type(part).__name__}"
+            )
 
 
 def _check_drift(drift, unit):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_drift import backend
+from keras_drift.training import adaptation
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_negatives
 from keras_drift.training.training_batch import TrainingBatch
@@ -34,6 +35,7 @@ def prepare(model, data, step, training):
         *data,
         guidance_scale=scales,
         step_size=_step_size(model, step),
+        measure_signal=adaptation.is_due(model, step) if training else None,
     )
     if model.drift.self_interaction == "independent":
         others = model.draw_inputs(data, groups, count, scales)
@@ -43,7 +45,7 @@ def prepare(model, data, step, training):
             batch = batch._replace(negative_inputs=others)
     if training and model.frozen_steps > 1:
         features = model.objective.features(model(batch, training=True))
-        targets = model.objective.targets(features, batch)
+        targets = model.compute_targets(features, batch)
         batch = batch._replace(targets=targets)
     return batch
 

@@ -5,8 +5,10 @@ import fnmatch
 import keras
 from keras import ops
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift.drifts.segments import Segments
+from keras_drift.drifts.signal import Signal
 from keras_drift.training.feature_drifts import FeatureDrifts
 from keras_drift.training.target import Target
 
@@ -110,7 +112,7 @@ class DriftObjective:
         for name, feature in features.items():
             if not self._weight_of(name):
                 continue
-            drift = self._drift_of(name)
+            drift = self.drift_of(name)
             shared = "" if drift.shares_fields else name
             key = id(drift), feature.shape[-1], shared
             fields.setdefault(key, []).append(name)
@@ -162,17 +164,18 @@ class DriftObjective:
 
     def _target(self, names, point_sets, batch, count, features):
         tokens = _token_counts(features, names)
-        drift = self._drift_of(names[0])
-        field = drift.field(
+        drift = self.drift_of(names[0])
+        arguments = {
             **point_sets,
-            positive_weights=_repeat_for_tokens(batch.weights, sum(tokens)),
-            placement=batch.placement,
-            tokens=tokens if len(tokens) > 1 else None,
+            "positive_weights": _repeat_for_tokens(batch.weights, sum(tokens)),
+            "placement": batch.placement,
+            "tokens": tokens if len(tokens) > 1 else None,
             **{
                 key: _repeat_for_tokens(value, sum(tokens))
                 for key, value in self._guidance(batch, count).items()
             },
-        )
+        }
+        field = drift.field(**arguments)
         return Target(
             point_sets["x"],
             batch.step_size * field.velocity,
@@ -182,6 +185,7 @@ class DriftObjective:
                 ops.stop_gradient(field.norm),
                 (len(names), field.norm.shape[-1]),
             ),
+            _signal(drift, arguments, field.norm, batch.measure_signal),
         )
 
     def _encoded_sets(self, batch, negatives, count):
@@ -233,7 +237,8 @@ class DriftObjective:
         """Generated samples per group; `None` if it is not static."""
         return self.num_generated or batch.positives.shape[1]
 
-    def _drift_of(self, name):
+    def drift_of(self, name):
+        """The drift of the feature called `name`."""
         if isinstance(self.drift, FeatureDrifts):
             return self.drift.drift_of(name)
         return self.drift
@@ -243,6 +248,24 @@ class DriftObjective:
             if fnmatch.fnmatchcase(name, pattern):
                 return weight
         return 1.0
+
+
+def _signal(drift, arguments, norm, measure):
+    """The signal of a field, zero where it is not measured, or `None`."""
+    if measure is None or not drift.measures_signal:
+        return None
+    nothing = ops.zeros_like(ops.stop_gradient(norm))
+
+    def measured(signal):
+        del signal
+        # Some backends measure nevertheless, see `backend.unless`.
+        return tuple(
+            ops.where(measure, value, 0.0)
+            for value in drift.signal(**arguments)
+        )
+
+    unmeasured = ops.logical_not(measure)
+    return Signal(*backend.unless(unmeasured, measured, (nothing, nothing)))
 
 
 def squared_steps(samples, step, segments):

@@ -16,9 +16,11 @@ class Target(NamedTuple):
             the loss measures the difference between a feature and its target.
         norm: float32 tensor `(features, bandwidths)`, the root mean square
             length of the raw velocities.
+        signal: `drifts.Signal`, or `None` where it was not measured.
     """
 
     start: Any
     step: Any
     length_scale: Any
     norm: Any
+    signal: Any = None

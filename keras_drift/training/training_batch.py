@@ -26,6 +26,9 @@ class TrainingBatch(NamedTuple):
         step_size: float32 scalar, the step along the drift.
         targets: what `DriftObjective.targets` returns, for several optimizer
             steps toward one frozen field; or `None`: computed in the loss.
+        measure_signal: bool scalar tensor, whether to measure the signal of the
+            drift, see `drifts.Drift.signal`, which is zero otherwise; or
+            `None`: it is not wanted in any step.
     """
 
     inputs: Any
@@ -38,6 +41,7 @@ class TrainingBatch(NamedTuple):
     negative_inputs: Any = None
     step_size: Any = 1.0
     targets: Any = None
+    measure_signal: Any = None
 
     @property
     def placement(self):

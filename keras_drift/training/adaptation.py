@@ -1,0 +1,59 @@
+"""Adaptation of a drift to the signal of its field, in training."""
+
+from keras import ops
+
+from keras_drift.drifts.signal import Signal
+from keras_drift.training.bandwidth_controller import BandwidthController
+
+# Steps from one measurement to the next: a small network takes hardly longer
+# for a step than a measurement does where operations are not compiled.
+_PERIOD = 4
+
+
+def is_due(model, step):
+    """Whether a training step measures the signal of the drift.
+
+    Args:
+        model: the `DriftModel`.
+        step: int scalar tensor, that of the optimizer.
+
+    Returns:
+        A bool scalar tensor, or `None`: no step does.
+    """
+    drifts = getattr(model.drift, "drifts", [model.drift])
+    if not (
+        isinstance(model.run.schedule_of(model), BandwidthController)
+        or any(getattr(drift, "needs_signal", False) for drift in drifts)
+    ):
+        return None
+    return ops.convert_to_tensor(step) % _PERIOD == 0
+
+
+def adapt(model, targets):
+    """Updates the shares of signal, and the bandwidth of a controller.
+
+    Args:
+        model: the `DriftModel`.
+        targets: dict from names of features to `Target`, those of a step.
+    """
+    measured = {}
+    for name, target in targets.items():
+        if target.signal is not None:
+            drift = model.objective.drift_of(name)
+            measured.setdefault(id(drift), (drift, []))[1].append(target.signal)
+    parts = [(drift, _joined(signals)) for drift, signals in measured.values()]
+    for drift, signal in parts:
+        if drift.needs_signal:
+            drift.update_shares(signal)
+    schedule = model.run.schedule_of(model)
+    if isinstance(schedule, BandwidthController):
+        schedule.update(model.drift, parts)
+
+
+def _joined(signals):
+    """The signals of all features of a drift, `(features, bandwidths)`."""
+    joined = (
+        ops.concatenate([ops.reshape(v, (-1, v.shape[-1])) for v in values])
+        for values in zip(*signals, strict=True)
+    )
+    return Signal(*joined)
