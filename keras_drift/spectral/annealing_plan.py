@@ -40,6 +40,7 @@ class AnnealingPlan(NamedTuple):
 
 def plan_annealing(
     data=None,
+    *,
     k_min=None,
     k_max=None,
     tolerance=0.01,
@@ -67,9 +68,11 @@ def plan_annealing(
     Args:
         data: float array `(n, ...)`, samples from which to estimate `k_min` and
             `k_max` where they are not given: half a wavelength is at most the
-            largest distance, and at least the distance of nearest neighbors or
-            the scale at which the power spectrum reaches the noise level of
-            `n` samples.
+            largest distance, without the outermost samples, and at least the
+            distance of nearest neighbors or the scale at which the power
+            spectrum reaches the noise level of `n` samples. A direction in
+            which the data are much thinner than in others is fine detail and
+            raises `k_max`: standardize columns of different units first.
         k_min: float > 0, the lowest angular frequency, in radians per unit of
             length. Defaults to `None`: from the data.
         k_max: float >= `k_min`, the highest. Defaults to `None`: from the data.

@@ -44,6 +44,7 @@ class BandwidthPlan(NamedTuple):
 
 def plan_bandwidths(
     data=None,
+    *,
     k_min=None,
     k_max=None,
     flatness=1.3,

@@ -105,7 +105,9 @@ def rates_at(kernel, bandwidth, frequencies, dim, field):
         raise ValueError(
             f"The spectrum of `{type(kernel).__name__}` has no finite value at "
             "frequency zero: its mass is infinite, or leaves the range of "
-            f"float64 in so many dimensions. Received: dim={dim}"
+            "float64 in so many dimensions. Use a `Gaussian`, whose rates are "
+            "the same in every dimension, or give the `dim` of a projection "
+            f"of the data to fewer of them. Received: dim={dim}"
         )
     return np.square(scaled) * share / mass
 

@@ -15,6 +15,8 @@ _MOST_SAMPLES_OF_SPECTRUM = 8192
 _MOST_NUMBERS_OF_SPECTRUM = 2**20
 _DIRECTIONS = 256
 _BANDS_PER_OCTAVE = 4
+# Of the distances to the center: beyond are outliers.
+_EXTENT = 0.995
 
 
 def frequency_range(samples, seed):
@@ -32,15 +34,19 @@ def frequency_range(samples, seed):
     varying = np.ptp(samples, axis=0) > 0
     if np.any(varying):
         samples = samples[:, varying]
-    longest, shortest = _distances(_subset(samples, rng, _MOST_SAMPLES))
+    nearby = _subset(samples, rng, _MOST_SAMPLES)
+    longest, extent, shortest = _distances(nearby)
     affordable = _MOST_NUMBERS_OF_SPECTRUM // samples.shape[1]
     most = min(_MOST_SAMPLES_OF_SPECTRUM, max(_MOST_SAMPLES, affordable))
     samples = _subset(samples, rng, most)
-    # Half a wavelength: the diameter, and the distance of neighbors.
-    k_min, k_nearest = math.pi / longest, math.pi / shortest
-    k_power = _end_of_spectrum(samples, k_min, k_nearest, rng)
+    # Half a wavelength: the extent, and the distance of neighbors.
+    k_min, k_nearest = math.pi / extent, math.pi / shortest
+    # Bands that an outlier does not shift, but for the empty ones below.
+    skipped = math.floor(_BANDS_PER_OCTAVE * math.log2(longest / extent))
+    k_first = math.pi / longest * 2 ** (skipped / _BANDS_PER_OCTAVE)
+    k_power = _end_of_spectrum(samples, k_first, k_nearest, rng)
     if k_power < k_nearest:
-        return k_min, k_power, "their power spectrum"
+        return k_min, max(k_power, k_min), "their power spectrum"
     return k_min, k_nearest, "the distance of nearest neighbors"
 
 
@@ -58,17 +64,22 @@ def planned_range(data, dim, k_min, k_max, seed):
         `(data, dim, k_min, k_max, in_words)`: the data flattened, and a
         sentence about the range.
     """
+    checks.non_negative_integer("seed", seed)
     if data is not None:
-        data = _checked_samples(data)
+        data = checked_samples(data)
         dim = data.shape[1] if dim is None else dim
     dim = checks.positive_integer("dim", 1 if dim is None else dim)
     k_min, k_max, origin = _checked_range(data, k_min, k_max, seed)
-    in_words = (
+    return data, dim, k_min, k_max, range_in_words(k_min, k_max, origin)
+
+
+def range_in_words(k_min, k_max, origin):
+    """The sentence that a plan begins with."""
+    return (
         f"Frequencies: {k_min:.3g} to {k_max:.3g} radians per unit of length, "
         f"waves of {2 * math.pi / k_min:.3g}\ndown to "
         f"{2 * math.pi / k_max:.3g} ({origin}).\n"
     )
-    return data, dim, k_min, k_max, in_words
 
 
 def unit_of_length(data, relative, seed):
@@ -85,19 +96,27 @@ def unit_of_length(data, relative, seed):
             "`data`, or plan with relative=False. Received: data=None, "
             f"relative={relative!r}"
         )
-    length = _mean_distance(data, seed)
+    length = mean_distance(data, seed)
     return length, (
         "Bandwidths are in units of the mean distance of two samples, "
         f"{length:.3g},\nfor a drift with relative=True.\n"
     )
 
 
-def _mean_distance(samples, seed):
-    """Mean distance of two samples `(n, d)`: of distinct pairs."""
+def mean_distance(samples, seed, power=1):
+    """Mean distance of two samples `(n, d)`: of distinct pairs.
+
+    Args:
+        samples: float64 array `(n, d)`.
+        seed: int, of the subset.
+        power: int, 1 or 2 for the root mean square. Defaults to `1`.
+    """
     samples = _subset(samples, np.random.default_rng(seed), _MOST_SAMPLES)
-    distances = np.sqrt(np.maximum(_squared_distances(samples)[0], 0.0))
-    np.fill_diagonal(distances, 0.0)
-    mean = distances.sum() / (len(samples) * (len(samples) - 1))
+    squared = np.maximum(_squared_distances(samples)[0], 0.0)
+    np.fill_diagonal(squared, 0.0)
+    powers = squared ** (power / 2)
+    mean = powers.sum() / (len(samples) * (len(samples) - 1))
+    mean = mean ** (1 / power)
     if not mean > 0:
         raise ValueError(
             "All samples coincide, so their mean distance is no unit of "
@@ -121,7 +140,11 @@ def _squared_distances(samples):
 
 
 def _distances(samples):
-    """The largest distance, and the median one to a nearest neighbor."""
+    """The largest distance, the extent, and the distance of neighbors.
+
+    The extent is the largest distance without outliers: one distant sample is
+    no coarse structure. The distance of nearest neighbors is the median.
+    """
     squared, squares = _squared_distances(samples)
     # Coincident points, up to rounding.
     squared[squared <= 1e-12 * squares.max()] = np.inf
@@ -132,11 +155,20 @@ def _distances(samples):
             "All samples coincide, so they have no frequencies. Received: "
             f"data of {len(samples)} equal samples"
         )
-    longest = squared[np.isfinite(squared)].max()
-    return math.sqrt(longest), math.sqrt(np.median(nearest))
+    radii = np.linalg.norm(samples - np.median(samples, axis=0), axis=1)
+    inside = radii <= np.quantile(radii, _EXTENT) * (1 + 1e-9)
+    within = squared[np.ix_(inside, inside)]
+    if not np.any(np.isfinite(within)):  # all but the outliers coincide
+        within = squared
+    squares = (
+        squared[np.isfinite(squared)].max(),
+        within[np.isfinite(within)].max(),
+        np.median(nearest),
+    )
+    return tuple(math.sqrt(square) for square in squares)
 
 
-def _end_of_spectrum(samples, k_min, k_max, rng):
+def _end_of_spectrum(samples, k, k_max, rng):
     """The first frequency band whose power is at the noise level.
 
     The power `|mean exp(i k.x)|^2` of `n` independent samples is that of their
@@ -145,7 +177,6 @@ def _end_of_spectrum(samples, k_min, k_max, rng):
     """
     n, dim = samples.shape
     width = 2 ** (1 / _BANDS_PER_OCTAVE)
-    k = k_min
     while k < k_max:
         directions = rng.normal(size=(_DIRECTIONS, dim))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -159,7 +190,7 @@ def _end_of_spectrum(samples, k_min, k_max, rng):
     return k_max
 
 
-def _checked_samples(data):
+def checked_samples(data):
     """Samples as a finite float64 array `(n, d)`."""
     if isinstance(data, keras.utils.PyDataset):
         raise TypeError(
@@ -200,13 +231,22 @@ def _checked_range(data, k_min, k_max, seed):
                 f"from. Received: data=None, k_min={k_min}, k_max={k_max}"
             )
         lowest, highest, reason = frequency_range(data, seed)
+        origin = _origin(k_min, k_max, reason)
         k_min = lowest if k_min is None else k_min
         # The data may reach less far than the end that was given.
         k_max = max(highest, k_min) if k_max is None else k_max
-        origin = f"from the data; the finest by {reason}"
     if k_max < k_min:
         raise ValueError(
             "`k_max` must not be below `k_min`. "
             f"Received: k_min={k_min}, k_max={k_max}"
         )
     return float(k_min), float(k_max), origin
+
+
+def _origin(k_min, k_max, reason):
+    """Where the ends of a range come from, of which one or none is given."""
+    if k_max is not None:
+        return "the coarsest from the data, the finest as given"
+    if k_min is not None:
+        return f"the coarsest as given, the finest by {reason}"
+    return f"from the data; the finest by {reason}"

@@ -9,9 +9,8 @@ import numpy as np
 from keras_drift import checks
 from keras_drift import kernels
 from keras_drift.schedules import ExponentialAnnealing
-from keras_drift.spectral.dispersion import dim_of_rates
 from keras_drift.spectral.dispersion import kernel_of_space
-from keras_drift.spectral.dispersion import rates_at
+from keras_drift.spectral.fixed_bandwidth import peak_frequency
 from keras_drift.spectral.frequency_range import planned_range
 from keras_drift.spectral.frequency_range import unit_of_length
 
@@ -59,6 +58,7 @@ class TrainingPlan(NamedTuple):
 def plan_training(
     data=None,
     num_steps=None,
+    *,
     k_min=None,
     k_max=None,
     kernel="gaussian",
@@ -137,7 +137,7 @@ def plan_training(
     )
     kernel = kernel_of_space(kernel)
     length, unit = unit_of_length(data, relative, seed)
-    fastest = _fastest(kernel, dim)
+    fastest = peak_frequency(kernel, dim)
     initial = fastest / k_min / length
     # A narrow range leaves nothing to anneal.
     final = min(fastest / k_max / length / ratios.min(), initial)
@@ -170,13 +170,6 @@ def plan_training(
         explanation,
         relative,
     )
-
-
-def _fastest(kernel, dim):
-    """The bandwidth times frequency at which a mode decays fastest."""
-    dim = dim_of_rates(kernel, dim)
-    u = np.geomspace(1e-2, 1e2, 4001)
-    return float(u[rates_at(kernel, 1.0, u, dim, "mean_shift").argmax()])
 
 
 def _checked_steps(num_steps):

@@ -32,7 +32,13 @@ def test_every_mode_is_damped_and_none_in_vain(
     kernel, k_max, tolerance, step_size, dim
 ):
     plan = spectral.plan_annealing(
-        None, 2.0, k_max, tolerance, step_size, kernel, dim, verbose=False
+        k_min=2.0,
+        k_max=k_max,
+        tolerance=tolerance,
+        step_size=step_size,
+        kernel=kernel,
+        dim=dim,
+        verbose=False,
     )
     modes = np.geomspace(2.0, k_max, 30)
     damping = collected(plan, kernel, modes, dim, step_size)

@@ -54,3 +54,45 @@ def test_many_samples_of_many_dimensions_are_a_subset(monkeypatch):
     for shape in ((9000, 2), (4000, 300), (2100, 3000)):
         frequency_range(np.random.default_rng(0).normal(size=shape), 0)
     assert sizes == [(8192, 2), (3495, 300), (2048, 3000)]
+
+
+def test_one_distant_outlier_is_no_coarse_structure():
+    samples = np.random.default_rng(0).normal(size=(1000, 2))
+    expected = frequency_range(samples, seed=0)
+    for distance in (30.0, 3e4):
+        outlier = np.array([[distance, 0.0]])
+        found = frequency_range(np.concatenate([samples, outlier]), seed=0)
+        # It is trimmed in place of the outermost of the others.
+        np.testing.assert_allclose(found[0], expected[0], rtol=0.1)
+        # Up to the width of a band, a quarter of an octave.
+        assert abs(np.log2(found[1] / expected[1])) < 0.3
+        assert found[2] == expected[2]
+
+
+def test_the_extent_is_that_of_nearly_all_samples():
+    # An independent account: the largest distance of pairs within the radius
+    # that all but half a percent have.
+    samples = np.random.default_rng(1).standard_t(3, size=(1000, 2))
+    radii = np.linalg.norm(samples - np.median(samples, axis=0), axis=1)
+    inner = samples[np.argsort(radii)[:995]]
+    longest = max(np.linalg.norm(inner - one, axis=1).max() for one in inner)
+    k_min, _, _ = frequency_range(samples, seed=0)
+    np.testing.assert_allclose(k_min, np.pi / longest, rtol=1e-6)
+
+
+def test_samples_that_coincide_but_for_one_have_a_range():
+    samples = np.zeros((100, 1))
+    samples[7] = 5.0
+    k_min, k_max, _ = frequency_range(samples, seed=0)
+    np.testing.assert_allclose([k_min, k_max], np.pi / 5)
+
+
+def test_a_thin_column_is_fine_detail_until_it_is_standardized():
+    # As `plan_annealing` says of its data.
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(2000, 2))
+    thin = data * np.array([1.0, 1e-3])
+    ends = [frequency_range(each, 0)[1] for each in (data, thin)]
+    assert ends[1] > 3 * ends[0]
+    standardized = thin / thin.std(axis=0) * data.std(axis=0)
+    np.testing.assert_allclose(frequency_range(standardized, 0)[1], ends[0])

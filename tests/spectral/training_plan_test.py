@@ -196,3 +196,62 @@ def test_a_data_set_of_batches_is_no_array_of_samples():
     batches = datasets.ArrayDataset(np.zeros((20, 2), "float32"), batch_size=5)
     with pytest.raises(TypeError, match="data=ArrayDataset"):
         spectral.plan_training(batches, 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "from the data; the finest by their power spectrum"),
+        ({"k_max": 99.0}, "the coarsest from the data, the finest as given"),
+        ({"k_min": 0.01}, "the coarsest as given, the finest by their power"),
+        ({"k_min": 0.01, "k_max": 99.0}, "(as given)"),
+    ],
+)
+def test_says_where_each_end_of_the_range_comes_from(given, words):
+    data = datasets.spirals(500, seed=0)
+    plan = spectral.plan_training(data, 100, verbose=False, **given)
+    assert words in str(plan)
+
+
+PLANS = [
+    spectral.plan_annealing,
+    spectral.plan_bandwidths,
+    spectral.plan_training,
+]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_frequency_is_no_positional_argument(plan):
+    data = datasets.spirals(100, seed=0)
+    with pytest.raises(TypeError, match="positional argument"):
+        plan(data, 3000, 1.0)
+
+
+@pytest.mark.parametrize("plan", PLANS[:2])
+def test_a_number_of_steps_is_not_taken_for_a_frequency(plan):
+    with pytest.raises(TypeError, match="positional argument"):
+        plan(datasets.spirals(100, seed=0), 3000)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("seed", [-1, "zero", 0.5])
+def test_names_a_wrong_seed(plan, seed):
+    options = {"num_steps": 9} if plan is spectral.plan_training else {}
+    with pytest.raises((TypeError, ValueError), match=f"seed={seed!r}"):
+        plan(datasets.spirals(100, seed=0), seed=seed, **options)
+
+
+def test_says_what_to_do_in_too_many_dimensions():
+    data = np.random.default_rng(0).normal(size=(50, 3000))
+    with pytest.raises(ValueError, match=r"Use a `Gaussian`.*dim=3000"):
+        spectral.plan_annealing(data, kernel="laplacian", verbose=False)
+
+
+@pytest.mark.parametrize("kernel", ["laplacian", "matern"])
+def test_the_fastest_mode_in_closed_form(kernel):
+    # `t (1 + t)^-(nu + 1 + d / 2)` is largest at `t = 1 / (nu + d / 2)`.
+    nu = {"laplacian": 0.5, "matern": 1.5}[kernel]
+    for dim in (1, 2, 40, 3000):
+        plan = plan_of(kernel=kernel, dim=dim)
+        expected = (2 * nu / (nu + dim / 2)) ** 0.5 / 0.5
+        assert plan.schedule.initial == pytest.approx(expected, rel=2e-3)
