@@ -1,9 +1,15 @@
 """Bandwidth annealing during `fit`."""
 
+import warnings
+
 import keras
+from keras import ops
 
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.training import bandwidth_schedule
+
+# Share of the planned steps by which those of `fit` may differ.
+_TOLERANCE = 0.05
 
 
 class BandwidthAnnealing(keras.callbacks.Callback):
@@ -21,7 +27,8 @@ class BandwidthAnnealing(keras.callbacks.Callback):
             of `keras.optimizers.schedules`, the bandwidth at each step; or a
             plan, `spectral.plan_training(data, num_steps)`, whose unit of
             length must be that of the drift. Of several bandwidths it sets the
-            largest; the others keep their ratio to it.
+            largest; the others keep their ratio to it. A plan is for a number
+            of steps: a `fit` that ends at another step of the optimizer warns.
 
     Example:
 
@@ -47,6 +54,7 @@ class BandwidthAnnealing(keras.callbacks.Callback):
         super().__init__()
         bandwidth_schedule.resolved(schedule)  # raises before `fit` starts
         self._given = schedule
+        self._is_compared = False
 
     def set_model(self, model):
         require_drift_model(self, model)
@@ -55,3 +63,39 @@ class BandwidthAnnealing(keras.callbacks.Callback):
         if model.run.is_training:
             bandwidth_schedule.refuse_second(model.run.schedule)
         model.run.schedule = schedule
+
+    def on_train_begin(self, logs=None):
+        self._is_compared = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Here the first epoch of a resumed run is known.
+        if not self._is_compared:
+            self._is_compared = True
+            self._compare_steps((self.params or {}), epoch)
+
+    def _compare_steps(self, params, epoch):
+        """Warns of a plan for another number of steps than `fit` runs."""
+        planned = getattr(self._given, "num_steps", None)
+        steps = params.get("steps")
+        if not hasattr(self._given, "schedule") or not (planned and steps):
+            return
+        start = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+        batches = (params["epochs"] - epoch) * steps
+        optimizer = self.model.optimizer
+        accumulated = getattr(optimizer, "gradient_accumulation_steps", 1) or 1
+        end = start + batches * self.model.frozen_steps // accumulated
+        too_few = end < (1 - _TOLERANCE) * planned
+        # A plan of the steps until convergence may be followed for longer.
+        is_total = hasattr(self._given, "kernel")
+        too_many = is_total and end > (1 + _TOLERANCE) * planned
+        if too_few or too_many:
+            reached = float(self._given.schedule(max(end - 1, 0)))
+            warnings.warn(
+                f"The plan of the bandwidths is for {planned} steps of the "
+                f"optimizer, and this `fit` runs from step {start} to {end}, "
+                f"where the largest bandwidth is {reached:.3g}; planned is "
+                f"{self._given.schedule.final:.3g}. Plan for as many steps as "
+                "`fit` runs, `epochs * math.ceil(len(data) / batch_size)`, "
+                "unless another `fit` continues this one.",
+                stacklevel=2,
+            )

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -120,6 +122,62 @@ def test_a_plan_must_be_in_the_unit_of_the_drift():
                 annealing.set_model(model)
             with pytest.raises(ValueError, match="in different units"):
                 DriftModel(model.generator, drift, bandwidth_schedule=plan)
+
+
+def followed(plan, epochs, model=None, **options):
+    """The messages of the warnings of a `fit` that follows a plan."""
+    model = small_model([1.0, 0.25]) if model is None else model
+    annealing = [callbacks.BandwidthAnnealing(plan)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(
+            DATA,
+            batch_size=16,
+            epochs=epochs,
+            verbose=0,
+            callbacks=annealing,
+            **options,
+        )
+    return [str(each.message) for each in caught if "plan" in str(each.message)]
+
+
+def test_a_plan_for_another_number_of_steps_warns_once():
+    plan = spectral.plan_training(DATA, 8, verbose=False)
+    assert followed(plan, epochs=2) == []  # of four steps each
+    (message,) = followed(plan, epochs=1)
+    assert "is for 8 steps" in message
+    assert "from step 0 to 4" in message
+    (message,) = followed(plan, epochs=3)
+    assert "from step 0 to 12" in message
+
+
+def test_the_steps_of_a_plan_count_from_those_of_the_optimizer():
+    plan = spectral.plan_training(DATA, 8, verbose=False)
+    model = small_model([1.0, 0.25])
+    assert len(followed(plan, 1, model)) == 1
+    # The run is complete now, by another `fit` or by a resumed one.
+    assert followed(plan, 2, model, initial_epoch=1) == []
+    (message,) = followed(plan, 2, model)
+    assert "from step 8 to 16" in message
+
+
+def test_frozen_steps_are_steps_of_a_plan():
+    plan = spectral.plan_training(DATA, 8, verbose=False)
+    model = small_model([1.0, 0.25])
+    model.frozen_steps = 2
+    assert followed(plan, 1, model) == []
+    (message,) = followed(plan, 2, small_model([1.0, 0.25]), steps_per_epoch=1)
+    assert "from step 0 to 2" in message
+
+
+def test_a_plan_for_particles_may_be_followed_for_longer():
+    plan = spectral.plan_annealing(DATA, verbose=False)
+    assert 8 < plan.num_steps < 40
+    assert followed(plan, 20) == []
+    (message,) = followed(plan, 2)
+    assert f"is for {plan.num_steps} steps" in message
+    # A schedule that is no plan has no number of steps to keep.
+    assert followed(plan.schedule, 2) == []
 
 
 class Without(drifts.VelocityDrift):
