@@ -312,8 +312,8 @@ plt.close(figure)
 #
 # ## Recommendations
 #
-# - To start with: `KernelDrift("laplacian")`, with several bandwidths if the
-#   scale of the data is unknown.
+# - To start with: `KernelDrift("laplacian")`, and `model.adapt(data)`, which
+#   sets its bandwidth from the data.
 # - For images, in features: `normalization="dual"`.
 # - For samples as crisp as the data: a Gaussian with the bandwidths of
 #   `spectral.plan_training`, which shrink during training, see

@@ -1,26 +1,7 @@
-"""Mixin for objects with a schedulable bandwidth."""
+"""Mixin for objects with a bandwidth that schedules and `adapt` set."""
 
 import numpy as np
 from keras import ops
-
-
-def bandwidth_weight(layer, name, value):
-    """Adds a non-trainable weight for a bandwidth that schedules set.
-
-    Args:
-        layer: the Keras layer that owns it.
-        name: string.
-        value: float, or a sequence of them, the initial value.
-    """
-    value = np.asarray(value, "float32")
-    return layer.add_weight(
-        name=name,
-        shape=value.shape,
-        initializer=lambda shape, dtype=None: ops.convert_to_tensor(
-            value, dtype
-        ),
-        trainable=False,
-    )
 
 
 class Annealable:
@@ -36,9 +17,50 @@ class Annealable:
         """The initial value of the variable: a NumPy array, or `None`."""
         return None
 
+    def bandwidth_parts(self):
+        """List of `BandwidthPart`: the bandwidths that `adapt` sets."""
+        # No property: Keras would save what is in it a second time.
+        return []
+
+    def require_bandwidth(self):
+        """Raises an error if `adapt` must be called first."""
+        for part in self.bandwidth_parts():
+            part.owner.require_bandwidth()
+
+    def adapt(self, data, labels=None, seed=0, verbose=True):
+        """Sets the bandwidth from data, for training at a constant one.
+
+        It is the bandwidth at which the slowest error of the resolved
+        frequencies decays fastest, see `spectral.plan_training`, and becomes
+        the initial bandwidth, in the config as well. Several bandwidths of a
+        kernel keep their ratios; drifts that are combined get what each of them
+        alone would.
+
+        A single bandwidth narrow enough for fine details moves no mass between
+        distant modes, and loses some of them. Give the kernel two, such as
+        `"auto"` or `(1.0, 0.25)`.
+
+        Args:
+            data: float array `(n, ...)`, samples as the drift compares them:
+                features, if there is an encoder, see `DriftModel.adapt`.
+            labels: int array `(n,)`, of a drift that compares samples within
+                their class. Defaults to `None`: one class.
+            seed: int, of the random subset and directions. Defaults to `0`.
+            verbose: bool, whether to print what was chosen and why. Defaults to
+                `True`.
+
+        Raises:
+            ValueError: if there is no bandwidth, or if the data have no
+                structure, as equal samples do.
+        """
+        # Not above: the package imports this file.
+        from keras_drift.spectral.bandwidth_adaptation import adapt_drift
+
+        adapt_drift(self, data, labels, seed, verbose)
+
     def check_annealable(self):
         """Raises an error if no schedule can set the bandwidth."""
-        if self.bandwidth is None:
+        if not self.bandwidth_parts() and self.bandwidth is None:
             raise ValueError(
                 f"`{type(self).__name__}` has no bandwidth that a schedule "
                 "could change. Only a drift with a bandwidth can be annealed. "
@@ -70,7 +92,16 @@ class JointlyAnnealable(Annealable):
     @property
     def _annealed(self):
         """The drifts that have a bandwidth."""
-        return [drift for drift in self.drifts if drift.bandwidth is not None]
+        return [
+            drift
+            for drift in self.drifts
+            if drift.bandwidth_parts() or drift.bandwidth is not None
+        ]
+
+    def bandwidth_parts(self):
+        return [
+            part for drift in self.drifts for part in drift.bandwidth_parts()
+        ]
 
     @property
     def relative(self):

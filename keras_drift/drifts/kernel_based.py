@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import kernels
+from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
 
 
@@ -45,6 +46,18 @@ class KernelBased(PairwiseDrift):
     @property
     def initial_bandwidth(self):
         return None if self.kernel is None else self.kernel.initial_bandwidth
+
+    def bandwidth_parts(self):
+        if self.kernel is None:
+            return []
+        return [
+            BandwidthPart(
+                self.kernel,
+                self.kernel,
+                self.relative,
+                weights=self.bandwidth_weights,
+            )
+        ]
 
     def length_scale(self, inputs, positives, negatives):
         if not self.relative:

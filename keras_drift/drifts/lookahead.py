@@ -108,6 +108,9 @@ class Lookahead(Drift):
     def initial_bandwidth(self):
         return self.drift.initial_bandwidth
 
+    def bandwidth_parts(self):
+        return self.drift.bandwidth_parts()
+
     def anneal(self, bandwidth):
         self.drift.anneal(bandwidth)
 

@@ -1,11 +1,11 @@
 """The Sinkhorn drift."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift.annealable import bandwidth_weight
+from keras_drift.bandwidth_owner import BandwidthOwner
+from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
 from keras_drift.ops import half_squared_distances
 from keras_drift.ops import in_units_of
@@ -18,7 +18,7 @@ _POWERS = {"squared": 2, "distance": 1}
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class SinkhornDrift(PairwiseDrift):
+class SinkhornDrift(BandwidthOwner, PairwiseDrift):
     """Moves samples along the entropic optimal transport to the positives.
 
     `V = T_qp - T_qq`, the difference of two barycentric projections: that of
@@ -41,8 +41,8 @@ class SinkhornDrift(PairwiseDrift):
             cost, with `p = 2` for the cost `"squared"` and `p = 1` for
             `"distance"`, as in geomloss. It is the `bandwidth` of this drift,
             which schedules may change during training. Smaller ones need more
-            steps. Defaults to `0.22`: for the squared cost, an epsilon of about
-            0.05.
+            steps. Or `"auto"`: to be set by `adapt(data)`. Defaults to `0.22`:
+            for the squared cost, an epsilon of about 0.05.
         cost: the cost of transporting a sample: `"squared"`, half of the
             squared distance, or `"distance"`. Defaults to `"squared"`.
         num_steps: int >= 0, Sinkhorn iterations, each over all samples and all
@@ -136,16 +136,22 @@ class SinkhornDrift(PairwiseDrift):
                 )
         self.tolerance = tolerance
         self.relative = checks.boolean("relative", relative)
-        self._config_blur = checks.positive_numbers("blur", blur, "is a length")
-        self.blur = bandwidth_weight(self, "blur", self._config_blur)
+        self._add_bandwidth(
+            "blur",
+            blur,
+            lambda value: checks.positive_numbers("blur", value, "is a length"),
+        )
 
     @property
-    def bandwidth(self):
-        return self.blur
+    def blur(self):
+        """The variable that schedules set, the `bandwidth` of this drift."""
+        return self.bandwidth
 
-    @property
-    def initial_bandwidth(self):
-        return np.asarray(self._config_blur, "float32")
+    def bandwidth_parts(self):
+        # Fine details decay at the rates of the kernel `exp(-cost / epsilon)`.
+        power = _POWERS[self.transport_cost]
+        kernel = "gaussian" if power == 2 else "laplacian"
+        return [BandwidthPart(self, kernel, self.relative, power)]
 
     def cost(self, x, y):
         return _COSTS[self.transport_cost](x, y, centered=True)
@@ -191,7 +197,7 @@ class SinkhornDrift(PairwiseDrift):
     def get_config(self):
         return {
             **super().get_config(),
-            "blur": self._config_blur,
+            **self._config_of_bandwidth(),
             "cost": self.transport_cost,
             "num_steps": self.num_steps,
             "tolerance": self.tolerance,

@@ -74,6 +74,9 @@ class VariationalDrift(VelocityDrift):
     def initial_bandwidth(self):
         return self.energy.initial_bandwidth
 
+    def bandwidth_parts(self):
+        return self.energy.bandwidth_parts()
+
     def get_config(self):
         config = super().get_config()
         del config["self_interaction"]  # fixed

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_drift import kernels
+from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
@@ -72,6 +73,11 @@ class MMD(Energy):
     @property
     def initial_bandwidth(self):
         return None if self.kernel is None else self.kernel.initial_bandwidth
+
+    def bandwidth_parts(self):
+        if self.kernel is None:
+            return []
+        return [BandwidthPart(self.kernel, self.kernel)]
 
     def origin(self, x):
         if self._spherical:  # directions are taken from the origin

@@ -3,11 +3,11 @@
 import functools
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift.annealable import bandwidth_weight
+from keras_drift.bandwidth_owner import BandwidthOwner
+from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
@@ -23,7 +23,7 @@ _COSTS = {
 
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
-class SinkhornDivergence(Energy):
+class SinkhornDivergence(BandwidthOwner, Energy):
     """Sinkhorn divergence: entropic optimal transport without its bias.
 
     `S(x, y) = OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2`, where
@@ -36,8 +36,9 @@ class SinkhornDivergence(Energy):
         blur: float > 0, the length over which the entropy blurs the transport,
             in the units of the samples, as in geomloss: `epsilon` is `blur**2`
             with the squared cost and `blur` with the distance. It is the
-            bandwidth that schedules may change. Small ones need many steps.
-            Defaults to `0.3`.
+            bandwidth that schedules may change. Small ones need many steps. Or
+            `"auto"`: to be set by `adapt(data)` of the drift. Defaults to
+            `0.3`.
         cost: `"squared"`, half the squared distance, or `"distance"`. Defaults
             to `"squared"`.
         num_steps: int >= 1, Sinkhorn iterations. The gradient is that of
@@ -72,18 +73,21 @@ class SinkhornDivergence(Energy):
 
     def __init__(self, blur=0.3, cost="squared", num_steps=100, **kwargs):
         super().__init__(**kwargs)
-        self._config_blur = checks.positive_number("blur", blur)
         self.cost = checks.choice("cost", cost, tuple(_COSTS))
         self.num_steps = checks.positive_integer("num_steps", num_steps)
-        self.blur = bandwidth_weight(self, "blur", self._config_blur)
+        self._add_bandwidth(
+            "blur", blur, lambda value: checks.positive_number("blur", value)
+        )
 
     @property
-    def bandwidth(self):
-        return self.blur
+    def blur(self):
+        """The variable that schedules set, the `bandwidth`."""
+        return self.bandwidth
 
-    @property
-    def initial_bandwidth(self):
-        return np.asarray(self._config_blur, "float32")
+    def bandwidth_parts(self):
+        # Fine details decay at the rates of the kernel `exp(-cost / epsilon)`.
+        kernel = "gaussian" if self.cost == "squared" else "laplacian"
+        return [BandwidthPart(self, kernel)]
 
     def value(self, x, positives):
         shares = positives.dense_weights()
@@ -114,7 +118,7 @@ class SinkhornDivergence(Energy):
     def get_config(self):
         return {
             **super().get_config(),
-            "blur": self._config_blur,
+            **self._config_of_bandwidth(),
             "cost": self.cost,
             "num_steps": self.num_steps,
         }

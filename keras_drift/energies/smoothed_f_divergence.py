@@ -3,11 +3,11 @@
 import functools
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift.annealable import bandwidth_weight
+from keras_drift.bandwidth_owner import BandwidthOwner
+from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import LogKernel
 from keras_drift.ops import Pairs
@@ -22,7 +22,7 @@ _LARGEST_EXPONENT = 60.0
 
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
-class SmoothedFDivergence(Energy):
+class SmoothedFDivergence(BandwidthOwner, Energy):
     """f-divergence of samples and data, both smoothed by a Gaussian.
 
     `F[q] = bandwidth**2 * E_p[f(q/p)]` for the smoothed densities `q` of the
@@ -38,7 +38,8 @@ class SmoothedFDivergence(Energy):
             samples; `"hellinger"`, `"neyman"`; `"jensen_shannon"`, whose `w` is
             bounded. Defaults to `"kl_qp"`.
         bandwidth: float > 0, the standard deviation of the smoothing, in the
-            units of the samples. Schedules may change it. Defaults to `1.0`.
+            units of the samples. Schedules may change it. Or `"auto"`: to be
+            set by `adapt(data)` of the drift. Defaults to `1.0`.
         num_nodes: int >= 1, quadrature nodes of the Gaussian around each
             sample: see `ops.gaussian_nodes`. Time and memory grow with it. A
             single node evaluates the field at the sample itself, as a
@@ -78,20 +79,16 @@ class SmoothedFDivergence(Energy):
         super().__init__(**kwargs)
         self._divergence = f_divergence(divergence)
         self._config_divergence = divergence
-        self._config_bandwidth = checks.positive_number("bandwidth", bandwidth)
         self.num_nodes = checks.positive_integer("num_nodes", num_nodes)
         self.seed = checks.non_negative_integer("seed", seed)
-        self._bandwidth = bandwidth_weight(
-            self, "bandwidth", self._config_bandwidth
+        self._add_bandwidth(
+            "bandwidth",
+            bandwidth,
+            lambda value: checks.positive_number("bandwidth", value),
         )
 
-    @property
-    def bandwidth(self):
-        return self._bandwidth
-
-    @property
-    def initial_bandwidth(self):
-        return np.asarray(self._config_bandwidth, "float32")
+    def bandwidth_parts(self):
+        return [BandwidthPart(self, "gaussian")]
 
     def value(self, x, positives):
         def around(centers):
@@ -119,7 +116,7 @@ class SmoothedFDivergence(Energy):
         return {
             **super().get_config(),
             "divergence": self._config_divergence,
-            "bandwidth": self._config_bandwidth,
+            **self._config_of_bandwidth(),
             "num_nodes": self.num_nodes,
             "seed": self.seed,
         }

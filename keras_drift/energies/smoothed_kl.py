@@ -16,7 +16,8 @@ class SmoothedKL(SmoothedFDivergence):
 
     Args:
         bandwidth: float > 0, the standard deviation of the smoothing, in the
-            units of the samples. Schedules may change it. Defaults to `1.0`.
+            units of the samples. Schedules may change it. Or `"auto"`: to be
+            set by `adapt(data)` of the drift. Defaults to `1.0`.
         num_nodes: int >= 1, quadrature nodes of the Gaussian around each
             sample: see `ops.gaussian_nodes`. Defaults to `16`.
         seed: int, of the nodes beyond two dimensions. Defaults to `0`.

@@ -17,7 +17,8 @@ class Gaussian(GaussianProfile):
 
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs:
-            the standard deviation. Defaults to `1.0`.
+            the standard deviation; or `"auto"`, see `Kernel`. Defaults to
+            `1.0`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:

@@ -19,8 +19,8 @@ class InverseMultiquadric(Kernel):
     generated samples start far from the data and no single bandwidth fits.
 
     Args:
-        bandwidth: float > 0, or a sequence of them, in the units of the inputs.
-            Defaults to `1.0`.
+        bandwidth: float > 0, or a sequence of them, in the units of the inputs;
+            or `"auto"`, see `Kernel`. Defaults to `1.0`.
         exponent: float > 0. The classical inverse multiquadric `1/sqrt(1+r**2)`
             is `0.5`; its tail is so heavy that neither its companion kernel
             (which needs `exponent > 1`) nor its integral over space (which

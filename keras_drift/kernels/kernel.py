@@ -3,11 +3,11 @@
 import functools
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift.annealable import bandwidth_weight
+from keras_drift.bandwidth_owner import TWO_SCALES
+from keras_drift.bandwidth_owner import BandwidthOwner
 from keras_drift.ops import LogKernel
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import unit_vectors
@@ -21,7 +21,7 @@ _QUANTITIES = (
 )
 
 
-class Kernel(keras.layers.Layer):
+class Kernel(BandwidthOwner, keras.layers.Layer):
     """Radial similarity of two points, with one or several bandwidths.
 
     A kernel is a function `k(r)` of the distance `r` between two points, equal
@@ -43,7 +43,9 @@ class Kernel(keras.layers.Layer):
             the length over which the similarity decays. Several bandwidths are
             evaluated side by side, on a new first axis. It is kept as a
             non-trainable weight, so that a schedule may change it between steps
-            of compiled code, and a saved model remembers it. Defaults to `1.0`.
+            of compiled code, and a saved model remembers it. Or `"auto"`: two
+            bandwidths, one a quarter of the other, that `adapt(data)` of the
+            drift or the model sets. Defaults to `1.0`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -63,23 +65,20 @@ class Kernel(keras.layers.Layer):
 
     def __init__(self, bandwidth=1.0, **kwargs):
         super().__init__(**checks.in_float32(kwargs))
-        self._config_bandwidth = checks.positive_numbers(
-            "bandwidth", bandwidth, "is a distance"
-        )
-        self.bandwidth = bandwidth_weight(
-            self, "bandwidth", self._config_bandwidth
+        self._add_bandwidth(
+            "bandwidth",
+            bandwidth,
+            lambda value: checks.positive_numbers(
+                "bandwidth", value, "is a distance"
+            ),
+            TWO_SCALES,
         )
         self.built = True
 
     @property
-    def initial_bandwidth(self):
-        """The initial bandwidths: a NumPy array of rank 0 or 1."""
-        return np.asarray(self._config_bandwidth, "float32")
-
-    @property
     def num_bandwidths(self):
         """The number of bandwidths."""
-        return int(self.initial_bandwidth.size)
+        return int(self.bandwidth_ratios().size)
 
     def call(self, x, y):
         if self.spherical:
@@ -226,8 +225,8 @@ class Kernel(keras.layers.Layer):
     def compute_output_shape(self, x_shape, y_shape):
         """The shape of the log-similarities."""
         pairs = (*x_shape[:-1], y_shape[-2])
-        return (*self.bandwidth.shape, *pairs)
+        return (*self.bandwidth_ratios().shape, *pairs)
 
     def get_config(self):
-        """The constructor's arguments; schedules do not change them."""
-        return {**super().get_config(), "bandwidth": self._config_bandwidth}
+        """The constructor's arguments; `adapt` changes them, no schedule."""
+        return {**super().get_config(), **self._config_of_bandwidth()}

@@ -17,7 +17,8 @@ class Laplacian(Matern):
     Args:
         bandwidth: float > 0, or a sequence of them, in the units of the inputs:
             the distance at which the similarity has fallen to `1/e`. Schedules
-            may change it during training. Defaults to `1.0`.
+            may change it during training. Or `"auto"`, see `Kernel`. Defaults
+            to `1.0`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:

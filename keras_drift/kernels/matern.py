@@ -27,8 +27,8 @@ class Matern(Kernel):
     smoother field than the Laplacian's that still resolves fine detail.
 
     Args:
-        bandwidth: float > 0, or a sequence of them, in the units of the inputs.
-            Defaults to `1.0`.
+        bandwidth: float > 0, or a sequence of them, in the units of the inputs;
+            or `"auto"`, see `Kernel`. Defaults to `1.0`.
         nu: smoothness, a half-integer: `0.5` (the Laplacian), `1.5`, `2.5` and
             so on up to `20.5`. Defaults to `1.5`.
         **kwargs: passed to `keras.layers.Layer`.

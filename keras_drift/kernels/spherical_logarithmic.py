@@ -24,8 +24,8 @@ class SphericalLogarithmic(Kernel):
 
     Args:
         bandwidth: float > 0, or a sequence of them: the distance, for narrow
-            ones the angle in radians, below which it is flat. Defaults to
-            `0.1`.
+            ones the angle in radians, below which it is flat; or `"auto"`, see
+            `Kernel`. Defaults to `0.1`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:

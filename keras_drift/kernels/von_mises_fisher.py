@@ -17,7 +17,8 @@ class VonMisesFisher(GaussianProfile):
         bandwidth: float > 0, or a sequence of them: for narrow ones the angle,
             in radians, of the standard deviation. The concentration `kappa` of
             the literature is `1 / bandwidth**2`. Useful values are `0.1` to
-            `1`, as the sphere has diameter 2. Defaults to `0.5`.
+            `1`, as the sphere has diameter 2; or `"auto"`, see `Kernel`.
+            Defaults to `0.5`.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:

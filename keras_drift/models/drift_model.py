@@ -8,6 +8,7 @@ from keras_drift import checks
 from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
+from keras_drift.models.model_adaptation import ModelAdaptation
 from keras_drift.models.model_presets import ModelPresets
 from keras_drift.models.model_sampling import ModelSampling
 from keras_drift.training import DriftObjective
@@ -34,7 +35,9 @@ _VALUES = ("loss_weights", "num_generated", "frozen_steps", "stop_gradient")
 
 
 @keras.saving.register_keras_serializable("keras_drift")
-class DriftModel(DriftTrainer, ModelSampling, ModelPresets, keras.Model):
+class DriftModel(
+    DriftTrainer, ModelAdaptation, ModelSampling, ModelPresets, keras.Model
+):
     """One-step generative model, trained by a drift field.
 
     In every training step samples `x` are generated, the drift `V` assigns a

@@ -190,8 +190,7 @@ def _swept(kernel, dim):
     """`S(u)` on a grid of `log u`, by the trapezoid rule."""
     log_u, step = np.linspace(-14.0, 14.0, 28001, retstep=True)
     dim = dim_of_rates(kernel, dim)
-    widths = kernel.initial_bandwidth.astype("float64").reshape(-1)
-    widths = widths / widths.max()
+    widths = kernel.bandwidth_ratios().reshape(-1)
     rates = rates_at(kernel, widths, np.exp(log_u), dim, "mean_shift")
     rates = rates.mean(axis=0)
     steps = 0.5 * step * (rates[1:] + rates[:-1])

@@ -8,15 +8,13 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift import kernels
+from keras_drift.bandwidth_owner import TWO_SCALES
 from keras_drift.schedules import ExponentialAnnealing
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.fixed_bandwidth import peak_frequency
 from keras_drift.spectral.frequency_range import planned_range
 from keras_drift.spectral.frequency_range import unit_of_length
 
-# A second, narrower bandwidth: the wide one keeps the mass of the modes right
-# while the narrow one sharpens them.
-_RATIOS = (1.0, 0.25)
 _ANNEALED_SHARE = 0.6
 _NUM_STEPS = (
     "is the number of training steps, an integer of at least 2: epochs times "
@@ -63,7 +61,7 @@ def plan_training(
     k_max=None,
     kernel="gaussian",
     dim=None,
-    ratios=_RATIOS,
+    ratios=TWO_SCALES,
     seed=0,
     verbose=True,
     relative=False,

@@ -110,7 +110,7 @@ class DriftObjective:
         """
         fields = {}
         for name, feature in features.items():
-            if not self._weight_of(name):
+            if not self.weight_of(name):
                 continue
             drift = self.drift_of(name)
             shared = "" if drift.shares_fields else name
@@ -128,6 +128,19 @@ class DriftObjective:
             sorted(names, key=lambda name: (features[name].shape[1], name))
             for names in fields.values()
         ]
+
+    def drift_of(self, name):
+        """The drift of the feature called `name`."""
+        if isinstance(self.drift, FeatureDrifts):
+            return self.drift.drift_of(name)
+        return self.drift
+
+    def weight_of(self, name):
+        """The weight of the feature called `name` in the loss."""
+        for pattern, weight in self.loss_weights.items():
+            if fnmatch.fnmatchcase(name, pattern):
+                return weight
+        return 1.0
 
     def loss(self, features, targets, features_moved=True):
         """Weighted sum of the mean squared errors of all features.
@@ -154,7 +167,7 @@ class DriftObjective:
                 errors = squared_steps(samples, target.step, segments)
             else:
                 errors = segments.means(ops.square(target.step))
-            weights = [self._weight_of(name) for name in names]
+            weights = [self.weight_of(name) for name in names]
             total += ops.sum(
                 ops.convert_to_tensor(weights, "float32")
                 * errors
@@ -236,18 +249,6 @@ class DriftObjective:
     def _count(self, batch):
         """Generated samples per group; `None` if it is not static."""
         return self.num_generated or batch.positives.shape[1]
-
-    def drift_of(self, name):
-        """The drift of the feature called `name`."""
-        if isinstance(self.drift, FeatureDrifts):
-            return self.drift.drift_of(name)
-        return self.drift
-
-    def _weight_of(self, name):
-        for pattern, weight in self.loss_weights.items():
-            if fnmatch.fnmatchcase(name, pattern):
-                return weight
-        return 1.0
 
 
 def _signal(drift, arguments, norm, measure):

@@ -121,6 +121,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """
         self._assert_compile_called("fit")
         self.encoder.require()
+        self.drift.require_bandwidth()
         self._freeze_parts()
         data_sources.refuse_class_weight(class_weight)
         if validation_split and validation_data is None:
@@ -178,6 +179,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """
         self._assert_compile_called("evaluate")
         self.encoder.require()
+        self.drift.require_bandwidth()
         if "_use_cached_eval_dataset" not in kwargs:
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
         else:
@@ -189,6 +191,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """One training step on one batch, as in `keras.Model`."""
         self._assert_compile_called("train_on_batch")
         self.encoder.require()
+        self.drift.require_bandwidth()
         self._freeze_parts()
         self._check_batch("train", x, y, sample_weight)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
@@ -197,6 +200,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """Evaluates one batch, without changing the model: see `evaluate`."""
         self._assert_compile_called("test_on_batch")
         self.encoder.require()
+        self.drift.require_bandwidth()
         self._check_batch("test", x, y, sample_weight)
         with self.run.evaluation(self):
             return super().test_on_batch(x, y, sample_weight, **kwargs)

@@ -7,6 +7,7 @@ import keras
 from keras_drift import checks
 from keras_drift import drifts
 from keras_drift.annealable import JointlyAnnealable
+from keras_drift.spectral.bandwidth_adaptation import adapt_features
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -74,6 +75,25 @@ class FeatureDrifts(JointlyAnnealable, keras.layers.Layer):
             f"'*' for all others. Received: patterns {self.patterns}"
             f"{checks.did_you_mean(name, self.patterns)}"
         )
+
+    def adapt(self, data, labels=None, seed=0, verbose=True):
+        """Sets the bandwidths from features, see `Drift.adapt`.
+
+        Args:
+            data: dict from names of features to float arrays `(n, tokens,
+                dim)`, as an encoder returns them.
+            labels: int array `(n,)`, the class of each sample. Defaults to
+                `None`: one class.
+            seed: int, of the random subset and directions.
+            verbose: bool, whether to print what was chosen and why.
+        """
+        if not isinstance(data, dict) or not data:
+            raise TypeError(
+                "Drifts by feature adapt to a dict from names of features to "
+                "arrays `(n, tokens, dim)`; `DriftModel.adapt` encodes samples "
+                f"for them. Received: data of type {type(data).__name__}"
+            )
+        adapt_features(self.drift_of, data, labels, seed, verbose)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
