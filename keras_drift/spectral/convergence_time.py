@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.spectral.dispersion import checked_frequencies
+from keras_drift.spectral.dispersion import checked_weights
 from keras_drift.spectral.dispersion import kernel_of_space
 from keras_drift.spectral.dispersion import rates_at
 
@@ -22,6 +23,7 @@ def convergence_time(
     step_size=1.0,
     field="mean_shift",
     max_steps=1_000_000,
+    weights=None,
 ):
     """Training steps until the error at each frequency is below a tolerance.
 
@@ -31,7 +33,8 @@ def convergence_time(
 
     Args:
         kernel: a `Kernel`, its name or its config. The rates of several
-            bandwidths are averaged, as a drift averages their fields.
+            bandwidths are averaged, as a drift averages their fields, or
+            added with `weights`.
         frequencies: float array >= 0, radians per unit of length.
         dim: int >= 1, the dimension of the samples.
         tolerance: float in (0, 1), the fraction of the error that may remain.
@@ -46,6 +49,9 @@ def convergence_time(
         field: `"mean_shift"`, `"score"` or `"sharp"`, see `dispersion`.
         max_steps: int >= 1, how far the schedule is followed; beyond, the last
             bandwidth is kept. Defaults to a million.
+        weights: floats, one for each bandwidth: the `bandwidth_weights` of a
+            `KernelDrift`, such as those of `plan_bandwidths`. Defaults to
+            `None`: the mean of the rates.
 
     Returns:
         float64 NumPy array shaped like `frequencies`, in training steps, not
@@ -77,13 +83,14 @@ def convergence_time(
     checks.positive_integer("max_steps", max_steps)
     needed = needed_damping(tolerance)
     initial = kernel.initial_bandwidth.astype("float64").reshape(-1)
+    weights = checked_weights(weights, initial.size)
     flat = frequencies.reshape(-1)
 
     def damping(largest):
         """Log-damping by a step, for each of the largest bandwidths."""
         widths = largest[:, None] * (initial / initial.max())
         rates = rates_at(kernel, widths, flat, dim, field)
-        return step_size * rates.mean(axis=1)
+        return step_size * np.einsum("b,sbk->sk", weights, rates)
 
     if schedule is None:
         width = ops.convert_to_numpy(ops.max(kernel.bandwidth))

@@ -112,6 +112,19 @@ def rates_at(kernel, bandwidth, frequencies, dim, field):
     return np.square(scaled) * share / mass
 
 
+def checked_weights(weights, num_bandwidths):
+    """Weights of bandwidths as a float64 array; by default those of a mean."""
+    if weights is None:
+        return np.full(num_bandwidths, 1.0 / num_bandwidths)
+    values = np.asarray(weights, "float64")
+    if values.shape != (num_bandwidths,):
+        raise ValueError(
+            "`weights` are numbers, one for each bandwidth. Received: "
+            f"{values.size} weights, {num_bandwidths} bandwidths"
+        )
+    return values
+
+
 def checked_frequencies(frequencies):
     """Frequencies as a float64 array, finite and not negative."""
     values = np.asarray(frequencies, "float64")

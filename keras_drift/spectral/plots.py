@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import drifts
+from keras_drift.spectral.dispersion import checked_weights
 from keras_drift.spectral.dispersion import dispersion
 from keras_drift.spectral.dispersion import kernel_of_space
 
@@ -55,12 +56,7 @@ def plot_dispersion(
     ):
         ax.loglog(frequencies, curve, label=f"{label}, bandwidth {width:.3g}")
     if weights is not None:
-        weights = np.asarray(weights, "float64")
-        if weights.shape != widths.shape:
-            raise ValueError(
-                "`weights` are numbers, one for each bandwidth. Received: "
-                f"{weights.size} weights, {widths.size} bandwidths"
-            )
+        weights = checked_weights(weights, len(widths))
         total = weights @ rates.reshape(len(widths), -1)
         ax.loglog(frequencies, total, "k", linewidth=2, label="weighted sum")
     # Lower rates would take more steps than any training.

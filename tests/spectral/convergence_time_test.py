@@ -57,6 +57,35 @@ def test_a_schedule_is_followed_step_by_step(schedule):
         np.testing.assert_allclose(before * np.exp(-part), 0.05, rtol=1e-4)
 
 
+def test_weighted_bandwidths_add_their_rates():
+    widths, weights = np.array([2.0, 0.5, 0.1]), np.array([0.5, 0.0, 3.0])
+    found = spectral.convergence_time(
+        kernels.Gaussian(widths.tolist()), XI, 2, 0.1, weights=weights
+    )
+    t = np.square(np.outer(widths, XI))
+    np.testing.assert_allclose(
+        found, np.log(10) / (weights @ (t * np.exp(-t / 2))), rtol=1e-6
+    )
+    # A schedule that halves all bandwidths is followed with the same weights.
+    halved = spectral.convergence_time(
+        kernels.Gaussian(widths.tolist()),
+        XI,
+        2,
+        0.1,
+        schedule=lambda step: 1.0 + 0.0 * step,
+        weights=weights.tolist(),
+    )
+    t = t / 4
+    rates = weights @ (t * np.exp(-t / 2))
+    np.testing.assert_allclose(halved, np.log(10) / rates, rtol=1e-5)
+
+
+def test_refuses_weights_of_other_bandwidths():
+    kernel = kernels.Gaussian([1.0, 0.5])
+    with pytest.raises(ValueError, match="3 weights, 2 bandwidths"):
+        spectral.convergence_time(kernel, XI, 1, weights=[1.0, 1.0, 1.0])
+
+
 def test_what_remains_goes_on_at_the_last_bandwidth():
     kernel = kernels.Gaussian(1.0)
     schedule = schedules.ExponentialAnnealing(2.0, 0.5, rate=0.1)
