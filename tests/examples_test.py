@@ -96,6 +96,11 @@ def test_guide_draws_from_an_official_preset_that_is_named(
 # Sizes for which a script runs in seconds.
 REPRODUCTIONS = {
     "compare_drifts.py": ["--steps=3", "--toys=two_moons", "--drifts=kernel"],
+    "ladder_against_annealing.py": [
+        "--particles=96",
+        "--modes=8",
+        "--steps=400",
+    ],
     "score_identity.py": ["--seeds=1", "--sizes", "200", "400"],
     "sinkhorn_modes.py": ["--steps=3", "--samples=500"],
     "spectral_bottleneck.py": ["--particles=96", "--modes=14", "--steps=800"],

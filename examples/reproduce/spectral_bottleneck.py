@@ -43,10 +43,30 @@ predicted_steps = functools.partial(
 
 
 class Circle:
-    """Particles on a circle that move along a drift."""
+    """Particles on a circle that move along a drift.
 
-    def __init__(self, kernel, num_particles, frequencies, seed):
-        self.drift = kd.drifts.KernelDrift(kernel, self_interaction="included")
+    Args:
+        kernel: `Kernel` of a `KernelDrift`.
+        num_particles: int.
+        frequencies: int array, the waves that displace the particles.
+        seed: int, of their phases.
+        step_size: float, the share of the velocity that a step moves.
+        weights: floats, the `bandwidth_weights` of the drift, or `None`.
+    """
+
+    def __init__(
+        self,
+        kernel,
+        num_particles,
+        frequencies,
+        seed,
+        step_size=STEP_SIZE,
+        weights=None,
+    ):
+        self.drift = kd.drifts.KernelDrift(
+            kernel, self_interaction="included", bandwidth_weights=weights
+        )
+        self.step_size = step_size
         self.frequencies = frequencies
         self.grid = 2 * np.pi * np.arange(num_particles)[:, None]
         self.grid = self.grid / num_particles
@@ -70,7 +90,7 @@ class Circle:
             data[..., None],
             negatives=particles[..., None],
         )
-        return displacements + STEP_SIZE * velocity[:, 0, 0]
+        return displacements + self.step_size * velocity[:, 0, 0]
 
     def amplitudes(self):
         """The amplitude of each frequency in the density of the particles."""
