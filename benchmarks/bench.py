@@ -31,6 +31,7 @@ from keras_drift.converters import official_dit
 SECTIONS = (
     "operators",
     "drifts",
+    "ladder",
     "large",
     "growth",
     "step",
@@ -117,6 +118,24 @@ def measure_drift(name, n, dim):
     function = operators.loss_and_gradient(operators.DRIFTS[name]())
     x, positives, _ = operators.point_sets(1, n, n, 0, dim)
     return measuring.compare(lambda: function(x, positives), None, 5)
+
+
+def measure_ladder(bench):
+    """The field of 8 bandwidths over that of one: the ratio is the cost."""
+    cases = [(1, 512, 512, 0, 2), (1, 1024, 1024, 0, 64)]
+    for case in [(1, 64, 64, 0, 2)] if bench.tiny else cases:
+        x, positives, _ = operators.point_sets(*case)
+        for name, kernel in operators.LADDERS.items():
+            eight, one = (
+                functools.partial(
+                    operators.loss_and_gradient(operators.ladder(kernel, n)),
+                    x,
+                    positives,
+                )
+                for n in (8, 1)
+            )
+            found = measuring.compare(eight, one, bench.rounds)
+            bench.report.add("ladder", f"8 over 1, {name}, {case}", found)
 
 
 def measure_large(bench):

@@ -52,6 +52,18 @@ DRIFTS = {
 }
 
 
+def ladder(kernel, num_bandwidths):
+    """A drift with so many bandwidths, from 2 downward, and their weights."""
+    bandwidths = [2.0 * 0.5**k for k in range(num_bandwidths)]
+    return kd.drifts.KernelDrift(
+        kernel(bandwidths), bandwidth_weights=[1.0] * num_bandwidths
+    )
+
+
+# The kernels of `ladder`, by name.
+LADDERS = {"Gaussian": kd.kernels.Gaussian, "Laplacian": kd.kernels.Laplacian}
+
+
 def loss_and_gradient(drift):
     """The loss of a drifting model and its gradient, in closed form.
 
