@@ -15,7 +15,8 @@ rematerialization loses the gradients of enclosed tensors.
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
-`exp(x - y)`, for which PyTorch needs one array rather than two.
+`exp(x - y)`, zero where it would be below the normal numbers of float32, for
+which PyTorch needs one array rather than two.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.
