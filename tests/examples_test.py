@@ -94,8 +94,9 @@ def test_guide_draws_from_an_official_preset_that_is_named(
 
 
 # Sizes for which a script runs in seconds.
+COMPARISON = ["--steps=3", "--toys=two_moons", "--drifts=sinkhorn"]
 REPRODUCTIONS = {
-    "compare_drifts.py": ["--steps=3", "--toys=two_moons", "--drifts=kernel"],
+    "compare_drifts.py": COMPARISON,
     "ladder_against_annealing.py": [
         "--particles=96",
         "--modes=8",
@@ -126,6 +127,28 @@ def test_reproduction_runs(monkeypatch, tmp_path, script):
     assert (output / f"{name}.png").exists()
     numbers = json.loads((output / f"{name}.json").read_text())
     assert numbers["backend"] == keras.backend.backend()
+
+
+@pytest.mark.slow
+def test_comparison_of_drifts_keeps_results_of_the_same_settings(
+    monkeypatch, tmp_path
+):
+    monkeypatch.syspath_prepend(str(ROOT / "examples/reproduce"))
+    script = "examples/reproduce/compare_drifts.py"
+    output = tmp_path / "outputs/reproduce"
+    run(monkeypatch, tmp_path, script, *COMPARISON)
+    kept = output / "compare_drifts/sinkhorn-two_moons.json"
+    numbers = json.loads(kept.read_text())
+    assert {"precision", "recall", "sliced_wasserstein"} <= set(numbers)
+    kept.write_text(json.dumps({**numbers, "precision": -1.0}))
+
+    def precision(steps):
+        run(monkeypatch, tmp_path, script, *COMPARISON[1:], f"--steps={steps}")
+        found = json.loads((output / "compare_drifts.json").read_text())
+        return found["sinkhorn"]["two_moons"]["precision"]
+
+    assert precision(steps=3) == -1.0  # from the file
+    assert precision(steps=2) > 0  # trained: the file is of other settings
 
 
 def test_code_of_the_readme_runs_and_holds(monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Helpers of the reproductions: arguments, training on toys, results."""
 
 import argparse
+import functools
 import json
 import pathlib
 import time
@@ -59,6 +60,7 @@ def train(
     generator=None,
     callbacks=(),
     averaged=False,
+    optimizer=keras.optimizers.Adam,
     **kwargs,
 ):
     """Trains a generator of points in the plane; returns `(model, seconds)`.
@@ -74,9 +76,7 @@ def train(
         warmup_target=learning_rate,
         warmup_steps=min(50, num_steps // 4),
     )
-    model.compile(
-        keras.optimizers.Adam(schedule, use_ema=averaged, ema_momentum=0.99)
-    )
+    model.compile(optimizer(schedule, use_ema=averaged, ema_momentum=0.99))
     start = time.perf_counter()
     model.fit(
         _RepeatedBatches(data, batch_size, num_steps),
@@ -102,23 +102,30 @@ class _RepeatedBatches(keras.utils.PyDataset):
         return self.batches[step % len(self.batches)]
 
 
-def over_floor(model, toy, num_samples=5000, repeats=3):
-    """Sliced Wasserstein distance to held-out data, divided by its floor."""
+def over_floor(
+    model,
+    toy,
+    num_samples=5000,
+    repeats=3,
+    distance=kd.metrics.sliced_wasserstein,
+):
+    """A distance to held-out data, divided by its floor."""
     distances = [
         float(
-            kd.metrics.sliced_wasserstein(
+            distance(
                 model.generate(num_samples, seed=seed, batch_size=8192),
                 toy(num_samples, seed=1000 + seed),
             )
         )
         for seed in range(repeats)
     ]
-    floor = kd.metrics.floor(
-        kd.metrics.sliced_wasserstein,
-        toy(8 * num_samples, seed=2000),
-        n=num_samples,
-    )
-    return float(np.mean(distances)) / float(floor)
+    return float(np.mean(distances)) / _floor(distance, toy, num_samples)
+
+
+@functools.cache
+def _floor(distance, toy, num_samples):
+    data = toy(8 * num_samples, seed=2000)
+    return float(kd.metrics.floor(distance, data, n=num_samples))
 
 
 def scatter(axis, points, title, limit=2.5):
