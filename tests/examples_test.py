@@ -97,6 +97,7 @@ def test_guide_draws_from_an_official_preset_that_is_named(
 COMPARISON = ["--steps=3", "--toys=two_moons", "--drifts=sinkhorn"]
 REPRODUCTIONS = {
     "compare_drifts.py": COMPARISON,
+    "generator_lag.py": ["--steps=4", "--train-steps=20", "--frequencies=2"],
     "ladder_against_annealing.py": [
         "--particles=96",
         "--modes=8",
