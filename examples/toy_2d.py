@@ -12,6 +12,7 @@ toy takes about a minute on two CPU cores.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import time
@@ -32,7 +33,7 @@ MIXTURES = {
 }
 
 
-def train(data, held_out, epochs, seed):
+def train(data, held_out, epochs, seed, callbacks=()):
     num_steps = epochs * (len(data) // BATCH_SIZE)
     plan = kd.spectral.plan_training(data, num_steps)
     model = kd.DriftModel(
@@ -63,6 +64,7 @@ def train(data, held_out, epochs, seed):
         batch_size=BATCH_SIZE,
         epochs=epochs,
         callbacks=[
+            *callbacks,
             kd.callbacks.BandwidthAnnealing(plan),
             kd.callbacks.DriftMonitor(held_out),
         ],
@@ -86,9 +88,7 @@ def measure(model, toy, num_samples):
             for seed in range(REPEATS)
         ]
         distance = float(np.mean([float(each) for each in distances]))
-        data = toy(8 * num_samples, seed=2000)
-        floor = kd.metrics.floor(function, data, n=num_samples, repeats=REPEATS)
-        floor = float(floor)
+        floor = floor_of(function, toy, num_samples)
         numbers[name] = distance
         numbers[f"{name}_floor"] = floor
         numbers[f"{name}_over_floor"] = distance / floor
@@ -96,6 +96,14 @@ def measure(model, toy, num_samples):
     samples = model.generate(num_samples, seed=0, batch_size=8192)
     numbers["coverage"] = float(kd.metrics.coverage(samples, held_out))
     return numbers
+
+
+@functools.cache  # the same for all models
+def floor_of(function, toy, num_samples):
+    """The mean distance of two sets of data."""
+    data = toy(8 * num_samples, seed=2000)
+    floor = kd.metrics.floor(function, data, n=num_samples, repeats=REPEATS)
+    return float(floor)
 
 
 def modes_kept(samples, mixture):

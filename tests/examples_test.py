@@ -96,6 +96,12 @@ def test_guide_draws_from_an_official_preset_that_is_named(
 # Sizes for which a script runs in seconds.
 COMPARISON = ["--steps=3", "--toys=two_moons", "--drifts=sinkhorn"]
 REPRODUCTIONS = {
+    "compare_methods.py": [
+        "--seconds=0.1",
+        "--num-samples=200",
+        "--toy=two_moons",
+        "--cpu-time",
+    ],
     "compare_drifts.py": COMPARISON,
     "generator_lag.py": ["--steps=4", "--train-steps=20", "--frequencies=2"],
     "ladder_against_annealing.py": [
@@ -116,7 +122,7 @@ REPRODUCTIONS = {
     sorted(
         path.name
         for path in (ROOT / "examples/reproduce").glob("*.py")
-        if path.name != "common.py"
+        if path.name not in ("common.py", "peers.py")
     ),
 )
 def test_reproduction_runs(monkeypatch, tmp_path, script):

@@ -79,7 +79,7 @@ def train(
     model.compile(optimizer(schedule, use_ema=averaged, ema_momentum=0.99))
     start = time.perf_counter()
     model.fit(
-        _RepeatedBatches(data, batch_size, num_steps),
+        RepeatedBatches(data, batch_size, num_steps),
         epochs=1,
         verbose=0,
         callbacks=list(callbacks),
@@ -87,7 +87,7 @@ def train(
     return model, time.perf_counter() - start
 
 
-class _RepeatedBatches(keras.utils.PyDataset):
+class RepeatedBatches(keras.utils.PyDataset):
     """A fixed number of batches that repeat the data cyclically."""
 
     def __init__(self, data, batch_size, num_steps):
