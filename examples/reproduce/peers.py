@@ -43,8 +43,7 @@ class GAN(OneStepPeer):
     Args:
         generator: a `keras_drift.generators.Generator` of points.
         hidden_dims: ints, the width of each layer of the discriminator.
-        penalty: float >= 0, the weight of the penalties, gamma in the paper; or
-            a schedule, a function of the training step.
+        penalty: float >= 0, the weight of the penalties, gamma in the paper.
         seed: int or `None`, of the noise.
 
     Reference:
@@ -58,9 +57,6 @@ class GAN(OneStepPeer):
         self.discriminator = Discriminator(hidden_dims)
         self.discriminator.build(generator.output_shape)
         self.penalty = penalty
-        self.step = self.add_weight(
-            shape=(), initializer="zeros", trainable=False, name="step"
-        )
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -72,17 +68,9 @@ class GAN(OneStepPeer):
         judged = self.discriminator(y_pred, frozen=True)
         return (
             ops.mean(ops.softplus(fake - real))
-            + 0.5 * self.next_weight() * penalty
+            + 0.5 * self.penalty * penalty
             + ops.mean(ops.softplus(ops.stop_gradient(real) - judged))
         )
-
-    def next_weight(self):
-        """The weight of the penalties in this step."""
-        if not callable(self.penalty):
-            return self.penalty
-        weight = self.penalty(ops.convert_to_tensor(self.step))
-        self.step.assign_add(1.0)
-        return weight
 
     def value_and_slope(self, x):
         """Logits, and slopes whose mean square is that of the gradient."""

@@ -203,7 +203,7 @@ def test_loss_of_flow_matching_is_the_error_of_the_velocity(peers):
     flow.velocity.set_weights(weights)
     data = np.repeat(np.array([[3.0, -1.0]], "float32"), 50_000, axis=0)
     error = flow(ops.convert_to_tensor(data))
-    loss = float(flow.compute_loss(y_pred=error))
+    loss = float(ops.convert_to_numpy(flow.compute_loss(y_pred=error)))
     # data - noise has mean (3, -1) and unit variance in both coordinates.
     assert loss == pytest.approx(1.0**2 + 1.0**2 + 2.0, rel=0.02)
 
@@ -211,7 +211,7 @@ def test_loss_of_flow_matching_is_the_error_of_the_velocity(peers):
 @pytest.mark.parametrize(
     "make",
     [
-        gan,
+        lambda peers: gan(peers, penalty=4.0),
         mmd_network,
         lambda peers: peers["FlowMatching"](2, HIDDEN_DIMS, "silu", seed=0),
     ],
@@ -221,8 +221,11 @@ def test_peer_learns_where_the_data_are(peers, make):
     model = make(peers)
     rng = np.random.default_rng(0)
     data = rng.normal((1.0, -0.5), 0.2, size=(640, 2)).astype("float32")
-    model.compile(keras.optimizers.Adam(1e-2))
-    model.fit(data, batch_size=64, epochs=20, verbose=0)
+    # Little momentum, and averages: a GAN oscillates around its solution.
+    model.compile(
+        keras.optimizers.Adam(5e-3, beta_1=0.5, use_ema=True, ema_momentum=0.97)
+    )
+    model.fit(data, batch_size=64, epochs=40, verbose=0)
     samples = model.generate(500, seed=0)
     assert samples.shape == (500, 2)
     np.testing.assert_array_equal(samples, model.generate(500, seed=0))
