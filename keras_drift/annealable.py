@@ -58,6 +58,15 @@ class Annealable:
 
         adapt_drift(self, data, labels, seed, verbose)
 
+    @property
+    def bandwidth_unit(self):
+        """What bandwidths are multiples of: a string.
+
+        `"data"` for the unit of the data, `"mean distance"`, or
+        `"neighbor radius"`.
+        """
+        return "mean distance" if getattr(self, "relative", False) else "data"
+
     def check_annealable(self):
         """Raises an error if no schedule can set the bandwidth."""
         if not self.bandwidth_parts() and self.bandwidth is None:
@@ -109,6 +118,11 @@ class JointlyAnnealable(Annealable):
         return any(drift.relative for drift in self._annealed)
 
     @property
+    def bandwidth_unit(self):
+        units = [drift.bandwidth_unit for drift in self._annealed]
+        return units[0] if units else "data"
+
+    @property
     def bandwidth(self):
         """All bandwidths in one tensor, or `None` if there are none."""
         widths = [ops.reshape(d.bandwidth, (-1,)) for d in self._annealed]
@@ -121,14 +135,15 @@ class JointlyAnnealable(Annealable):
 
     def check_annealable(self):
         super().check_annealable()
-        if len({drift.relative for drift in self._annealed}) > 1:
+        if len({drift.bandwidth_unit for drift in self._annealed}) > 1:
             raise ValueError(
-                "One schedule cannot set bandwidths in different units: some "
-                "drifts measure in the units of the data, others relative to "
-                "the mean distance. Give all of them the same `relative`. "
-                "Received: "
+                "One schedule cannot set bandwidths in different units: those "
+                "of the data, relative to the mean distance, or multiples of "
+                "neighbor radii. Give all drifts the same `relative`, and do "
+                "not mix a `SelfTuningDrift` with others. Received: "
                 + ", ".join(
-                    f"{type(drift).__name__}(relative={drift.relative})"
+                    f"{type(drift).__name__} with bandwidths in units of "
+                    f"{drift.bandwidth_unit!r}"
                     for drift in self._annealed
                 )
             )

@@ -204,6 +204,7 @@ GAUSSIAN = kd.kernels.Gaussian
 WEIGHTED = [
     kd.drifts.KernelDrift(),
     kd.drifts.KernelDrift("laplacian", "dual"),
+    kd.drifts.SelfTuningDrift(),
     kd.drifts.MMDDrift(),
     kd.drifts.EnergyDistanceDrift(),
     kd.drifts.FDivergenceDrift(),

@@ -13,6 +13,7 @@ from keras_drift.drifts.kernel_drift import KernelDrift
 from keras_drift.drifts.lookahead import Lookahead
 from keras_drift.drifts.mmd_drift import MMDDrift
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
+from keras_drift.drifts.self_tuning_drift import SelfTuningDrift
 from keras_drift.drifts.signal import Signal
 from keras_drift.drifts.sinkhorn_drift import SinkhornDrift
 from keras_drift.drifts.sliced_wasserstein_drift import SlicedWassersteinDrift
@@ -31,6 +32,7 @@ __all__ = [
     "Lookahead",
     "MMDDrift",
     "PairwiseDrift",
+    "SelfTuningDrift",
     "Signal",
     "SinkhornDrift",
     "SlicedWassersteinDrift",

@@ -14,7 +14,7 @@ from keras_drift.ops import mask_absent
 from keras_drift.ops import mean_squares
 
 # Beyond the reach of any kernel; float32 holds its square.
-_FAR_AWAY = 1e12
+FAR_AWAY = 1e12
 
 
 class FieldInputs(NamedTuple):
@@ -103,7 +103,7 @@ class FieldInputs(NamedTuple):
         """
         if self._sample_weights() is None:
             return self
-        return self._replace(x=ops.where(self.present, self.x, _FAR_AWAY))
+        return self._replace(x=ops.where(self.present, self.x, FAR_AWAY))
 
     def in_halves(self):
         """One in 64 samples, with two halves of all other points.

@@ -182,11 +182,9 @@ class KernelDrift(KernelBased):
         )
 
     def velocities(self, x, positives, negatives, length_scale):
-        length = self.length(x, length_scale)
-        if not self.normalization.keeps_absent:  # which divides by itself
-            length, positives, negatives = in_units_of(
-                length, positives, negatives
-            )
+        length, positives, negatives = self.in_bandwidth_units(
+            x, positives, negatives, length_scale
+        )
         fields = self.normalization.velocities(
             self.kernel, length, positives, negatives
         )
@@ -194,18 +192,36 @@ class KernelDrift(KernelBased):
             fields = [_tangential(as_tensor(field), x) for field in fields]
         return fields
 
+    def in_bandwidth_units(self, x, positives, negatives, length_scale):
+        """The length that bandwidths are multiples of, and pairs in its units.
+
+        Args:
+            x: float32 tensor `(groups, n, d)`.
+            positives: `keras_drift.ops.Pairs` of the samples with them.
+            negatives: `keras_drift.ops.Pairs` of the samples with them.
+            length_scale: what `length_scale` returned.
+
+        Returns:
+            `(length, positives, negatives)`: a length that is the same for all
+            pairs; the costs of both `Pairs` are divided by any other.
+        """
+        length = self.length(x, length_scale)
+        if self.normalization.keeps_absent:  # it divides by itself
+            return length, positives, negatives
+        return in_units_of(length, positives, negatives)
+
     @property
     def measures_signal(self):
         return not self.normalization.couples_samples
 
     def _check_measures_signal(self):
         if self.needs_signal and not self.measures_signal:
-            name = type(self.normalization).__name__
             raise ValueError(
-                "The share of signal is measured on few samples, whose field "
-                f"`{name}` normalizes over all of them. Use 'row', 'sharp' or "
-                "'score' normalization. Received: signal_share=True, "
-                f"normalization={name}"
+                "The share of signal is measured on few samples and points, "
+                "whose field must not depend on how many there are. Use "
+                "`KernelDrift` with 'row', 'sharp' or 'score' normalization. "
+                f"Received: signal_share=True, a {type(self).__name__} with "
+                f"normalization={type(self.normalization).__name__}"
             )
 
     def compute_signal(self, inputs):

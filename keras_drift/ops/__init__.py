@@ -24,6 +24,7 @@ from keras_drift.ops.moments import covariance_overlap
 from keras_drift.ops.nearest import counts_within
 from keras_drift.ops.nearest import nearest_costs
 from keras_drift.ops.nearest import nearest_points
+from keras_drift.ops.nearest import neighbor_radii
 from keras_drift.ops.official import official_distance_sums
 from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
@@ -91,6 +92,7 @@ __all__ = [
     "mean_squares",
     "nearest_costs",
     "nearest_points",
+    "neighbor_radii",
     "official_distance_sums",
     "official_dual_field",
     "official_mean_distance",

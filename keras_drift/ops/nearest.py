@@ -35,6 +35,55 @@ def nearest_costs(pairs, k=1):
     return nearest
 
 
+def neighbor_radii(pairs, num_neighbors):
+    """Distance from each sample to its k-th nearest point.
+
+    More precisely the radius of the smallest ball around a sample that holds
+    points of a total weight of `num_neighbors`, where a weight `c` above 1
+    counts `c` copies and a smaller one counts as a whole point. With fewer
+    points it is the distance to the farthest of them.
+
+    Args:
+        pairs: `Pairs`.
+        num_neighbors: int >= 1, the `k`.
+
+    Returns:
+        float32 tensor `(groups, n)`, 0 for samples without any point.
+    """
+    if pairs.cloud.weights is None:
+        nearest, counts = nearest_costs(pairs, num_neighbors), None
+    else:
+        nearest, counts = _nearest_with_counts(pairs, num_neighbors)
+    found = ops.isfinite(nearest)
+    if counts is not None:
+        # Up to the point with which the ball is full.
+        before = ops.cumsum(counts, axis=-1) - counts
+        found = ops.logical_and(found, before < num_neighbors)
+    return ops.max(ops.where(found, nearest, 0.0), axis=-1)
+
+
+def _nearest_with_counts(pairs, k):
+    """Costs of the nearest points and for how many points they count."""
+
+    def start(groups, size):
+        empty = zeros(groups, size, k)
+        return empty + float("inf"), empty
+
+    def function(rows, columns, block):
+        nearest, counts = rows
+        costs = _costs_of_present(block)
+        weights = ops.broadcast_to(
+            ops.maximum(block.weights, 1.0), ops.shape(costs)
+        )
+        costs = ops.concatenate([nearest, costs], axis=-1)
+        weights = ops.concatenate([counts, weights], axis=-1)
+        found, indices = ops.top_k(-costs, k)
+        return (-found, ops.take_along_axis(weights, indices, -1)), columns
+
+    (nearest, counts), _ = pairs.fold(function, start, nothing)
+    return nearest, counts
+
+
 def nearest_points(pairs):
     """The index of the nearest point of each sample.
 

@@ -78,7 +78,10 @@ class Pairs:
             block. Defaults to `None`: chosen from the shapes. Where a compiled
             program does not know them, all pairs are one block.
         unit: float tensor `(groups, 1, 1)`, what the costs of each group are
-            divided by. Defaults to `None`: 1.
+            divided by, or `(groups, n, 1)`, of each sample. Defaults to
+            `None`: 1.
+        point_unit: float tensor `(groups, m)`, what the costs of each point are
+            divided by as well. Defaults to `None`: 1.
 
     Attributes:
         points: float tensor `(groups, m, d)`, those of the cloud, masked where
@@ -86,7 +89,13 @@ class Pairs:
     """
 
     def __init__(
-        self, x, cloud, cost=pairwise_distances, block_size=None, unit=None
+        self,
+        x,
+        cloud,
+        cost=pairwise_distances,
+        block_size=None,
+        unit=None,
+        point_unit=None,
     ):
         self.x = x
         self.cloud = cloud
@@ -94,6 +103,7 @@ class Pairs:
         self.cost = cost
         self.block_size = block_size
         self.unit = unit
+        self.point_unit = point_unit
         shape = (x.shape[0], x.shape[1], self.points.shape[1])
         dim = x.shape[-1]
         if 0 in shape:
@@ -107,7 +117,8 @@ class Pairs:
         # Shared by several folds; compiled code drops them where unused.
         self._costs = self._absent_pairs = None
         if self.is_whole:
-            self._costs = self._in_units(cost(x, self.points), unit)
+            columns = None if point_unit is None else point_unit[:, None]
+            self._costs = _in_units(cost(x, self.points), unit, columns)
             self._absent_pairs = self._absent(
                 0, ops.shape(x)[1], 0, ops.shape(self.points)[1]
             )
@@ -134,19 +145,34 @@ class Pairs:
         return ops.broadcast_to(sums, ops.shape(self.x)[:2])
 
     def of(self, x):
-        """The pairs of other samples with the same points."""
-        return Pairs(x, self.cloud, self.cost, self.block_size, self.unit)
+        """The pairs of other samples with the same points.
 
-    def in_units_of(self, unit):
-        """The same pairs with costs divided by those of each group.
+        Units are those of groups and points, not of single samples.
+        """
+        return Pairs(
+            x,
+            self.cloud,
+            self.cost,
+            self.block_size,
+            self.unit,
+            self.point_unit,
+        )
+
+    def in_units_of(self, unit, point_unit=None):
+        """The same pairs with costs divided by units.
 
         Args:
-            unit: float tensor `(groups, 1, 1)`.
+            unit: float tensor `(groups, 1, 1)`, or `(groups, n, 1)`.
+            point_unit: float tensor `(groups, m)`. Defaults to `None`: 1.
         """
         pairs = copy.copy(self)
         pairs.unit = unit if self.unit is None else self.unit * unit
+        if point_unit is not None:
+            own = self.point_unit
+            pairs.point_unit = point_unit if own is None else own * point_unit
         if self.is_whole:
-            pairs._costs = self._costs / unit
+            columns = None if point_unit is None else point_unit[:, None]
+            pairs._costs = _in_units(self._costs, unit, columns)
         return pairs
 
     def fold(self, function, row_start, column_start, rows=(), columns=()):
@@ -229,10 +255,13 @@ class Pairs:
         return (self.x, *rows, unit)
 
     def _with_points(self, columns):
-        """Adds the points ahead and their weights behind, for `_block`."""
+        """Adds the points ahead, units and weights behind, for `_block`."""
+        columns = (self.points, *columns)
+        if self.point_unit is not None and not self.is_whole:
+            columns = (*columns, self.point_unit[..., None])
         if self.cloud.weights is None:
-            return (self.points, *columns)
-        return (self.points, *columns, self.cloud.weights[..., None])
+            return columns
+        return (*columns, self.cloud.weights[..., None])
 
     def _block(self, row_index, rows, column_index, columns):
         x, *rows = rows
@@ -242,20 +271,18 @@ class Pairs:
             weights = ops.swapaxes(columns.pop(), -1, -2)
         costs, absent = self._costs, self._absent_pairs
         if not self.is_whole:
-            unit = None if self.unit is None else rows.pop()
-            if unit is not None:
-                # Zeros are padding: a quotient of zeros has no gradient.
-                unit = ops.where(unit == 0, 1.0, unit)
-            costs = self._in_units(self.cost(x, points), unit)
+            unit = None if self.unit is None else _padded_with_ones(rows.pop())
+            point_unit = None
+            if self.point_unit is not None:
+                point_unit = _padded_with_ones(columns.pop())
+                point_unit = ops.swapaxes(point_unit, -1, -2)
+            costs = _in_units(self.cost(x, points), unit, point_unit)
             absent = self._absent(
                 row_index, ops.shape(x)[-2], column_index, ops.shape(points)[-2]
             )
         return Block(
             costs, points, weights, absent, tuple(rows), tuple(columns)
         )
-
-    def _in_units(self, costs, unit):
-        return costs if unit is None else costs / unit
 
     def _absent(self, row_index, height, column_index, width):
         """Mask of self-pairs and of the padding of the last blocks."""
@@ -289,6 +316,18 @@ class Pairs:
             row_index * by_row.size < (column_index + 1) * by_column.size
             and column_index * by_column.size < (row_index + 1) * by_row.size
         )
+
+
+def _in_units(costs, *units):
+    """Divides costs by units that broadcast; `None` is 1."""
+    for unit in units:
+        costs = costs if unit is None else costs / unit
+    return costs
+
+
+def _padded_with_ones(unit):
+    # Zeros are padding: a quotient of zeros has no gradient.
+    return ops.where(unit == 0, 1.0, unit)
 
 
 def in_units_of(length, *pairs):

@@ -99,19 +99,19 @@ def measure_decay(drift, frequencies, dim, amplitude=0.1, resolution=3):
 
 def _check_drift(drift):
     kernel = getattr(drift, "kernel", None)
-    relative = getattr(drift, "relative", False)
+    unit = getattr(drift, "bandwidth_unit", "data")
     normalization = getattr(drift, "normalization", None)
     coupled = getattr(normalization, "couples_samples", False)
     if kernel is not None:
         kernel_of_space(kernel)
-    if kernel is None or relative or coupled or drift.unit_rms:
+    if kernel is None or unit != "data" or coupled or drift.unit_rms:
         raise ValueError(
             "Rates are measured for a drift with a kernel, in absolute units, "
             "that moves each sample independently and does not scale its "
             "field, such as KernelDrift(normalization='row', relative=False, "
             f"unit_rms=False). Received: {type(drift).__name__} with "
             f"kernel={kernel}, normalization={normalization}, "
-            f"relative={relative}, "
+            f"bandwidths in units of {unit!r}, "
             f"unit_rms={getattr(drift, 'unit_rms', None)}"
         )
 

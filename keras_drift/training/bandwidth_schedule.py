@@ -77,8 +77,17 @@ def check_adaptive(drift):
 
 def _check_drift(drift, unit):
     drift.check_annealable()
+    if unit is None:
+        return
+    if drift.bandwidth_unit == "neighbor radius":
+        raise ValueError(
+            "A plan gives bandwidths as lengths, but those of this drift are "
+            "multiples of neighbor radii, which follow the samples by "
+            "themselves. Train without a plan, or give a schedule of the "
+            f"multiple. Received: a plan, a {type(drift).__name__}"
+        )
     relative = bool(drift.relative)
-    if unit not in (None, relative):
+    if unit != relative:
         raise ValueError(
             "The plan and the drift measure bandwidths in different units: of "
             "the data, or relative to the mean distance. Plan with "

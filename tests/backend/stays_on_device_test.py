@@ -47,6 +47,7 @@ DRIFTS = [
     drifts.KernelDrift("spherical_logarithmic", "score"),
     drifts.KernelDrift("von_mises_fisher"),
     drifts.KernelDrift("inverse_multiquadric"),
+    drifts.SelfTuningDrift(num_neighbors=2, symmetric=True),
     drifts.MMDDrift(),
     drifts.EnergyDistanceDrift(),
     drifts.FDivergenceDrift({"kl_pq": 0.5, "chi2": 0.5}),

@@ -49,6 +49,12 @@ DRIFTS = {
         normalizations.Row(outer_smoothing=2),
         self_interaction="included",
     ),
+    "self-tuning": lambda: drifts.SelfTuningDrift(
+        kernels.Gaussian(WIDTHS), 3, symmetric=True, **BATCH
+    ),
+    "self-tuning, dual": lambda: drifts.SelfTuningDrift(
+        kernels.Gaussian(WIDTHS), 3, normalization="dual"
+    ),
     "mmd": lambda: drifts.MMDDrift(kernels.Gaussian(WIDTHS), **BATCH),
     "energy distance": lambda: drifts.EnergyDistanceDrift(unit_rms=True),
     "f divergence": lambda: drifts.FDivergenceDrift(
@@ -79,7 +85,15 @@ DRIFTS = {
 }
 # Not transports, which give equal masses to the samples, so that an absent one
 # still has its share.
-REMOVABLE = ("row", "dual", "dual, corrected", "spherical", "mmd")
+REMOVABLE = (
+    "row",
+    "dual",
+    "dual, corrected",
+    "spherical",
+    "self-tuning",
+    "self-tuning, dual",
+    "mmd",
+)
 
 each_drift = pytest.mark.parametrize("name", DRIFTS)
 PADDING = (7.0, 1e12, np.inf, np.nan)

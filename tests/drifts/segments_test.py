@@ -44,6 +44,9 @@ SHARED = {
     "spherical": lambda: drifts.KernelDrift(
         kernels.VonMisesFisher(0.8), **UNITS
     ),
+    "self-tuning": lambda: drifts.SelfTuningDrift(
+        num_neighbors=3, symmetric=True, **UNITS
+    ),
     "mmd": lambda: drifts.MMDDrift(kernels.Gaussian(WIDTHS), **UNITS),
     "divergence": lambda: drifts.FDivergenceDrift("chi2", **UNITS),
     "energy": lambda: drifts.EnergyDistanceDrift(unit_rms=True),

@@ -8,8 +8,10 @@ from keras_drift.ops import PointCloud
 from keras_drift.ops import counts_within
 from keras_drift.ops import nearest_costs
 from keras_drift.ops import nearest_points
+from keras_drift.ops import neighbor_radii
 from pairs_by_hand import GROUPS
 from pairs_by_hand import POINTS
+from pairs_by_hand import SAMPLES
 from pairs_by_hand import Case
 from pairs_by_hand import close
 from pairs_by_hand import each_block_size
@@ -65,3 +67,29 @@ def test_the_lowest_index_wins():
         pairs = Pairs(x, PointCloud(points), block_size=block_size)
         found = contracts.numpy(nearest_points(pairs))
         assert found.tolist() == [[0, 2]]
+
+
+@each_block_size
+@pytest.mark.parametrize("k", [1, 3, 5, 40])
+def test_neighbor_radii(case, block_size, k):
+    """A ball grows point by point until it holds the weight."""
+    found = contracts.in_one_program(
+        lambda: neighbor_radii(case.pairs(block_size), k)
+    )()
+    expected = np.zeros((GROUPS, SAMPLES))
+    for g in range(GROUPS):
+        for i in range(SAMPLES):
+            count = 0.0
+            for j in np.argsort(case.costs[g, i]):
+                weight = case.counts[g, i, j]
+                if weight > 0 and count < k:
+                    expected[g, i] = case.costs[g, i, j]
+                    count += max(weight, 1.0)
+    close(found, expected)
+
+
+def test_radii_of_no_points_are_zero():
+    x = ops.zeros((1, 1, 3))
+    for weights in (None, ops.ones((1, 1))):
+        pairs = Pairs(x, PointCloud(x, weights, contains_samples=True))
+        assert contracts.numpy(neighbor_radii(pairs, 2)).tolist() == [[0.0]]

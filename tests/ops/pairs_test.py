@@ -174,3 +174,33 @@ def test_names_a_block_size_that_cannot_be():
         Pairs(x, PointCloud(x), block_size=(1.5, 2))
     with pytest.raises(ValueError, match=r"block_size=\(1, 2, 3\)"):
         Pairs(x, PointCloud(x), block_size=(1, 2, 3))
+
+
+@pytest.mark.parametrize("limit", [1, 12, 40, 1000])
+def test_units_of_samples_and_points_divide_costs(monkeypatch, limit):
+    """Given at once or one after the other, in one block or in many."""
+    for name in ("_PAIRS_ON_CPU", "_PAIRS_ON_ACCELERATOR"):
+        monkeypatch.setattr(pairs_module, name, limit)
+    rng = np.random.default_rng(1)
+    x, y = draw(5, 4, 3), draw(5, 7, 3)
+    of_samples, of_points = (
+        rng.uniform(0.5, 2.0, size).astype("float32")
+        for size in ((5, 4, 1), (5, 7))
+    )
+    costs = np.linalg.norm(
+        contracts.numpy(x)[:, :, None] - contracts.numpy(y)[:, None], axis=-1
+    )
+    costs = costs / of_samples / of_points[:, None]
+    units = [ops.convert_to_tensor(v) for v in (of_samples, of_points)]
+    weights = ops.ones((5, 7))
+    for pairs in (
+        Pairs(x, PointCloud(y, weights), unit=units[0], point_unit=units[1]),
+        Pairs(x, PointCloud(y))
+        .in_units_of(units[0] / 2)
+        .in_units_of(2 * ops.ones((5, 1, 1)), units[1]),
+    ):
+        (_, over_points), (_, over_samples) = count_and_sum(pairs)
+        for found, axis in ((over_points, 2), (over_samples, 1)):
+            np.testing.assert_allclose(
+                contracts.numpy(found)[..., 0], costs.sum(axis), rtol=1e-5
+            )
