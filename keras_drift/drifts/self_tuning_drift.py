@@ -11,6 +11,8 @@ from keras_drift.ops import neighbor_radii
 
 # The radius of a ball of coincident points is zero; no bandwidth is.
 _SMALLEST_RADIUS = 1e-12
+# The smallest radius of a group over the largest one of its samples.
+_SMALLEST_SHARE = 1e-6
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -119,15 +121,17 @@ class SelfTuningDrift(KernelDrift):
     def in_bandwidth_units(self, x, positives, negatives, length_scale):
         del x, length_scale  # of the loss
         sides = positives, negatives
-        radii = self._radii(sides)[..., None]
+        radii = self._radii(sides)
+        # Beyond a million units float32 does not order the points.
+        smallest = _SMALLEST_SHARE * ops.max(radii, axis=1, keepdims=True)
+        radii = ops.maximum(radii, smallest)[..., None]
         if not self.symmetric:
             return 1.0, *(pairs.in_units_of(radii) for pairs in sides)
         roots = ops.sqrt(radii)
+        of_points = [self._radii_of_points(pairs, sides) for pairs in sides]
         return 1.0, *(
-            pairs.in_units_of(
-                roots, ops.sqrt(self._radii_of_points(pairs, sides))
-            )
-            for pairs in sides
+            pairs.in_units_of(roots, ops.sqrt(ops.maximum(each, smallest)))
+            for pairs, each in zip(sides, of_points, strict=True)
         )
 
     def _radii(self, sides):
