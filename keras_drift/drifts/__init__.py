@@ -50,6 +50,7 @@ _DRIFTS = {
     "kernel_drift": KernelDrift,
     "lookahead": Lookahead,
     "mmd_drift": MMDDrift,
+    "self_tuning_drift": SelfTuningDrift,
     "sinkhorn_drift": SinkhornDrift,
     "sliced_wasserstein_drift": SlicedWassersteinDrift,
 }

@@ -115,6 +115,10 @@ class Lookahead(Drift):
     def bandwidth_parts(self):
         return self.drift.bandwidth_parts()
 
+    @property
+    def bandwidth_unit(self):
+        return self.drift.bandwidth_unit
+
     def anneal(self, bandwidth):
         self.drift.anneal(bandwidth)
 

@@ -347,6 +347,8 @@ def test_learns_a_toy():
             "outer_smoothing=2",
         ),
         ({"kernel": "von_mises_fisher"}, "kernel of distances"),
+        ({"kernel": kernels.Laplacian("auto")}, r"kernel=Laplacian\('auto'\)"),
+        ({"signal_share": True}, "signal_share=True"),
         ({"num_neighbors": 0}, "num_neighbors=0"),
         ({"num_neighbors": 2.5}, r"num_neighbors=2\.5"),
         ({"symmetric": "yes"}, "symmetric='yes'"),
@@ -375,7 +377,9 @@ def test_bandwidths_are_not_lengths():
         mixed.anneal(1.0)
     with pytest.raises(ValueError, match="in units of 'neighbor radius'"):
         spectral.measure_decay(drift, [1.0], dim=1)
+    with pytest.raises(ValueError, match="nothing to adapt"):
+        drift.adapt(np.zeros((100, 2)))
     # A schedule of the multiple is welcome.
     drifts.Sum([SelfTuningDrift(), SelfTuningDrift()]).anneal(0.5)
     drift.anneal(0.5)
-    assert float(drift.bandwidth) == 0.5
+    np.testing.assert_allclose(contracts.numpy(drift.bandwidth), [0.5, 0.0625])
