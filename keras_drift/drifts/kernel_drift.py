@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.drifts import normalizations
+from keras_drift.drifts.bandwidth_gradient import bandwidth_gradient
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.drifts.signal import GAIN
@@ -242,6 +243,18 @@ class KernelDrift(KernelBased):
             weights = [1.0 if self.unit_rms else 1.0 / count] * count
         shares = ops.maximum(self.shares, 0.0)
         return [weights[k] * shares[k] for k in range(count)]
+
+    def bandwidth_gradient(self, x, positives, negatives=None, **options):
+        """The gradient of the temperature loss for the log-bandwidth.
+
+        By descent along it `callbacks.LearnedBandwidth` learns a bandwidth;
+        see there. Takes the arguments of `field`.
+
+        Returns:
+            float32 scalar, without gradients.
+        """
+        inputs = self._inputs(x, positives, negatives, **options)
+        return bandwidth_gradient(self, inputs)
 
     @property
     def shares_fields(self):

@@ -184,20 +184,35 @@ class VelocityDrift(Drift):
         squares = ops.moveaxis(squares, 0, -1)
         return Signal(squares[..., :count], squares[..., count:])
 
-    def raw_fields(self, inputs):
-        """Computes the length scale and a list of raw velocities."""
+    def compared(self, inputs):
+        """Prepares the comparison of samples with positives and negatives.
+
+        Args:
+            inputs: `FieldInputs`, masked.
+
+        Returns:
+            `(inputs, positives, negatives)`: the inputs around the origin, and
+            what `interaction` returned for both sides.
+        """
         origin = self.origin(inputs)
         inputs = inputs.map_points(lambda points: points - origin)
-        x, scale = inputs.x, inputs.guidance_scale
         negatives = inputs.negatives._replace(
             contains_samples=inputs.negatives_are_samples
             and self.self_interaction == "excluded"
         )
-        if scale is None:
+        if inputs.guidance_scale is None:
             negatives = join(negatives, inputs.unconditional)
         # Alike, so that they cancel exactly where they are the same points.
-        positives = self.interaction(x, inputs.positives)
-        negatives = self.interaction(x, negatives)
+        return (
+            inputs,
+            self.interaction(inputs.x, inputs.positives),
+            self.interaction(inputs.x, negatives),
+        )
+
+    def raw_fields(self, inputs):
+        """Computes the length scale and a list of raw velocities."""
+        inputs, positives, negatives = self.compared(inputs)
+        x, scale = inputs.x, inputs.guidance_scale
         length_scale = self.length_scale(inputs, positives, negatives)
         fields = self.velocities(x, positives, negatives, length_scale)
         self._check_fields(fields, x)

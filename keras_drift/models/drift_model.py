@@ -267,7 +267,7 @@ class DriftModel(
             negatives = None
             if x.negative_inputs is not None:
                 negatives = self(x.negative_inputs, training=training)
-            targets = self.compute_targets(features, x, negatives)
+            targets = self.compute_targets(features, x, negatives, training)
         norms = [ops.mean(each.norm, axis=-1) for each in targets.values()]
         self.drift_norm.update_state(
             ops.mean(ops.concatenate(norms)), ops.shape(y_pred)[0]
@@ -277,19 +277,21 @@ class DriftModel(
             loss += ops.sum(ops.cast(extra, "float32"))
         return loss
 
-    def compute_targets(self, features, batch, negatives=None):
-        """The regression targets of a batch; their signal changes the drift.
+    def compute_targets(self, features, batch, negatives=None, training=True):
+        """The regression targets of a batch; they may adapt the bandwidth.
 
         Args:
             features: dict, see `training.DriftObjective.targets`.
             batch: see there.
             negatives: see there.
+            training: bool, whether a learned bandwidth takes a step.
 
         Returns:
             What `training.DriftObjective.targets` does.
         """
-        targets = self.objective.targets(features, batch, negatives)
-        if batch.measure_signal is not None:
+        learns = training and adaptation.learns_bandwidth(self)
+        targets = self.objective.targets(features, batch, negatives, learns)
+        if learns or batch.measure_signal is not None:
             adaptation.adapt(self, targets)
         return targets
 

@@ -38,6 +38,7 @@ from keras_drift.ops.point_sums import PointSums
 from keras_drift.ops.point_sums import as_tensor
 from keras_drift.ops.point_sums import mean_squares
 from keras_drift.ops.point_sums import weighted_sum
+from keras_drift.ops.positive_shares import positive_shares
 from keras_drift.ops.reductions import cost_sums
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
@@ -97,6 +98,7 @@ __all__ = [
     "official_dual_field",
     "official_mean_distance",
     "pairwise_distances",
+    "positive_shares",
     "quantile_means",
     "ratio_field",
     "row_field",

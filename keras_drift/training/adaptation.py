@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_drift.drifts.signal import Signal
 from keras_drift.training.bandwidth_controller import BandwidthController
+from keras_drift.training.bandwidth_descent import BandwidthDescent
 
 # Steps from one measurement to the next: a small network takes hardly longer
 # for a step than a measurement does where operations are not compiled.
@@ -29,8 +30,13 @@ def is_due(model, step):
     return ops.convert_to_tensor(step) % _PERIOD == 0
 
 
+def learns_bandwidth(model):
+    """Whether training steps learn the bandwidth of the drift."""
+    return isinstance(model.run.schedule_of(model), BandwidthDescent)
+
+
 def adapt(model, targets):
-    """Updates the shares of signal, and the bandwidth of a controller.
+    """Updates the shares of signal, and a bandwidth that follows the samples.
 
     Args:
         model: the `DriftModel`.
@@ -48,6 +54,9 @@ def adapt(model, targets):
     schedule = model.run.schedule_of(model)
     if isinstance(schedule, BandwidthController):
         schedule.update(model.drift, parts)
+    if isinstance(schedule, BandwidthDescent):
+        gradients = [each.bandwidth_gradient for each in targets.values()]
+        schedule.update(model.drift, gradients)
 
 
 def _joined(signals):

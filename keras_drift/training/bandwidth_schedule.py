@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from keras_drift.drifts import Drift
+from keras_drift.drifts import KernelDrift
 from keras_drift.drifts.signal import ADVICE as SIGNAL_ADVICE
 from keras_drift.training.bandwidth_controller import BandwidthController
+from keras_drift.training.bandwidth_descent import BandwidthDescent
 
 
 def resolved(schedule, drift=None):
@@ -43,13 +46,13 @@ def follow(schedule, drift, step):
     """Sets the bandwidth of a step.
 
     Args:
-        schedule: a callable, or a `BandwidthController`.
+        schedule: a callable, a `BandwidthController` or a `BandwidthDescent`.
         drift: the drift of the model.
         step: int or int scalar tensor, the optimizer step.
     """
     if isinstance(schedule, BandwidthController):
         schedule.begin(drift, step)
-    else:
+    elif not isinstance(schedule, BandwidthDescent):  # which starts anywhere
         drift.anneal(schedule(step))
 
 
@@ -58,8 +61,8 @@ def refuse_second(schedule):
     if schedule is not None:
         raise ValueError(
             "One `fit` follows one schedule of the bandwidth. Received: "
-            "more than one `BandwidthAnnealing` or `AdaptiveBandwidth` among "
-            "the callbacks"
+            "more than one `BandwidthAnnealing`, `AdaptiveBandwidth` or "
+            "`LearnedBandwidth` among the callbacks"
         )
 
 
@@ -73,6 +76,21 @@ def check_adaptive(drift):
                 f"`{type(part).__name__}` cannot measure: {SIGNAL_ADVICE} "
                 f"Received: drift={type(part).__name__}"
             )
+
+
+def check_learnable(drift):
+    """Raises an error if the bandwidth of a drift cannot be learned."""
+    parts = getattr(drift, "drifts", [drift])
+    if isinstance(drift, Drift) and not isinstance(drift, KernelDrift):
+        parts = [drift]
+    for part in parts:
+        if not isinstance(part, KernelDrift):
+            raise ValueError(
+                "A bandwidth is learned from the kernel masses of positives "
+                "and negatives, so it needs a `KernelDrift`, or one for each "
+                f"feature. Received: drift={type(part).__name__}"
+            )
+    drift.check_annealable()
 
 
 def _check_drift(drift, unit):

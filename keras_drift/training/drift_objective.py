@@ -60,7 +60,7 @@ class DriftObjective:
             for name, feature in self.encoder(samples).items()
         }
 
-    def targets(self, features, batch, negatives=None):
+    def targets(self, features, batch, negatives=None, learn_bandwidth=False):
         """Computes the regression target of each feature.
 
         Args:
@@ -70,6 +70,9 @@ class DriftObjective:
             negatives: tensor `(groups * generated, *sample_shape)`, generated
                 samples that replace the negatives of the batch. Defaults to
                 `None`.
+            learn_bandwidth: bool, whether to compute the gradients by which
+                the bandwidth is learned, see `KernelDrift.bandwidth_gradient`.
+                Defaults to `False`.
 
         Returns:
             A dict from the name of the first feature of each field to the
@@ -91,6 +94,7 @@ class DriftObjective:
                 batch,
                 count,
                 features,
+                learn_bandwidth,
             )
             for names in self.shared_fields(features)
         }
@@ -175,7 +179,9 @@ class DriftObjective:
             )
         return total
 
-    def _target(self, names, point_sets, batch, count, features):
+    def _target(
+        self, names, point_sets, batch, count, features, learn_bandwidth
+    ):
         tokens = _token_counts(features, names)
         drift = self.drift_of(names[0])
         arguments = {
@@ -199,6 +205,7 @@ class DriftObjective:
                 (len(names), field.norm.shape[-1]),
             ),
             _signal(drift, arguments, field.norm, batch.measure_signal),
+            drift.bandwidth_gradient(**arguments) if learn_bandwidth else None,
         )
 
     def _encoded_sets(self, batch, negatives, count):

@@ -17,6 +17,7 @@ class Target(NamedTuple):
         norm: float32 tensor `(features, bandwidths)`, the root mean square
             length of the raw velocities.
         signal: `drifts.Signal`, or `None` where it was not measured.
+        bandwidth_gradient: float32 scalar, see `KernelDrift`, or `None`.
     """
 
     start: Any
@@ -24,3 +25,4 @@ class Target(NamedTuple):
     length_scale: Any
     norm: Any
     signal: Any = None
+    bandwidth_gradient: Any = None
