@@ -108,10 +108,6 @@ class Lookahead(Drift):
     def initial_bandwidth(self):
         return self.drift.initial_bandwidth
 
-    @property
-    def bandwidth_unit(self):
-        return self.drift.bandwidth_unit
-
     def bandwidth_parts(self):
         return self.drift.bandwidth_parts()
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.drifts.field_inputs import FAR_AWAY
 from keras_drift.drifts.kernel_drift import KernelDrift
 from keras_drift.kernels import Gaussian
 from keras_drift.ops import Pairs
@@ -151,7 +152,11 @@ class SelfTuningDrift(KernelDrift):
     def _radii(self, sides):
         """The radii `(groups, n)` of balls with enough points of each side."""
         of_each = [neighbor_radii(pairs, self.num_neighbors) for pairs in sides]
-        radii = ops.maximum(ops.maximum(*of_each), _SMALLEST_RADIUS)
+        radii = ops.maximum(*of_each)
+        # No kernel of an absent sample reaches anything, however large its
+        # ball, see `FieldInputs.with_absent_samples_far_away`.
+        radii = ops.where(radii > 0.1 * FAR_AWAY, 0.0, radii)
+        radii = ops.maximum(radii, _SMALLEST_RADIUS)
         return ops.stop_gradient(radii)
 
     def _radii_of_points(self, sides):
