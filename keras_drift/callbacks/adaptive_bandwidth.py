@@ -12,13 +12,14 @@ class AdaptiveBandwidth(keras.callbacks.Callback):
 
     A field from finitely many points has a random error. At a wide bandwidth
     the field is mostly signal at first; when the coarse structure has been
-    learned, mostly noise is left, and it is time for a narrower one. In every
-    fourth training step the callback measures the share of signal at the
-    largest bandwidth from two independent halves of the batch, inside the
-    compiled step and for a few percent of its cost, and lowers the bandwidth
-    while the share is below a threshold, or raises it while it is above. There
-    is no rate to choose: a generator that learns slowly gets a slow schedule.
-    Choose it over `BandwidthAnnealing` where the number of steps is open.
+    learned, mostly noise is left, and it is time for a narrower one. For every
+    fourth batch the callback measures the share of signal at the largest
+    bandwidth from two halves of the batch, inside the compiled step and for a
+    few percent of its cost, and lowers the bandwidth while the share is below a
+    threshold, or raises it while it is above. There is no rate to choose: a
+    generator that learns slowly gets a slow schedule. Choose it over
+    `BandwidthAnnealing` where the number of steps is open. The halves must be
+    independent, so the data must be in random order, as `fit` puts arrays.
 
     The bandwidth appears in the logs. It is a weight of the model, so training
     that is resumed continues with it. A callback takes precedence over the
@@ -33,7 +34,9 @@ class AdaptiveBandwidth(keras.callbacks.Callback):
             since below the distance of neighbors all is noise. Defaults to
             `None`: that of the plan.
         threshold: float in (0, 1), the share of signal that is kept. Higher
-            ones lower the bandwidth earlier. Defaults to `0.75`.
+            ones lower the bandwidth earlier. In one or two dimensions, where a
+            measurement is uncertain, it acts as if it were up to 0.1 higher.
+            Defaults to `0.75`.
 
     Example:
 

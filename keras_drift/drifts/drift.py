@@ -185,10 +185,11 @@ class Drift(Annealable, keras.layers.Layer):
         """Measures how much of the field is signal, and how much is noise.
 
         The field from finitely many points has a random error. One in 64
-        samples is compared with each of two halves of the other points, so the
-        cost is a small part of that of the field. Where a bandwidth has only
-        noise left, training at it is over: see `callbacks.AdaptiveBandwidth`
-        and `KernelDrift(signal_share=True)`.
+        samples, the first ones, is compared with each of two halves of the
+        other points, the even and the odd ones, so the cost is a small part of
+        that of the field. They must be in random order, as batches of `fit`
+        are. Where a bandwidth has only noise left, training at it is over: see
+        `callbacks.AdaptiveBandwidth` and `KernelDrift(signal_share=True)`.
 
         Takes the arguments of `field`. Only drifts with `measures_signal` have
         it.

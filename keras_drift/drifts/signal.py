@@ -48,10 +48,10 @@ class Signal(NamedTuple):
     def share_error(self, share):
         """How far a share is below the measured one, in `[-1, 1]`.
 
-        Unlike a difference of shares it is unbiased up to its positive factor,
-        also for a single measurement: `((1 - share) power - noise) / (power +
-        noise)`. Small multiples of it, added in every step, lead to the share
-        of signal.
+        It is `((1 - share) power - noise) / (power + noise)`, bounded even
+        without a signal. Small multiples of it, added after every measurement,
+        lead to the share of signal; or to a share that is lower by up to 0.1
+        where few numbers are measured, as by a wide bandwidth in one dimension.
 
         Args:
             share: float, or tensor `(bandwidths,)`.

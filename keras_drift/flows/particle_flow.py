@@ -186,7 +186,9 @@ class ParticleFlow:
     def _moved(self, particles, positives, step_size):
         field = self.drift.field(particles, positives)
         if self.drift.needs_signal:
-            self.drift.update_shares(self.drift.signal(particles, positives))
+            # It is that of independent points; those of a user may be sorted.
+            shuffled = map(_in_random_order, (particles, positives))
+            self.drift.update_shares(self.drift.signal(*shuffled))
         step = ops.cast(step_size, "float32") * field.velocity
         moved = particles + step
         return moved, ops.mean(field.norm)
@@ -237,6 +239,11 @@ class ParticleFlow:
             **options,
         )
         axes.set(xlim=limits, ylim=(0, 2 * heights.max()), yticks=[])
+
+
+def _in_random_order(points):
+    order = np.random.default_rng(0).permutation(points.shape[0])
+    return ops.take(points, order.astype("int32"), axis=0)
 
 
 def _config(part):

@@ -6,7 +6,7 @@ from keras_drift.drifts.signal import Signal
 from keras_drift.training.bandwidth_controller import BandwidthController
 from keras_drift.training.bandwidth_descent import BandwidthDescent
 
-# Steps from one measurement to the next: a small network takes hardly longer
+# Fields from one measurement to the next: a small network takes hardly longer
 # for a step than a measurement does where operations are not compiled.
 _PERIOD = 4
 
@@ -27,7 +27,8 @@ def is_due(model, step):
         or any(getattr(drift, "needs_signal", False) for drift in drifts)
     ):
         return None
-    return ops.convert_to_tensor(step) % _PERIOD == 0
+    fields = ops.convert_to_tensor(step) // model.frozen_steps
+    return fields % _PERIOD == 0
 
 
 def learns_bandwidth(model):

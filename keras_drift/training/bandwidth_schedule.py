@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from keras_drift.drifts import Drift
 from keras_drift.drifts import KernelDrift
 from keras_drift.drifts.signal import ADVICE as SIGNAL_ADVICE
 from keras_drift.training.bandwidth_controller import BandwidthController
 from keras_drift.training.bandwidth_descent import BandwidthDescent
+from keras_drift.training.feature_drifts import FeatureDrifts
 
 
 def resolved(schedule, drift=None):
@@ -69,8 +69,8 @@ def refuse_second(schedule):
 def check_adaptive(drift):
     """Raises an error if the signal of a drift cannot be measured."""
     drift.check_annealable()
-    for part in getattr(drift, "drifts", [drift]):
-        if not getattr(part, "measures_signal", False):
+    for part in _parts(drift):
+        if part.bandwidth is not None and not part.measures_signal:
             raise ValueError(
                 "A bandwidth adapts to the signal of its field, which "
                 f"`{type(part).__name__}` cannot measure: {SIGNAL_ADVICE} "
@@ -80,10 +80,7 @@ def check_adaptive(drift):
 
 def check_learnable(drift):
     """Raises an error if the bandwidth of a drift cannot be learned."""
-    parts = getattr(drift, "drifts", [drift])
-    if isinstance(drift, Drift) and not isinstance(drift, KernelDrift):
-        parts = [drift]
-    for part in parts:
+    for part in _parts(drift):
         if not isinstance(part, KernelDrift):
             raise ValueError(
                 "A bandwidth is learned from the kernel masses of positives "
@@ -91,6 +88,11 @@ def check_learnable(drift):
                 f"feature. Received: drift={type(part).__name__}"
             )
     drift.check_annealable()
+
+
+def _parts(drift):
+    """The drifts of features; not those that a drift combines."""
+    return drift.drifts if isinstance(drift, FeatureDrifts) else [drift]
 
 
 def _check_drift(drift, unit):

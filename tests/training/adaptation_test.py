@@ -132,6 +132,17 @@ def test_particles_have_them_too():
     assert numpy(flow.drift.shares)[0] < 0.5
 
 
+def test_the_order_of_particles_does_not_matter():
+    found = []
+    points = np.sort(np.random.default_rng(1).normal(size=(128, 1)), axis=0)
+    for order in (1, -1):
+        flow = flows.ParticleFlow(ladder(), 1e-9, metrics={})
+        flow.run(points[::order], points + 3.0, num_steps=20)
+        found.append(numpy(flow.drift.shares))
+    assert np.all(np.array(found) > 0.8)
+    np.testing.assert_allclose(*found, atol=0.1)
+
+
 def test_a_ladder_with_shares_has_the_planned_rates_at_first():
     plan = spectral.plan_bandwidths(k_min=1.0, k_max=10.0, verbose=False)
     drift = drifts.KernelDrift(
