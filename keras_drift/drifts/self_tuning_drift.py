@@ -83,7 +83,7 @@ class SelfTuningDrift(KernelDrift):
     >>> data = np.array([[2.0], [4.0], [5.0]])
     >>> velocity = keras.ops.convert_to_numpy(drift(x, data))
     >>> scaled = keras.ops.convert_to_numpy(drift(256 * x, 256 * data))
-    >>> (scaled == 256 * velocity).all()
+    >>> bool(np.all(scaled == 256 * velocity))
     True
 
     Reference:
