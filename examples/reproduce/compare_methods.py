@@ -58,7 +58,8 @@ def generator():
 
 
 def train_drifting(data, num_steps, seed, clock):
-    epochs = max(1, round(num_steps * toy_2d.BATCH_SIZE / len(data)))
+    data = data[: num_steps * toy_2d.BATCH_SIZE]
+    epochs = round(num_steps * toy_2d.BATCH_SIZE / len(data))
     held_out = data[:2000]  # of the monitor, which the results do not use
     model, _ = toy_2d.train(data, held_out, epochs, seed, callbacks=[clock])
     return model
