@@ -22,6 +22,11 @@ class Annealable:
         # No property: Keras would save what is in it a second time.
         return []
 
+    @property
+    def has_bandwidth(self):
+        """Whether there is a bandwidth, also one that `adapt` is to set."""
+        return bool(self.bandwidth_parts()) or self.bandwidth is not None
+
     def require_bandwidth(self):
         """Raises an error if `adapt` must be called first."""
         for part in self.bandwidth_parts():
@@ -69,7 +74,7 @@ class Annealable:
 
     def check_annealable(self):
         """Raises an error if no schedule can set the bandwidth."""
-        if not self.bandwidth_parts() and self.bandwidth is None:
+        if not self.has_bandwidth:
             raise ValueError(
                 f"`{type(self).__name__}` has no bandwidth that a schedule "
                 "could change. Only a drift with a bandwidth can be annealed. "
@@ -101,11 +106,7 @@ class JointlyAnnealable(Annealable):
     @property
     def _annealed(self):
         """The drifts that have a bandwidth."""
-        return [
-            drift
-            for drift in self.drifts
-            if drift.bandwidth_parts() or drift.bandwidth is not None
-        ]
+        return [drift for drift in self.drifts if drift.has_bandwidth]
 
     def bandwidth_parts(self):
         return [

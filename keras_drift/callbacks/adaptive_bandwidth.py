@@ -80,6 +80,4 @@ class AdaptiveBandwidth(keras.callbacks.Callback):
         if self._plan is not None:
             bandwidth_schedule.resolved(self._plan, model.drift)
         bandwidth_schedule.check_adaptive(model.drift)
-        if model.run.is_training:
-            bandwidth_schedule.refuse_second(model.run.schedule)
-        model.run.schedule = self._controller
+        bandwidth_schedule.attach(self._controller, model)

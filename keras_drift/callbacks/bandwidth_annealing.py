@@ -60,9 +60,7 @@ class BandwidthAnnealing(keras.callbacks.Callback):
         require_drift_model(self, model)
         super().set_model(model)
         schedule = bandwidth_schedule.resolved(self._given, model.drift)
-        if model.run.is_training:
-            bandwidth_schedule.refuse_second(model.run.schedule)
-        model.run.schedule = schedule
+        bandwidth_schedule.attach(schedule, model)
 
     def on_train_begin(self, logs=None):
         self._is_compared = False

@@ -80,6 +80,4 @@ class LearnedBandwidth(keras.callbacks.Callback):
                 "targets must be constants, as with `stop_gradient=True`. "
                 "Received: a model with stop_gradient=False"
             )
-        if model.run.is_training:
-            bandwidth_schedule.refuse_second(model.run.schedule)
-        model.run.schedule = self._descent
+        bandwidth_schedule.attach(self._descent, model)

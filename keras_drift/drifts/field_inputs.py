@@ -113,8 +113,7 @@ class FieldInputs(NamedTuple):
         negatives. The halves are independent, as the points are.
         """
         self._check_can_be_halved()
-        samples = ops.shape(self.x)[1]
-        count = (samples + 63) // 64
+        count = _probes(ops.shape(self.x)[1])
         negatives = self.negatives
         if self.negatives_are_samples:
             negatives = _dropped(negatives, count)
@@ -224,7 +223,7 @@ class FieldInputs(NamedTuple):
             samples,
             sizes["negatives"],
         ):
-            sizes["negatives"] -= (samples + 63) // 64
+            sizes["negatives"] -= _probes(samples)
         if self.unconditional is not None:
             sizes["unconditional"] = self.unconditional.points.shape[1]
         small = {k: v for k, v in sizes.items() if v is not None and v < 2}
@@ -262,6 +261,11 @@ class FieldInputs(NamedTuple):
             return present
         samples = (sample_weights > 0)[..., None]
         return samples if present is None else ops.logical_and(present, samples)
+
+
+def _probes(samples):
+    """How many of the samples a signal is measured on: one in 64."""
+    return (samples + 63) // 64
 
 
 def _twice(values):

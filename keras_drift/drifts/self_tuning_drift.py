@@ -143,9 +143,9 @@ class SelfTuningDrift(KernelDrift):
         radii = self._radii(sides)[..., None]
         if not self.symmetric:
             return 1.0, *(pairs.in_units_of(radii) for pairs in sides)
-        of_points = self._radii_of_points(sides)
+        roots, of_points = ops.sqrt(radii), self._radii_of_points(sides)
         return 1.0, *(
-            pairs.in_units_of(ops.sqrt(radii), ops.sqrt(of_side))
+            pairs.in_units_of(roots, ops.sqrt(of_side))
             for pairs, of_side in zip(sides, of_points, strict=True)
         )
 
@@ -161,13 +161,11 @@ class SelfTuningDrift(KernelDrift):
 
     def _radii_of_points(self, sides):
         """The radii of the points of each side, `(groups, m)`."""
+        # So that two copies of a point are one of weight two.
+        clouds = [side.cloud._replace(contains_samples=False) for side in sides]
         found = []
         for pairs in sides:
             points = ops.stop_gradient(pairs.points)
-            # So that two copies of a point are one of weight two.
-            clouds = [
-                side.cloud._replace(contains_samples=False) for side in sides
-            ]
             found.append(
                 self._radii(
                     [

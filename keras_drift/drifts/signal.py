@@ -26,7 +26,7 @@ class Signal(NamedTuple):
 
     Attributes:
         power: float32 tensor `(bandwidths,)`, the mean square of the mean of
-            both halves, per coordinate, in units of the length scale;
+            both halves, per coordinate, in the units of the samples squared;
             `(features, bandwidths)` where features share the field.
         noise: float32 tensor of that shape, the expected mean square of its
             error.

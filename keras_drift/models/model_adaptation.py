@@ -2,11 +2,11 @@
 
 import warnings
 
-import keras
-import numpy as np
+from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.batched import Batched
 from keras_drift.datasets import sample_arrays
 from keras_drift.encoders import Identity
 from keras_drift.spectral.bandwidth_adaptation import adapt_features
@@ -117,29 +117,17 @@ class ModelAdaptation:
     def _encoded(self, x, chosen, batch_size):
         """The features with a loss weight: NumPy arrays `(n, tokens, dim)`."""
         weight_of = self.objective.weight_of
-        encode = backend.jit(
-            lambda samples: {
-                name: keras.ops.cast(feature, "float32")
-                for name, feature in self.encoder(samples).items()
-                if weight_of(name)
-            },
-            self.encoder.variables,
-        )
-        # Batches of one size, so that one program serves all.
-        size = min(batch_size, len(chosen))
-        padding = -len(chosen) % size
-        padded = np.concatenate([chosen, chosen[:1].repeat(padding)])
-        batches = []
-        for start in range(0, len(padded), size):
-            samples = sample_arrays.read(x, padded[start : start + size])
-            batches.append(
-                keras.tree.map_structure(
-                    keras.ops.convert_to_numpy, encode(samples)
-                )
+
+        def compiled(encoder):
+            encode = backend.jit(
+                lambda samples: {
+                    name: ops.cast(feature, "float32")
+                    for name, feature in encoder(samples).items()
+                    if weight_of(name)
+                },
+                encoder.variables,
             )
-        return {
-            name: np.concatenate([batch[name] for batch in batches])[
-                : len(chosen)
-            ]
-            for name in batches[0]
-        }
+            # Only the samples of a batch are read.
+            return lambda batch: encode(sample_arrays.read(x, batch["index"]))
+
+        return Batched(self.encoder, compiled)({"index": chosen}, batch_size)

@@ -117,8 +117,7 @@ class Pairs:
         # Shared by several folds; compiled code drops them where unused.
         self._costs = self._absent_pairs = None
         if self.is_whole:
-            columns = None if point_unit is None else point_unit[:, None]
-            self._costs = _in_units(cost(x, self.points), unit, columns)
+            self._costs = _in_units(cost(x, self.points), unit, point_unit)
             self._absent_pairs = self._absent(
                 0, ops.shape(x)[1], 0, ops.shape(self.points)[1]
             )
@@ -171,8 +170,7 @@ class Pairs:
             own = self.point_unit
             pairs.point_unit = point_unit if own is None else own * point_unit
         if self.is_whole:
-            columns = None if point_unit is None else point_unit[:, None]
-            pairs._costs = _in_units(self._costs, unit, columns)
+            pairs._costs = _in_units(self._costs, unit, point_unit)
         return pairs
 
     def fold(self, function, row_start, column_start, rows=(), columns=()):
@@ -274,8 +272,7 @@ class Pairs:
             unit = None if self.unit is None else _padded_with_ones(rows.pop())
             point_unit = None
             if self.point_unit is not None:
-                point_unit = _padded_with_ones(columns.pop())
-                point_unit = ops.swapaxes(point_unit, -1, -2)
+                point_unit = _padded_with_ones(columns.pop()[..., 0])
             costs = _in_units(self.cost(x, points), unit, point_unit)
             absent = self._absent(
                 row_index, ops.shape(x)[-2], column_index, ops.shape(points)[-2]
@@ -318,10 +315,12 @@ class Pairs:
         )
 
 
-def _in_units(costs, *units):
-    """Divides costs by units that broadcast; `None` is 1."""
-    for unit in units:
-        costs = costs if unit is None else costs / unit
+def _in_units(costs, unit, point_unit):
+    """Divides costs by the units of `Pairs`; `None` is 1."""
+    if unit is not None:
+        costs = costs / unit
+    if point_unit is not None:
+        costs = costs / point_unit[:, None]
     return costs
 
 

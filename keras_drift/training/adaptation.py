@@ -5,6 +5,7 @@ from keras import ops
 from keras_drift.drifts.signal import Signal
 from keras_drift.training.bandwidth_controller import BandwidthController
 from keras_drift.training.bandwidth_descent import BandwidthDescent
+from keras_drift.training.feature_drifts import drifts_of_features
 
 # Fields from one measurement to the next: a small network takes hardly longer
 # for a step than a measurement does where operations are not compiled.
@@ -21,10 +22,9 @@ def is_due(model, step):
     Returns:
         A bool scalar tensor, or `None`: no step does.
     """
-    drifts = getattr(model.drift, "drifts", [model.drift])
     if not (
         isinstance(model.run.schedule_of(model), BandwidthController)
-        or any(getattr(drift, "needs_signal", False) for drift in drifts)
+        or any(each.needs_signal for each in drifts_of_features(model.drift))
     ):
         return None
     fields = ops.convert_to_tensor(step) // model.frozen_steps

@@ -61,7 +61,7 @@ class BandwidthController:
                 int(np.argmax(part.initial_bandwidth))
             ]
             for part, signal in parts
-            if part.bandwidth is not None
+            if part.has_bandwidth
         ]
         factor = ops.exp(GAIN * sum(errors) / len(errors))
         width = ops.max(drift.bandwidth) * factor

@@ -6,7 +6,7 @@ from keras_drift.drifts import KernelDrift
 from keras_drift.drifts.signal import ADVICE as SIGNAL_ADVICE
 from keras_drift.training.bandwidth_controller import BandwidthController
 from keras_drift.training.bandwidth_descent import BandwidthDescent
-from keras_drift.training.feature_drifts import FeatureDrifts
+from keras_drift.training.feature_drifts import drifts_of_features
 
 
 def resolved(schedule, drift=None):
@@ -56,21 +56,30 @@ def follow(schedule, drift, step):
         drift.anneal(schedule(step))
 
 
-def refuse_second(schedule):
-    """Raises an error if there is a schedule of this `fit` already."""
-    if schedule is not None:
+def attach(schedule, model):
+    """Makes a schedule that of the current `fit`, or of the next one.
+
+    Args:
+        schedule: see `follow`.
+        model: the `DriftModel`.
+
+    Raises:
+        ValueError: if this `fit` has one already.
+    """
+    if model.run.is_training and model.run.schedule is not None:
         raise ValueError(
             "One `fit` follows one schedule of the bandwidth. Received: "
             "more than one `BandwidthAnnealing`, `AdaptiveBandwidth` or "
             "`LearnedBandwidth` among the callbacks"
         )
+    model.run.schedule = schedule
 
 
 def check_adaptive(drift):
     """Raises an error if the signal of a drift cannot be measured."""
     drift.check_annealable()
-    for part in _parts(drift):
-        if part.bandwidth is not None and not part.measures_signal:
+    for part in drifts_of_features(drift):
+        if part.has_bandwidth and not part.measures_signal:
             raise ValueError(
                 "A bandwidth adapts to the signal of its field, which "
                 f"`{type(part).__name__}` cannot measure: {SIGNAL_ADVICE} "
@@ -80,7 +89,7 @@ def check_adaptive(drift):
 
 def check_learnable(drift):
     """Raises an error if the bandwidth of a drift cannot be learned."""
-    for part in _parts(drift):
+    for part in drifts_of_features(drift):
         if not isinstance(part, KernelDrift):
             raise ValueError(
                 "A bandwidth is learned from the kernel masses of positives "
@@ -88,11 +97,6 @@ def check_learnable(drift):
                 f"feature. Received: drift={type(part).__name__}"
             )
     drift.check_annealable()
-
-
-def _parts(drift):
-    """The drifts of features; not those that a drift combines."""
-    return drift.drifts if isinstance(drift, FeatureDrifts) else [drift]
 
 
 def _check_drift(drift, unit):

@@ -119,9 +119,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         Returns:
             A `keras.callbacks.History`.
         """
-        self._assert_compile_called("fit")
-        self.encoder.require()
-        self.drift.require_bandwidth()
+        self._check_ready("fit")
         self._freeze_parts()
         data_sources.refuse_class_weight(class_weight)
         if validation_split and validation_data is None:
@@ -177,9 +175,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         the model, and is deterministic: noise comes from a separate random
         stream. During `fit` the averaged weights are evaluated.
         """
-        self._assert_compile_called("evaluate")
-        self.encoder.require()
-        self.drift.require_bandwidth()
+        self._check_ready("evaluate")
         if "_use_cached_eval_dataset" not in kwargs:
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
         else:
@@ -189,18 +185,14 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """One training step on one batch, as in `keras.Model`."""
-        self._assert_compile_called("train_on_batch")
-        self.encoder.require()
-        self.drift.require_bandwidth()
+        self._check_ready("train_on_batch")
         self._freeze_parts()
         self._check_batch("train", x, y, sample_weight)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Evaluates one batch, without changing the model: see `evaluate`."""
-        self._assert_compile_called("test_on_batch")
-        self.encoder.require()
-        self.drift.require_bandwidth()
+        self._check_ready("test_on_batch")
         self._check_batch("test", x, y, sample_weight)
         with self.run.evaluation(self):
             return super().test_on_batch(x, y, sample_weight, **kwargs)
@@ -211,6 +203,12 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         make = functools.partial(super().make_train_function, force=True)
         self.run.current_step("train", self, make)
         return self.train_function
+
+    def _check_ready(self, method):
+        """Raises an error if the model cannot be trained or evaluated yet."""
+        self._assert_compile_called(method)
+        self.encoder.require()
+        self.drift.require_bandwidth()
 
     def _freeze_parts(self):
         """Freezes again what was made trainable with the whole model."""

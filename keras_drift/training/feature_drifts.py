@@ -10,6 +10,15 @@ from keras_drift.annealable import JointlyAnnealable
 from keras_drift.spectral.bandwidth_adaptation import adapt_features
 
 
+def drifts_of_features(drift):
+    """The drifts of the features of a model: a list.
+
+    Args:
+        drift: that of the model, a `Drift` or `FeatureDrifts`.
+    """
+    return drift.drifts if isinstance(drift, FeatureDrifts) else [drift]
+
+
 @keras.saving.register_keras_serializable("keras_drift")
 class FeatureDrifts(JointlyAnnealable, keras.layers.Layer):
     """Assigns drifts to the features of an encoder by patterns of names.
