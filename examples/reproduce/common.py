@@ -49,6 +49,17 @@ def network():
     return kd.generators.MLP(output_dim=2, noise_dim=4)
 
 
+def crisp_network():
+    """The generator of `examples/toy_2d.py`, whose samples are crisp."""
+    return kd.generators.MLP(
+        output_dim=2,
+        noise_dim=8,
+        hidden_dims=(128,) * 4,
+        activation="relu",
+        num_codes=6,
+    )
+
+
 def train(
     drift,
     data,

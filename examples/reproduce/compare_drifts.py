@@ -111,17 +111,6 @@ OPERATORS = {
 RELATIVE = ("kernel_dual",)
 
 
-def generator():
-    """That of `examples/toy_2d.py`."""
-    return kd.generators.MLP(
-        output_dim=2,
-        noise_dim=8,
-        hidden_dims=(128,) * 4,
-        activation="relu",
-        num_codes=6,
-    )
-
-
 def learn(name, toy, args):
     """Trains on a toy; returns the model and the seconds per step."""
     keras.utils.set_random_seed(args.seed)
@@ -147,7 +136,7 @@ def learn(name, toy, args):
         averaged=True,
         optimizer=keras.optimizers.Muon,
         seed=args.seed,
-        generator=generator(),
+        generator=common.crisp_network(),
         callbacks=callbacks,
     )
     return model, callbacks[0].seconds_per_step()

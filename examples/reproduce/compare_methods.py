@@ -46,17 +46,6 @@ CALIBRATION_STEPS = 40  # which measure the time per step
 BAR = 6  # of seven toys
 
 
-def generator():
-    """The one-step generator of `toy_2d.py`."""
-    return kd.generators.MLP(
-        output_dim=2,
-        noise_dim=8,
-        hidden_dims=HIDDEN_DIMS,
-        activation="relu",
-        num_codes=6,
-    )
-
-
 def train_drifting(data, num_steps, seed, clock):
     data = data[: num_steps * toy_2d.BATCH_SIZE]
     epochs = round(num_steps * toy_2d.BATCH_SIZE / len(data))
@@ -98,7 +87,7 @@ METHODS = {
     "drifting": train_drifting,
     "gan": functools.partial(
         train_peer,
-        lambda seed: peers.GAN(generator(), HIDDEN_DIMS, 4.0, seed),
+        lambda seed: peers.GAN(common.crisp_network(), HIDDEN_DIMS, 4.0, seed),
         keras.optimizers.Adam,
         3e-3,
         256,
@@ -107,7 +96,9 @@ METHODS = {
     ),
     "mmd": functools.partial(
         train_peer,
-        lambda seed: peers.MMDNetwork(generator(), 2.0, 5, 1.0, seed),
+        lambda seed: peers.MMDNetwork(
+            common.crisp_network(), 2.0, 5, 1.0, seed
+        ),
         keras.optimizers.Adam,
         3e-3,
         512,

@@ -50,13 +50,7 @@ OPTIMIZERS = {
 
 def pretrained(optimizer, peak, data, plan, seed):
     """A generator trained with the plan, and its drift at the end of it."""
-    generator = kd.generators.MLP(
-        2,
-        noise_dim=8,
-        hidden_dims=(128,) * 4,
-        activation="relu",
-        num_codes=6,
-    )
+    generator = common.crisp_network()
     drift = kd.drifts.KernelDrift(plan.kernel)
     model = kd.DriftModel(generator, drift, seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(peak, plan.num_steps, 0.01)
