@@ -81,6 +81,11 @@ OPERATORS = {
         ),
         "laplacian",
     ),
+    "self_tuning": (lambda plan: drifts.SelfTuningDrift(), None),
+    "self_tuning_symmetric": (
+        lambda plan: drifts.SelfTuningDrift(symmetric=True),
+        None,
+    ),
     "sinkhorn": (sinkhorn, "gaussian"),
     "sliced_wasserstein": (
         # In the plane 32 directions are plenty, new ones in every step.
