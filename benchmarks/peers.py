@@ -213,3 +213,97 @@ def _stand_in_for(name):
         module = types.ModuleType(name)
         module.repeat = module.rearrange = None
         sys.modules[name] = module
+
+
+def official_training_step(
+    generator, encoder, image_shape, generated, bandwidths
+):
+    """The released training step, with random weights.
+
+    Args:
+        generator: dict, the arguments of their generator.
+        encoder: dict, those of their masked autoencoder.
+        image_shape: tuple of ints.
+        generated: int, generated samples of each label.
+        bandwidths: tuple of floats.
+
+    Returns:
+        A function of labels, positives and unconditional samples, which
+        returns the loss.
+    """
+    import functools
+
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    # What their script imports for data, evaluation and several hosts.
+    jax.distributed.initialize = lambda *args, **kwargs: None
+    for name, names in {
+        "dataset.dataset": ("infinite_sampler", "get_postprocess_fn"),
+        "utils.fid_util": ("evaluate_fid",),
+        "utils.ckpt_util": (
+            "save_checkpoint",
+            "restore_checkpoint",
+            "save_params_ema_artifact",
+        ),
+        "utils.model_builder": ("build_model_dict",),
+        "utils.logging": ("log_for_0", "is_rank_zero", "log_for_all"),
+        "tqdm": ("tqdm",),
+    }.items():
+        module = types.ModuleType(name)
+        vars(module).update(dict.fromkeys(names))
+        sys.modules[name] = module
+    import train
+    from models.generator import DitGen
+    from models.mae_model import MAEResNetJAX
+    from utils.hsdp_util import set_global_mesh
+
+    set_global_mesh(1)
+    network = DitGen(**generator)
+    features = MAEResNetJAX(**encoder)
+    key = jax.random.key(0)
+    image = jnp.zeros((1, *image_shape))
+    variables = features.init(key, image, method=features.get_activations)
+    params = network.init(
+        {"params": key, "noise": key}, jnp.zeros(1, "int32"), cfg_scale=1.0
+    )["params"]
+    state = train.TrainState.create(
+        apply_fn=network.apply,
+        params=params,
+        ema_params=params,
+        tx=optax.adamw(1e-4, b2=0.95, weight_decay=0.01),
+    )
+
+    def activations(variables, x, **options):
+        found = features.apply(
+            variables, x, method=features.get_activations, **options
+        )
+        return {"global": x.reshape(x.shape[0], 1, -1), **found}
+
+    step = jax.jit(
+        functools.partial(
+            train.train_step,
+            feature_params=variables,
+            feature_apply=activations,
+            rng_init=jax.random.key(1),
+            learning_rate_fn=lambda step: jnp.full((), 1e-4),
+            neg_cfg_pw=3.0,
+            gen_per_label=generated,
+            activation_kwargs={
+                "patch_mean_size": [2, 4],
+                "patch_std_size": [2, 4],
+                "use_std": True,
+                "use_mean": True,
+                "every_k_block": 2,
+            },
+            loss_kwargs={"R_list": bandwidths},
+        )
+    )
+    held = [state]
+
+    def call(labels, positives, unconditional):
+        held[0], metrics = step(held[0], labels, positives, unconditional)
+        return metrics["loss"]
+
+    return call
