@@ -57,11 +57,16 @@ keras.utils.set_random_seed(0)
 #   `signal_share=True` each of them counts as long as it has signal, so that
 #   wide ones vanish at the end; without, their noise stays.
 #
-# Here they are beside two constant bandwidths, one at each end of the range,
-# with the same generator, optimizer and number of steps. Precision is the mean
-# distance of samples to their nearest data, which blur raises; recall that of
-# data to their nearest samples, which missing regions raise. All are divided by
-# their floors, the values of data: 1 is perfect.
+# Where lengths mean nothing, or densities vary, `SelfTuningDrift` measures the
+# bandwidth around every sample, by its neighbors, and needs no plan: on the
+# spirals its precision is 1.28 over the floor, and 1.17 with symmetric radii,
+# where the planned kernel has 1.09 (`examples/reproduce/compare_drifts.py`).
+#
+# Here the four are beside two constant bandwidths, one at each end of the
+# range, with the same generator, optimizer and number of steps. Precision is
+# the mean distance of samples to their nearest data, which blur raises; recall
+# that of data to their nearest samples, which missing regions raise. All are
+# divided by their floors, the values of data: 1 is perfect.
 
 # %%
 toy = kd.datasets.spirals
