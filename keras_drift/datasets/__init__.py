@@ -1,9 +1,10 @@
-"""Training data: toy distributions, digits, batches of groups, memory banks."""
+"""Training data: toys, digits, batches of groups, latents, memory banks."""
 
 from keras_drift.datasets.array_dataset import ArrayDataset
 from keras_drift.datasets.digits import digits
 from keras_drift.datasets.gaussian_mixture import GaussianMixture
 from keras_drift.datasets.grouped_dataset import GroupedDataset
+from keras_drift.datasets.latent_cache import LatentCache
 from keras_drift.datasets.memory_bank import MemoryBank
 from keras_drift.datasets.toys import TOYS
 from keras_drift.datasets.toys import checkerboard
@@ -19,6 +20,7 @@ __all__ = [
     "ArrayDataset",
     "GaussianMixture",
     "GroupedDataset",
+    "LatentCache",
     "MemoryBank",
     "checkerboard",
     "digits",

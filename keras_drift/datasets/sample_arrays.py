@@ -11,10 +11,10 @@ _NUM_CHECKED_SAMPLES = 1000
 def checked_samples(samples):
     """Returns `samples` as a NumPy array of finite floats `(n, ...)`.
 
-    Nothing is copied: a `np.memmap` stays on disk, and only its first samples
-    are looked at.
+    Nothing is copied: a `np.memmap`, or latents of a `LatentCache`, stay on
+    disk, and only the first samples are looked at.
     """
-    on_disk = isinstance(samples, np.memmap)
+    on_disk = isinstance(samples, np.memmap) or is_lazy(samples)
     samples = as_numpy(samples)
     if samples.dtype == "uint8":
         raise ValueError(
@@ -46,8 +46,23 @@ def read(samples, indices):
     return samples[indices].astype("float32", copy=False)
 
 
+def is_lazy(array):
+    """Whether it is indexed like an array, but is not one NumPy could hold."""
+    return (
+        hasattr(array, "shape")
+        and hasattr(array, "dtype")
+        and hasattr(array, "__getitem__")
+        and not hasattr(array, "__array__")
+    )
+
+
 def as_numpy(array):
-    """NumPy arrays as they are; tensors of any device as NumPy arrays."""
+    """Tensors of any device as NumPy arrays.
+
+    NumPy arrays, and lazy ones, as they are.
+    """
+    if is_lazy(array):
+        return array
     if keras.ops.is_tensor(array):
         array = keras.ops.convert_to_numpy(array)
     return np.asarray(array)

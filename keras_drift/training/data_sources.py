@@ -229,7 +229,7 @@ def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
     num_classes = len(np.unique(labels))
     groups = max(1, min(num_classes, size // _POSITIVES))
     return GroupedDataset(
-        keras.ops.convert_to_numpy(samples),
+        samples,
         labels,
         groups_per_batch=groups,
         positives=max(1, size // groups),

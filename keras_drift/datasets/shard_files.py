@@ -1,0 +1,88 @@
+"""Files with checksums, and the manifest that lists them."""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+
+import numpy as np
+
+MANIFEST = "manifest.json"
+
+
+def write_array(path, array):
+    """Writes a `.npy` file, whole or not at all.
+
+    Returns:
+        The record of the file in a manifest: its name, size and checksum.
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    content = buffer.getbuffer()
+    _write(path, content)
+    return {
+        "file": pathlib.Path(path).name,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
+def write_manifest(directory, manifest):
+    """Writes the manifest of a directory, whole or not at all."""
+    text = json.dumps(manifest, indent=1) + "\n"
+    _write(pathlib.Path(directory) / MANIFEST, text.encode())
+
+
+def read_manifest(directory):
+    """Reads the manifest of a directory; `None` if there is none."""
+    path = pathlib.Path(directory) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(
+            "The manifest of this directory is damaged, so nothing in it can "
+            "be checked. Delete the directory and build it anew. Received: "
+            f"{str(path)!r} ({error})"
+        ) from error
+    return manifest
+
+
+def damage(directory, record, thorough):
+    """What is wrong with a file, in words; `None` if nothing is.
+
+    Args:
+        directory: path.
+        record: dict, what `write_array` returned.
+        thorough: bool, whether to read the file and compare its checksum, or
+            only its size.
+    """
+    path = pathlib.Path(directory) / record["file"]
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return "it does not exist"
+    if size != record["bytes"]:
+        return f"it has {size} bytes instead of {record['bytes']}"
+    if thorough:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != record["sha256"]:
+            return f"its sha256 is {found} instead of {record['sha256']}"
+    return None
+
+
+def _write(path, content):
+    path = pathlib.Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            # A file must not be renamed before it is on the disk.
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
