@@ -1,6 +1,7 @@
 """Training data: toys, digits, batches of groups, latents, memory banks."""
 
 from keras_drift.datasets.array_dataset import ArrayDataset
+from keras_drift.datasets.banked_dataset import BankedDataset
 from keras_drift.datasets.digits import digits
 from keras_drift.datasets.gaussian_mixture import GaussianMixture
 from keras_drift.datasets.grouped_dataset import GroupedDataset
@@ -18,6 +19,7 @@ from keras_drift.datasets.toys import two_moons
 __all__ = [
     "TOYS",
     "ArrayDataset",
+    "BankedDataset",
     "GaussianMixture",
     "GroupedDataset",
     "LatentCache",

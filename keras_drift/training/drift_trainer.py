@@ -126,7 +126,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             (x, y, sample_weight), validation_data = data_sources.split(
                 x, y, sample_weight, validation_split
             )
-        if data_sources.is_array_like(x):
+        is_data_source = not data_sources.is_array_like(x)
+        self.run.restore_data(x if is_data_source else None)
+        if not is_data_source:
             num_steps = kwargs.pop("steps_per_epoch", None)
             source = self._source(
                 x, y, sample_weight, batch_size, shuffle, num_steps=num_steps

@@ -78,6 +78,8 @@ class RunState:
         finally:
             self.is_training = False
             self.schedule = None
+            if hasattr(source.x, "stop_drawing_ahead"):
+                source.x.stop_drawing_ahead()
             with contextlib.suppress(TypeError):  # takes no weak reference
                 self._data_base = (weakref.ref(source.x), position.base)
 
@@ -166,14 +168,24 @@ class RunState:
             program += [schedule, _inside(schedule)]
         return program + model.variables
 
-    def _base(self, source, first_epoch):
-        """The epoch of the data set at epoch 0 of `fit`, or `None`."""
-        data = source.x
-        if self.data_state is not None and not source.made_here:
+    def restore_data(self, data):
+        """Gives the restored state to the data source of the next `fit`.
+
+        Before its first batch is looked at, which may take long in another
+        state, or change it.
+
+        Args:
+            data: the data source; `None` where arrays are given.
+        """
+        if self.data_state is not None and data is not None:
             if hasattr(data, "set_state"):
                 data.set_state(self.data_state)
             self._data_base = (None, None)
         self.data_state = None
+
+    def _base(self, source, first_epoch):
+        """The epoch of the data set at epoch 0 of `fit`, or `None`."""
+        data = source.x
         known, base = self._data_base
         same = known is not None and known() is data
         return base if same and first_epoch > 0 else None
