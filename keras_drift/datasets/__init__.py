@@ -1,10 +1,11 @@
-"""Training data: toys, digits, batches of groups, latents, memory banks."""
+"""Training data: toys, digits, image folders, latents, groups, banks."""
 
 from keras_drift.datasets.array_dataset import ArrayDataset
 from keras_drift.datasets.banked_dataset import BankedDataset
 from keras_drift.datasets.digits import digits
 from keras_drift.datasets.gaussian_mixture import GaussianMixture
 from keras_drift.datasets.grouped_dataset import GroupedDataset
+from keras_drift.datasets.image_folder import ImageFolder
 from keras_drift.datasets.latent_cache import LatentCache
 from keras_drift.datasets.memory_bank import MemoryBank
 from keras_drift.datasets.toys import TOYS
@@ -22,6 +23,7 @@ __all__ = [
     "BankedDataset",
     "GaussianMixture",
     "GroupedDataset",
+    "ImageFolder",
     "LatentCache",
     "MemoryBank",
     "checkerboard",
