@@ -1,10 +1,11 @@
-"""Callbacks: bandwidths, image grids, monitoring on held-out data."""
+"""Callbacks: bandwidths, image grids, monitoring, checkpoints."""
 
 from keras_drift.callbacks.adaptive_bandwidth import AdaptiveBandwidth
 from keras_drift.callbacks.bandwidth_annealing import BandwidthAnnealing
 from keras_drift.callbacks.drift_monitor import DriftMonitor
 from keras_drift.callbacks.learned_bandwidth import LearnedBandwidth
 from keras_drift.callbacks.sample_grid import SampleGrid
+from keras_drift.callbacks.training_checkpoint import TrainingCheckpoint
 
 __all__ = [
     "AdaptiveBandwidth",
@@ -12,4 +13,5 @@ __all__ = [
     "DriftMonitor",
     "LearnedBandwidth",
     "SampleGrid",
+    "TrainingCheckpoint",
 ]

@@ -1,0 +1,142 @@
+"""Checkpoints that a training run resumes from bit for bit."""
+
+import pathlib
+import re
+import warnings
+
+import keras
+
+from keras_drift import checks
+from keras_drift.callbacks.attach import require_drift_model
+from keras_drift.training import state_file
+
+_NAME = re.compile(r"epoch_(\d{6,})\.npz")
+
+
+class TrainingCheckpoint(keras.callbacks.Callback):
+    """Saves the whole state of a run at the end of epochs, and restores it.
+
+    A run that was stopped continues as if nothing had happened: weights,
+    optimizer, averages, bandwidths, random generators and the position in the
+    data are those of the end of the last epoch that was saved. Choose it for
+    training; use `save_to_preset` for a model that is to be shared, which
+    needs none of this.
+
+    Create model, data source and callbacks as before, and hand the number of
+    trained epochs to `fit`:
+
+    ```python
+    checkpoint = kd.callbacks.TrainingCheckpoint("run/checkpoints")
+    model.compile(...)
+    model.fit(
+        batches,
+        epochs=100,
+        initial_epoch=checkpoint.restore(model),
+        callbacks=[checkpoint],
+    )
+    ```
+
+    A file is complete or does not exist. If the newest one is damaged, the one
+    before it is restored, with a warning.
+
+    Args:
+        directory: path of a folder, created if needed. The files are
+            `epoch_000001.npz`, `epoch_000002.npz`, ...
+        every: int >= 1, epochs between checkpoints; the last epoch always has
+            one. Defaults to `1`.
+        keep: int >= 1, how many of the newest files are kept. Defaults to `2`.
+
+    Example:
+
+    >>> import tempfile
+    >>> import keras_drift as kd
+    >>> data = kd.datasets.ArrayDataset(np.ones((64, 2)), batch_size=32)
+    >>> folder = tempfile.mkdtemp()
+    >>> for epochs in (1, 3):  # stopped after one epoch, then started again
+    ...     checkpoint = kd.callbacks.TrainingCheckpoint(folder)
+    ...     model = kd.DriftModel(kd.generators.MLP(output_dim=2), seed=0)
+    ...     model.compile("adam")
+    ...     start = checkpoint.restore(model)
+    ...     history = model.fit(
+    ...         data,
+    ...         epochs=epochs,
+    ...         initial_epoch=start,
+    ...         callbacks=[checkpoint],
+    ...         verbose=0,
+    ...     )
+    ...     start, history.epoch
+    (0, [0])
+    (1, [1, 2])
+    """
+
+    def __init__(self, directory, every=1, keep=2):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        self.every = checks.positive_integer("every", every)
+        self.keep = checks.positive_integer("keep", keep)
+        self._epoch = self._saved = None
+
+    def set_model(self, model):
+        require_drift_model(self, model)
+        super().set_model(model)
+        self._epoch = self._saved = None
+
+    def restore(self, model):
+        """Restores the newest checkpoint of the folder, if there is one.
+
+        Args:
+            model: the `DriftModel`, compiled, with the same arguments as the
+                one that was saved.
+
+        Returns:
+            int, the number of trained epochs, 0 without a checkpoint: the
+            `initial_epoch` of `fit`.
+        """
+        require_drift_model(self, model)
+        if not model.compiled:
+            raise ValueError(
+                "`compile` the model before its training is restored. "
+                "Received: a model that was not compiled"
+            )
+        files = self._files()
+        for epoch in sorted(files, reverse=True):
+            try:
+                state = state_file.read(files[epoch])
+            except state_file.DamagedError as error:
+                warnings.warn(f"{error} An older one is tried.", stacklevel=2)
+                continue
+            model.restore_training_state(state)
+            return epoch
+        if files:
+            raise ValueError(
+                "None of the checkpoints can be read. Delete the folder to "
+                f"begin anew. Received: directory={str(self.directory)!r}"
+            )
+        return 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._epoch = epoch + 1
+        # The weights here are those of training; `on_train_end` comes after
+        # Keras has replaced them by their averages.
+        last = self._epoch == self.params.get("epochs")
+        if last or self._epoch % self.every == 0:
+            self._save()
+
+    def _save(self):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self.directory / f"epoch_{self._epoch:06d}.npz"
+        state_file.write(path, self.model.training_state())
+        files = self._files()
+        # Of an earlier run that went further, nothing would be restored again.
+        older = sorted(e for e in files if e < self._epoch)
+        for epoch in [e for e in files if e > self._epoch]:
+            files[epoch].unlink()
+        for epoch in older[: max(0, len(older) - self.keep + 1)]:
+            files[epoch].unlink()
+
+    def _files(self):
+        """The path of each checkpoint, by its epoch."""
+        if not self.directory.is_dir():
+            return {}
+        found = map(_NAME.fullmatch, (p.name for p in self.directory.iterdir()))
+        return {int(m[1]): self.directory / m[0] for m in found if m}

@@ -1,0 +1,157 @@
+import keras
+import numpy as np
+import pytest
+
+from contracts import numpy
+from keras_drift import DriftModel
+from keras_drift import callbacks
+from keras_drift import datasets
+from keras_drift import generators
+from keras_drift import kernels
+from keras_drift import schedules
+from keras_drift.drifts import KernelDrift
+
+DATA = np.random.default_rng(0).normal(size=(96, 2)).astype("float32")
+LABELS = np.arange(96) % 3
+
+
+def compiled_model(seed=0):
+    keras.utils.set_random_seed(seed)
+    generator = generators.MLP(2, hidden_dims=(8,), num_classes=3)
+    schedule = schedules.ExponentialAnnealing(1.0, 0.1, rate=0.1)
+    model = DriftModel(
+        generator,
+        KernelDrift(kernels.Gaussian(1.0)),
+        bandwidth_schedule=schedule,
+        seed=0,
+    )
+    optimizer = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer)
+    return model
+
+
+def batches():
+    return datasets.GroupedDataset(DATA, LABELS, positives=8, seed=3)
+
+
+def train(folder, epochs, seed=0, **options):
+    model = compiled_model(seed)
+    checkpoint = callbacks.TrainingCheckpoint(folder, **options)
+    start = checkpoint.restore(model)
+    model.fit(
+        batches(),
+        epochs=epochs,
+        initial_epoch=start,
+        callbacks=[checkpoint],
+        verbose=0,
+    )
+    return model, start
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def states(model):
+    state = model.training_state()
+    values = state["weights"] + state["optimizer"] + state["random"]
+    return [np.asarray(value) for value in values]
+
+
+def test_a_stopped_run_ends_where_another_does(tmp_path):
+    at_once, _ = train(tmp_path / "a", 4)
+    train(tmp_path / "b", 2)
+    resumed, start = train(tmp_path / "b", 4, seed=7)  # of no influence
+    assert start == 2
+    for one, other in zip(states(at_once), states(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_last_epoch_is_saved_whatever_the_interval(tmp_path):
+    train(tmp_path, 5, every=2, keep=9)
+    assert names(tmp_path) == [f"epoch_00000{e}.npz" for e in (2, 4, 5)]
+
+
+def test_only_the_newest_files_are_kept(tmp_path):
+    train(tmp_path, 5)
+    assert names(tmp_path) == ["epoch_000004.npz", "epoch_000005.npz"]
+
+
+def test_files_hold_the_weights_of_training_rather_than_averages(tmp_path):
+    model, _ = train(tmp_path, 2)
+    again = compiled_model()
+    callbacks.TrainingCheckpoint(tmp_path).restore(again)
+    kernel = again.generator.trainable_variables[0]
+    average = again.optimizer._model_variables_moving_average[0]
+    averaged = numpy(model.generator.trainable_variables[0])
+    np.testing.assert_array_equal(numpy(average), averaged)
+    assert np.abs(numpy(kernel) - averaged).max() > 1e-4
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped"])
+def test_a_damaged_file_gives_way_to_the_one_before(tmp_path, damage):
+    train(tmp_path, 3)
+    newest = tmp_path / "epoch_000003.npz"
+    whole = bytearray(newest.read_bytes())
+    middle = len(whole) // 2
+    flipped = (
+        whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    )
+    damaged = {"truncated": whole[:middle], "empty": b"", "flipped": flipped}
+    newest.write_bytes(damaged[damage])
+    model = compiled_model()
+    with pytest.warns(UserWarning, match="epoch_000003"):
+        start = callbacks.TrainingCheckpoint(tmp_path).restore(model)
+    assert start == 2
+
+
+def test_without_any_readable_file_nothing_is_overwritten(tmp_path):
+    (tmp_path / "epoch_000001.npz").write_bytes(b"text")
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(ValueError, match="None of the checkpoints"),
+    ):
+        checkpoint.restore(compiled_model())
+
+
+def test_an_exception_leaves_the_last_epoch(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        compiled_model().fit(
+            batches(), epochs=9, callbacks=[checkpoint, Stop()], verbose=0
+        )
+    assert names(tmp_path)[-1] == "epoch_000002.npz"
+
+
+def test_files_after_the_restored_epoch_are_of_another_run(tmp_path):
+    train(tmp_path, 4, keep=9)
+    (tmp_path / "epoch_000004.npz").write_bytes(b"")
+    (tmp_path / "epoch_000003.npz").write_bytes(b"")
+    with pytest.warns(UserWarning, match="An older one"):
+        train(tmp_path, 3, keep=9)
+    assert names(tmp_path)[-1] == "epoch_000003.npz"
+
+
+def test_another_model_is_refused(tmp_path):
+    train(tmp_path, 1)
+    model = DriftModel(generators.MLP(2, hidden_dims=(4,)), seed=0)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="another model"):
+        callbacks.TrainingCheckpoint(tmp_path).restore(model)
+
+
+def test_a_model_that_was_not_compiled_is_refused(tmp_path):
+    model = DriftModel(generators.MLP(2, hidden_dims=(4,)), seed=0)
+    with pytest.raises(ValueError, match="`compile` the model"):
+        callbacks.TrainingCheckpoint(tmp_path).restore(model)
+
+
+def test_other_models_are_refused(tmp_path):
+    with pytest.raises(TypeError, match="DriftModel"):
+        callbacks.TrainingCheckpoint(tmp_path).restore(keras.Model())
