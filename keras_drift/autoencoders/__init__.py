@@ -2,9 +2,16 @@
 
 from keras_drift.autoencoders.autoencoder import Autoencoder
 from keras_drift.autoencoders.missing_autoencoder import MissingAutoencoder
+from keras_drift.autoencoders.patch_pca import PatchPCA
 from keras_drift.autoencoders.stable_diffusion import StableDiffusion
 
-__all__ = ["Autoencoder", "MissingAutoencoder", "StableDiffusion", "get"]
+__all__ = [
+    "Autoencoder",
+    "MissingAutoencoder",
+    "PatchPCA",
+    "StableDiffusion",
+    "get",
+]
 
 
 def get(identifier):
