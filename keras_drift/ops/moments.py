@@ -18,7 +18,7 @@ def covariance_factor(covariance):
     Returns:
         A tensor `(..., d, d)`.
     """
-    values, vectors = ops.eigh(covariance)
+    values, vectors = _eigh(covariance)
     return vectors * ops.sqrt(ops.maximum(values, 0.0))[..., None, :]
 
 
@@ -60,8 +60,18 @@ def covariance_overlap(x, y):
 
 def _factors(covariance):
     """`covariance_factor` and its pseudoinverse."""
-    values, vectors = ops.eigh(covariance)
+    values, vectors = _eigh(covariance)
     roots = ops.sqrt(ops.maximum(values, 0.0))
     present = values > _RANK_TOLERANCE * ops.max(values)
     inverse = ops.where(present, 1.0 / ops.where(present, roots, 1.0), 0.0)
     return vectors * roots[None, :], ops.transpose(vectors * inverse[None, :])
+
+
+def _eigh(covariance):
+    """`eigh` of a matrix of any size of numbers."""
+    # Of tiny ones, the rounding of samples that are all the same, PyTorch on
+    # CPUs returns NaN.
+    size = ops.max(ops.abs(covariance), axis=(-2, -1), keepdims=True)
+    size = ops.where(size > 0, size, 1.0)
+    values, vectors = ops.eigh(covariance / size)
+    return values * size[..., 0], vectors

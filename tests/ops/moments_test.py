@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from keras import ops
 from scipy import linalg
 
@@ -29,3 +30,16 @@ def test_overlap_is_the_trace_of_the_root():
     x, y = (ops.convert_to_tensor(v, "float32") for v in (x, y))
     found = contracts.in_one_program(covariance_overlap)(x, y)
     np.testing.assert_allclose(numpy(found), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-7, 1e-9, 1.0, 1e9])
+def test_numbers_of_any_size_have_a_root(size):
+    # Of samples that are all the same, rounding leaves tiny covariances.
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        vector = (rng.integers(-2, 3, 64) * size).astype("float32")
+        covariance = np.outer(vector, vector)
+        root = numpy(covariance_factor(ops.convert_to_tensor(covariance)))
+        found = root.astype("float64") @ root.T
+        scale = float(np.abs(covariance).max())
+        np.testing.assert_allclose(found / scale, covariance / scale, atol=1e-4)
