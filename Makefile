@@ -4,6 +4,10 @@ BACKEND ?= jax
 WORKERS ?= 2
 # Installed ahead of the extras, which then find it satisfied.
 TORCH ?= torch==2.13.0
+# Without torchvision, which it requires and which is not used here: the wheels
+# of PyPI are built for CUDA, and beside a PyTorch for CPUs they cannot be
+# imported, nor can diffusers then.
+TORCH_FIDELITY ?= torch-fidelity==0.4.0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +62,7 @@ $(VENV)/.demo-$(BACKEND): pyproject.toml | $(VENV)
 $(VENV)/.test: pyproject.toml | $(VENV)
 	$(PIP) "$(TORCH)"
 	$(PIP) -e ".[jax,tensorflow,torch,test]"
+	$(PIP) --no-deps "$(TORCH_FIDELITY)"
 	touch $@
 
 clean:

@@ -7,6 +7,7 @@ from keras_drift import datasets as datasets
 from keras_drift import drifts as drifts
 from keras_drift import encoders as encoders
 from keras_drift import energies as energies
+from keras_drift import evaluation as evaluation
 from keras_drift import flows as flows
 from keras_drift import generators as generators
 from keras_drift import kernels as kernels

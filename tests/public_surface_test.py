@@ -48,6 +48,7 @@ LAYERS = (
     "training",
     "callbacks",
     "models",
+    "evaluation",
 )
 
 
