@@ -30,7 +30,9 @@ def evaluate(
     For a number during training, `metrics.FrechetDistance` is faster and needs
     no reference data but that of `fit`.
 
-    Needs torch-fidelity and PyTorch: `pip install "keras-drift[eval]"`.
+    Needs torch-fidelity and PyTorch: `pip install "keras-drift[eval]"`. That
+    may replace the PyTorch that is installed; to keep it, install
+    torch-fidelity alone: `pip install --no-deps torch-fidelity`.
 
     Args:
         model: `DriftModel` that generates images, of one or three channels.
@@ -87,7 +89,8 @@ def evaluate(
     Returns:
         A dict: `"fid"`, `"inception_score"`, `"inception_score_std"`, `"kid"`,
         `"kid_std"`, `"precision"` and `"recall"`, floats; `"guidance"`,
-        `"num_samples"` and `"num_reference"`. Precision and recall are those of
+        `"num_samples"` and `"num_reference"`, `None` where a file does not say
+        how many images its statistics are of. Precision and recall are those of
         the 3 nearest neighbors; the Inception score is the mean over 10 splits,
         KID over 100 subsets of 1,000 images or all there are.
 

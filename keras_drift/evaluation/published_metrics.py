@@ -81,12 +81,15 @@ def _check_counts(metrics, num_samples, reference):
                 "published numbers are those of 50,000. "
                 f"Received: num_samples={num_samples}"
             )
-        if name == "inception_score" or reference.num_images is None:
-            continue
-        if reference.num_images < needed:
+        count = None
+        if name == "fid":
+            count = reference.num_images
+        elif name != "inception_score":
+            count = len(reference.features)
+        if count is not None and count < needed:
             raise ValueError(
                 f"{name!r} needs at least {needed} reference images, for "
-                f"{purpose}. Received: a reference of {reference.num_images}"
+                f"{purpose}. Received: a reference of {count} images"
             )
     dim = len(reference.mu)
     counts = {"samples": num_samples, "reference images": reference.num_images}

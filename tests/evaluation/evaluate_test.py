@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import keras_drift as kd
 from keras_drift import evaluation
 from keras_drift.evaluation import feature_extractor
 from keras_drift.evaluation import sample_blocks
@@ -262,8 +263,6 @@ def test_statistics_alone_give_the_fid(model, network_file, data, tmp_path):
 
 
 def test_gray_images_are_evaluated(data):
-    import keras_drift as kd
-
     model = kd.DriftModel.from_preset("digits_dit")
     images, _ = kd.datasets.digits("test")
     found = evaluate(
@@ -332,11 +331,40 @@ def test_a_covariance_of_few_samples_is_warned_of(model, network_file, data):
 
 
 def test_latents_without_an_autoencoder_are_refused(network_file, data):
-    import keras_drift as kd
-
     latents = kd.generators.DiT(image_shape=(4, 4, 4), hidden_dim=8, depth=1)
     with pytest.raises(ValueError, match=r"`autoencoder`.*\(4, 4, 4\)"):
         evaluate(kd.DriftModel(latents), data, features=network_file)
+
+
+def test_few_images_beside_statistics_are_refused(
+    model, network_file, data, tmp_path
+):
+    path = tmp_path / "adm.npz"
+    np.savez(path, arr_0=data[:3], mu=np.zeros(8), sigma=np.eye(8))
+    with pytest.raises(ValueError, match=r"'precision_recall'.*of 3 images"):
+        evaluate(model, path, features=network_file)
+
+
+def test_one_batch_of_images_is_shown_to_the_network(model, data):
+    sizes = []
+
+    def function(images):
+        sizes.append(len(images))
+        return images[:, 0, 0] / 255.0
+
+    evaluate(model, data, 300, features=function, batch_size=32)
+    assert max(sizes) == 32
+    # The probe, the reference and the samples, each image once.
+    assert sum(sizes) == 4 + len(data) + 300
+
+
+def test_progress_is_shown(model, network_file, data, capsys):
+    evaluate(model, data, 300, features=network_file, verbose=1)
+    shown = capsys.readouterr().out
+    assert "300/300" in shown
+    assert "/sample" in shown
+    evaluate(model, data, 300, features=network_file, verbose=0)
+    assert capsys.readouterr().out == ""
 
 
 def test_says_what_to_download(model, data, monkeypatch, tmp_path):

@@ -1,8 +1,11 @@
 import keras
 import numpy as np
+from keras import layers
 
+import keras_drift as kd
 from keras_drift.evaluation.sample_blocks import BLOCK_SIZE
 from keras_drift.evaluation.sample_blocks import SampleBlocks
+from tiny_autoencoder import TinyAutoencoder
 
 
 def blocks(model, num_samples=BLOCK_SIZE + 9, **options):
@@ -76,3 +79,22 @@ def test_the_fingerprint_is_that_of_the_weights(model):
     weight = copy.generator.weights[-1]
     weight.assign(keras.ops.convert_to_tensor(weight) + 1e-3)
     assert blocks(copy).arguments()["model"] != before
+
+
+def test_models_without_classes_are_sampled():
+    network = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(12), layers.Reshape((2, 2, 3))]
+    )
+    model = kd.DriftModel(kd.generators.Functional(network))
+    assert blocks(model, 7).block(0).shape == (7, 2, 2, 3)
+
+
+def test_latents_are_decoded():
+    generator = kd.generators.DiT(image_shape=(4, 4, 4), hidden_dim=8, depth=1)
+    model = kd.DriftModel(generator, autoencoder=TinyAutoencoder())
+    images = blocks(model, 3).block(0)
+    assert images.shape == (3, 8, 8, 3)
+    before = blocks(model).arguments()["model"]
+    weight = model.autoencoder.weights[0]
+    weight.assign(keras.ops.convert_to_tensor(weight) + 1e-3)
+    assert blocks(model).arguments()["model"] != before

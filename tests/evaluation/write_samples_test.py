@@ -1,9 +1,11 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+import keras_drift as kd
 from keras_drift.evaluation import evaluate
 from keras_drift.evaluation import write_samples
 from keras_drift.evaluation.sample_blocks import SampleBlocks
@@ -69,8 +71,6 @@ def test_what_was_interrupted_goes_on(model, tmp_path, monkeypatch):
 
 
 def test_gray_images_are_written_as_such(tmp_path):
-    import keras_drift as kd
-
     model = kd.DriftModel.from_preset("digits_dit")
     paths = write_samples(model, tmp_path, 2, verbose=0)
     assert read(paths).shape == (2, 8, 8)
@@ -88,3 +88,35 @@ def test_other_arguments_and_folders_are_refused(model, tmp_path):
         write_samples(model, tmp_path / "other/cat.png", 3, verbose=0)
     with pytest.raises(TypeError, match="directory=3"):
         write_samples(model, 3, 3, verbose=0)
+
+
+def test_averaged_weights_are_used_also_in_the_middle_of_training(
+    model, data, tmp_path
+):
+    model = type(model).from_config(model.get_config())
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+    model.guidance_sampler = None
+    found = {}
+
+    class Write(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch != 1:
+                return
+            paths = write_samples(model, tmp_path, 5, verbose=0)
+            found["written"] = read(paths)
+            samples = SampleBlocks(model, 5, 1.0, None, 0, 64, "nearest")
+            found["raw"] = samples.block(0)
+            with model.averaged_weights():
+                found["averaged"] = samples.block(0)
+
+    images = data / 127.5 - 1
+    labels = np.arange(len(images)) % 4
+    model.fit(
+        kd.datasets.GroupedDataset(
+            images.astype("float32"), labels, positives=8, steps_per_epoch=3
+        ),
+        verbose=0,
+        callbacks=[Write()],
+    )
+    np.testing.assert_array_equal(found["written"], found["averaged"])
+    assert np.any(found["raw"] != found["averaged"])
