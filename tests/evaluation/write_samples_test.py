@@ -91,7 +91,7 @@ def test_other_arguments_and_folders_are_refused(model, tmp_path):
 
 
 def test_averaged_weights_are_used_also_in_the_middle_of_training(
-    model, data, tmp_path
+    model, network_file, data, tmp_path
 ):
     model = type(model).from_config(model.get_config())
     model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
@@ -102,9 +102,13 @@ def test_averaged_weights_are_used_also_in_the_middle_of_training(
         def on_train_batch_end(self, batch, logs=None):
             if batch != 1:
                 return
-            paths = write_samples(model, tmp_path, 5, verbose=0)
+            folder = tmp_path / "samples"
+            paths = write_samples(model, folder, 40, verbose=0)
             found["written"] = read(paths)
-            samples = SampleBlocks(model, 5, 1.0, None, 0, 64, "nearest")
+            found["metrics"] = evaluate(
+                model, folder, 40, features=network_file, verbose=0
+            )
+            samples = SampleBlocks(model, 40, 1.0, None, 0, 64, "nearest")
             found["raw"] = samples.block(0)
             with model.averaged_weights():
                 found["averaged"] = samples.block(0)
@@ -120,3 +124,4 @@ def test_averaged_weights_are_used_also_in_the_middle_of_training(
     )
     np.testing.assert_array_equal(found["written"], found["averaged"])
     assert np.any(found["raw"] != found["averaged"])
+    assert found["metrics"]["fid"] == pytest.approx(0, abs=1e-6)
