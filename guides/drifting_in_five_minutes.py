@@ -135,6 +135,7 @@ plt.close(figure)
 # - `guides/writing_your_own_drift_from_an_energy.py`: every differentiable
 #   energy defines a drift.
 # - `guides/choosing_an_encoder.py`: features for images.
+# - `guides/guidance.py`: samples that belong to their class more clearly.
 # - `guides/draw_images_from_official_weights.py`: published models of ImageNet.
 # - `examples/toy_2d.py`: other toy distributions. `examples/digits.py`:
 #   class-conditional images, in about a minute, with `normalization="dual"`,
