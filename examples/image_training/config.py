@@ -1,0 +1,359 @@
+"""The configuration of a run: dataclasses, read from YAML.
+
+Every key of a YAML file is a field here; an unknown one is an error that names
+the nearest known one. What a file leaves out has the default of its field, and
+a section that it leaves out does not take place.
+"""
+
+import dataclasses
+import difflib
+import pathlib
+import types
+import typing
+
+import yaml
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+
+
+@dataclasses.dataclass
+class Data:
+    """Images with classes.
+
+    `source` is `folder`, a tree with one folder for each class; `mnist` or
+    `cifar10`, from `path` (see `image_training.data`) or downloaded by Keras;
+    or `drawn`, small pictures that the script draws itself.
+    """
+
+    source: str = "folder"
+    path: str | None = None
+    validation_path: str | None = None
+    # The share of the images, where there is no `validation_path`; with 0,
+    # samples are compared with the training images, as in published metrics.
+    held_out: float = 0.1
+    image_size: int = 256
+    channels: int = 3
+    flip: bool = True
+    in_memory: bool = False  # decoded once; small data train faster
+    workers: int = 8
+    unreadable_share: float = 0.01
+
+
+@dataclasses.dataclass
+class Latents:
+    """The autoencoder, whose latents the generator makes.
+
+    `pca`, principal components of patches; or a preset or `hf://` handle.
+    """
+
+    autoencoder: str = "hf://stabilityai/sd-vae-ft-mse"
+    channels: int = 16  # of `pca`
+    patch_size: int = 8  # of `pca`
+    keep: str = "moments"  # or "samples"
+    flip: bool = True  # both mirror images are cached
+
+
+@dataclasses.dataclass
+class EncoderTraining:
+    """Training of a masked autoencoder, whose encoder compares images."""
+
+    base_channels: int = 64
+    num_blocks: list[int] = dataclasses.field(
+        default_factory=lambda: [3, 4, 6, 3]
+    )
+    patch_size: int = 1
+    mask_ratio: float = 0.5
+    mask_patch_size: int | None = None
+    steps: int = 2000
+    batch_size: int = 256
+    learning_rate: float = 4e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    ema: float = 0.999
+    classifier_weight: float = 0.0  # at the end of a ramp
+    classifier_steps: int = 0  # the last steps, which train the classifier too
+    classifier_ramp: int = 1
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass
+class Encoder:
+    """The features that the drift compares: of a preset, or trained here."""
+
+    preset: str | None = None
+    train: EncoderTraining | None = None
+    convnext: str | None = None  # another encoder beside it
+    means: list[int] = dataclasses.field(default_factory=lambda: [2, 4])
+    stds: list[int] = dataclasses.field(default_factory=lambda: [2, 4])
+    every_k_blocks: int | None = 2
+    include_samples: bool = True
+
+
+@dataclasses.dataclass
+class Generator:
+    """A `DiT`; its shape and classes are those of the data."""
+
+    patch_size: int = 2
+    hidden_dim: int = 256
+    depth: int = 6
+    num_heads: int = 4
+    mlp_ratio: float = 4.0
+    cond_dim: int | None = None
+    num_context_tokens: int = 16
+    num_style_tokens: int = 32
+    style_codebook_size: int = 64
+    float32_attention: bool = True
+    remat: bool = False
+    dtype: str = "float32"
+
+
+@dataclasses.dataclass
+class Drift:
+    """A `KernelDrift` with a Laplacian kernel."""
+
+    bandwidths: list[float] = dataclasses.field(
+        default_factory=lambda: [0.02, 0.05, 0.2]
+    )
+    normalization: str = "dual"
+    self_interaction: str = "excluded"
+
+
+@dataclasses.dataclass
+class Guidance:
+    """The guidance scales that the generator is trained for."""
+
+    low: float = 1.0
+    high: float = 4.0
+    power: float = 3.0
+    plain_fraction: float = 0.0
+
+
+@dataclasses.dataclass
+class Banks:
+    """Queues of a stream, for data that cannot be indexed."""
+
+    per_class: int = 128
+    overall: int = 1000
+    push_per_step: int = 64
+
+
+@dataclasses.dataclass
+class Training:
+    """Training of the generator."""
+
+    steps: int = 30_000
+    steps_per_epoch: int = 1000  # reports, grids and checkpoints
+    groups: int = 64  # classes in a batch
+    positives: int = 64
+    generated: int = 64
+    unconditional: int = 16
+    banks: Banks | None = None
+    guidance: Guidance | None = dataclasses.field(default_factory=Guidance)
+    learning_rate: float = 2e-4
+    schedule: str = "constant"  # or "cosine", after the warm-up
+    warmup_steps: int = 5000
+    weight_decay: float = 0.01
+    beta_2: float = 0.95
+    clipnorm: float = 2.0
+    ema: float = 0.999
+    keep_checkpoints: int = 2
+    report_samples: int = 1000
+    wandb: str | None = None  # the project
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """The metrics at the end."""
+
+    num_samples: int = 50_000
+    guidance: list[float] = dataclasses.field(default_factory=lambda: [1.0])
+    features: str = "inception"  # or "encoder", with what was trained here
+    weights_path: str | None = None  # of Inception
+    reference: str | None = None  # images or statistics; the held-out images
+    batch_size: int = 64
+
+
+@dataclasses.dataclass
+class Config:
+    """A run. Sections that are `None` do not take place."""
+
+    description: str = ""
+    seed: int = 42
+    data: Data = dataclasses.field(default_factory=Data)
+    latents: Latents | None = None
+    encoder: Encoder | None = None
+    generator: Generator | None = None
+    drift: Drift = dataclasses.field(default_factory=Drift)
+    training: Training = dataclasses.field(default_factory=Training)
+    evaluation: Evaluation | None = None
+
+
+def find(name):
+    """The path of a configuration: a file, or a name in `examples/configs`."""
+    path = pathlib.Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise SystemExit(f"There is no such file. Received: {name}")
+        return path
+    known = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+    if name not in known:
+        raise SystemExit(
+            f"A configuration is a YAML file, or one of {', '.join(known)}."
+            f"{_nearest(name, known)} Received: {name}"
+        )
+    return CONFIGS / f"{name}.yaml"
+
+
+def load(path, overrides=()):
+    """Reads a configuration.
+
+    Args:
+        path: of a YAML file.
+        overrides: strings `section.key=value`, values in YAML.
+
+    Returns:
+        A `Config`.
+    """
+    try:
+        values = yaml.safe_load(pathlib.Path(path).read_text("utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise SystemExit(f"{path} is not valid YAML: {error}") from error
+    for override in overrides:
+        _override(values, override)
+    try:
+        return _checked(_parsed(Config, values, ""))
+    except ConfigError as error:
+        raise SystemExit(f"{path}: {error}") from error
+
+
+def dump(config):
+    """The configuration with all its defaults, as YAML."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+
+
+class ConfigError(ValueError):
+    """An error in a configuration file."""
+
+
+def _override(values, override):
+    path, separator, value = override.partition("=")
+    *sections, key = path.split(".")
+    if not separator:
+        raise SystemExit(
+            "`--set` takes `section.key=value`, such as `training.steps=100`. "
+            f"Received: {override}"
+        )
+    for section in sections:
+        if values.get(section) is None:
+            values[section] = {}
+        values = values[section]
+    values[key] = yaml.safe_load(value)
+
+
+def _parsed(cls, values, where):
+    """A dataclass from a dict; every key and type is checked."""
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"`{where}` is a section with keys of its own. Received: {values!r}"
+        )
+    hints = typing.get_type_hints(cls)
+    arguments = {}
+    for key, value in values.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in hints:
+            raise ConfigError(
+                f"unknown key `{name}`.{_nearest(str(key), hints)} The keys "
+                f"here are {', '.join(hints)}."
+            )
+        arguments[key] = _value(hints[key], value, name)
+    return cls(**arguments)
+
+
+def _value(hint, value, name):
+    kinds = [hint]
+    if isinstance(hint, types.UnionType):
+        kinds = list(typing.get_args(hint))
+    if value is None and type(None) in kinds:
+        return None
+    kind = next(k for k in kinds if k is not type(None))
+    if dataclasses.is_dataclass(kind):
+        return _parsed(kind, value, name)
+    if typing.get_origin(kind) is list:
+        (item,) = typing.get_args(kind)
+        if isinstance(value, list):
+            return [_value(item, v, name) for v in value]
+    elif kind is float and isinstance(value, str):
+        return _float(value, name)  # YAML takes 1e-3 for a text
+    elif kind is float and type(value) is int:
+        return float(value)
+    elif type(value) is kind:
+        return value
+    described = getattr(kind, "__name__", str(kind))
+    if typing.get_origin(kind) is list:
+        described = f"list of {typing.get_args(kind)[0].__name__}"
+    raise ConfigError(f"`{name}` is a {described}. Received: {value!r}")
+
+
+def _float(value, name):
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ConfigError(
+            f"`{name}` is a number. Received: {value!r}"
+        ) from error
+
+
+def _nearest(name, known):
+    found = difflib.get_close_matches(name, list(known), 1, 0.5)
+    return f" Did you mean `{found[0]}`?" if found else ""
+
+
+def _checked(config):
+    """Refuses what cannot be trained, before anything takes time."""
+    choices = {
+        "data.source": ("folder", "mnist", "cifar10", "drawn"),
+        "training.schedule": ("constant", "cosine"),
+    }
+    if config.latents is not None:
+        choices["latents.keep"] = ("moments", "samples")
+    if config.evaluation is not None:
+        choices["evaluation.features"] = ("inception", "encoder")
+    for name, known in choices.items():
+        section, key = name.split(".")
+        value = getattr(getattr(config, section), key)
+        if value not in known:
+            raise ConfigError(
+                f"`{name}` is one of {', '.join(known)}."
+                f"{_nearest(value, known)} Received: {value!r}"
+            )
+    encoder = config.encoder
+    if encoder is not None and (encoder.preset is None) == (
+        encoder.train is None
+    ):
+        raise ConfigError(
+            "`encoder` has either a `preset`, which is fetched, or a section "
+            "`train`. Received: "
+            + ("neither" if encoder.preset is None else "both")
+        )
+    if config.generator is None and encoder is None:
+        raise ConfigError(
+            "there is nothing to train: give a section `generator`, or "
+            "`encoder`."
+        )
+    training = config.training
+    if training.steps % training.steps_per_epoch:
+        raise ConfigError(
+            "`training.steps` is a multiple of `training.steps_per_epoch`. "
+            f"Received: {training.steps}, {training.steps_per_epoch}"
+        )
+    if training.warmup_steps >= training.steps:
+        raise ConfigError(
+            "`training.warmup_steps` is less than `training.steps`. "
+            f"Received: {training.warmup_steps}, {training.steps}"
+        )
+    if training.guidance is not None and not training.unconditional:
+        raise ConfigError(
+            "`training.guidance` needs `training.unconditional` samples, "
+            "which the others are compared with. Received: 0"
+        )
+    return config

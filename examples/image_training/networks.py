@@ -1,0 +1,180 @@
+"""Networks and data sets of a configuration."""
+
+import keras
+import numpy as np
+
+import keras_drift as kd
+from image_training import sources
+
+
+def encoder_of(config, channels):
+    """The encoder that a configuration trains, untrained.
+
+    Args:
+        config: `config.Config` with `encoder.train`.
+        channels: int, of the samples.
+
+    Returns:
+        An `encoders.MAEResNet`.
+    """
+    settings, train = config.encoder, config.encoder.train
+    keras.utils.set_random_seed(config.seed)
+    encoder = kd.encoders.MAEResNet(
+        channels,
+        base_channels=train.base_channels,
+        num_blocks=train.num_blocks,
+        patch_size=train.patch_size,
+        means=settings.means,
+        stds=settings.stds,
+        # Of groups of one channel they are constant.
+        global_mean=train.base_channels > 32,
+        global_std=train.base_channels > 32,
+        every_k_blocks=settings.every_k_blocks,
+        dtype=train.dtype,
+    )
+    return encoder
+
+
+def masked_autoencoder(config, encoder, num_classes):
+    """The compiled model that trains an encoder."""
+    train = config.encoder.train
+    ramp = 0.0
+    if train.classifier_steps:
+        ramp = kd.schedules.LinearRamp(
+            train.classifier_weight,
+            start=train.steps - train.classifier_steps,
+            num_steps=train.classifier_ramp,
+        )
+    model = kd.encoders.MaskedAutoencoder(
+        encoder,
+        num_classes=num_classes if train.classifier_steps else None,
+        mask_patch_size=train.mask_patch_size,
+        mask_ratio=train.mask_ratio,
+        classifier_weight=ramp,
+        seed=config.seed,
+    )
+    model.compile(
+        keras.optimizers.AdamW(
+            _warmed_up(train.learning_rate, train.warmup_steps),
+            weight_decay=train.weight_decay,
+            beta_2=0.95,
+            global_clipnorm=2.0,
+            use_ema=True,
+            ema_momentum=train.ema,
+        )
+    )
+    return model
+
+
+def drift_model(config, sample_shape, num_classes, encoder, autoencoder):
+    """The compiled `DriftModel` of a configuration."""
+    training, settings = config.training, config.generator
+    keras.utils.set_random_seed(config.seed)
+    generator = kd.generators.DiT(
+        sample_shape,
+        num_classes=num_classes,
+        **vars(settings),
+    )
+    drift = kd.drifts.KernelDrift(
+        kd.kernels.Laplacian(config.drift.bandwidths),
+        normalization=config.drift.normalization,
+        self_interaction=config.drift.self_interaction,
+    )
+    guidance = training.guidance
+    model = kd.DriftModel(
+        generator,
+        drift,
+        encoder,
+        num_generated=training.generated,
+        guidance_sampler=None
+        if guidance is None
+        else kd.training.PowerLawGuidance(**vars(guidance)),
+        autoencoder=autoencoder,
+        seed=config.seed,
+    )
+    model.compile(
+        keras.optimizers.AdamW(
+            _learning_rate(training),
+            weight_decay=training.weight_decay,
+            beta_2=training.beta_2,
+            global_clipnorm=training.clipnorm,
+            use_ema=True,
+            ema_momentum=training.ema,
+        )
+    )
+    return model
+
+
+def batches_of(config, samples, labels):
+    """Grouped batches of samples that can be indexed."""
+    training = config.training
+    return kd.datasets.GroupedDataset(
+        samples,
+        labels,
+        groups_per_batch=min(training.groups, len(np.unique(labels))),
+        positives=training.positives,
+        unconditional=training.unconditional,
+        seed=config.seed,
+        steps_per_epoch=training.steps_per_epoch,
+    )
+
+
+def samples_in_memory(config, source):
+    """Decoded images and labels; with `flip`, mirror images as well."""
+    images, labels = sources.read_all(source, seed=config.seed)
+    if config.data.flip:
+        images = np.concatenate([images, images[:, :, ::-1]])
+        labels = np.concatenate([labels, labels])
+    return images, labels
+
+
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches of samples and labels in random order, for the encoder.
+
+    Args:
+        samples: array-like `(n, ...)`, indexed by int arrays.
+        labels: ints `(n,)`.
+        batch_size: int.
+        steps_per_epoch: int.
+        seed: int.
+    """
+
+    def __init__(self, samples, labels, batch_size, steps_per_epoch, seed):
+        super().__init__()
+        self.samples, self.labels = samples, labels
+        self.batch_size = min(batch_size, len(labels))
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+
+    def __len__(self):
+        return self.steps_per_epoch
+
+    def __getitem__(self, index):
+        per_pass = len(self.labels) // self.batch_size
+        epoch, index = divmod(index, per_pass)
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(self.labels))
+        start = index * self.batch_size
+        chosen = np.sort(order[start : start + self.batch_size])
+        samples = np.asarray(self.samples[chosen], "float32")
+        return samples, self.labels[chosen]
+
+
+def _warmed_up(rate, steps):
+    """A constant learning rate after a linear warm-up."""
+    if not steps:
+        return rate
+    return kd.schedules.LinearRamp(rate, start=0, num_steps=steps)
+
+
+def _learning_rate(training):
+    rate, warmup = training.learning_rate, training.warmup_steps
+    if training.schedule == "constant":
+        return _warmed_up(rate, warmup)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else rate,
+        training.steps - warmup,
+        alpha=0.05,
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )

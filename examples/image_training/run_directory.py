@@ -1,0 +1,114 @@
+"""The folder of a run: what it is made with, and how far it is."""
+
+import json
+import os
+import pathlib
+import platform
+import sys
+
+import keras
+import numpy as np
+import yaml
+
+import keras_drift as kd
+from image_training import config as configs
+
+
+class RunDirectory:
+    """A folder that holds everything about a run.
+
+    `config.yaml`, the configuration with all defaults; `environment.json`,
+    versions and devices; `metrics.jsonl`, a line for every report;
+    `stages.json`, the stages that are complete; and a folder for each stage.
+
+    Args:
+        path: of the folder, created if needed.
+        config: `config.Config`. A folder of another configuration is refused.
+    """
+
+    def __init__(self, path, config):
+        self.path = pathlib.Path(path)
+        self.config = config
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._check_same()
+        write_text(self.path / "config.yaml", configs.dump(config))
+        environment = json.dumps(_environment(), indent=2)
+        write_text(self.path / "environment.json", environment)
+
+    def __truediv__(self, name):
+        return self.path / name
+
+    def is_complete(self, stage):
+        """Whether a stage has ended."""
+        return stage in self._stages()
+
+    def complete(self, stage, **found):
+        """Records that a stage has ended, and what it found."""
+        stages = {**self._stages(), stage: found}
+        write_text(self.path / "stages.json", json.dumps(stages, indent=2))
+
+    def found(self, stage):
+        """What a complete stage found, a dict."""
+        return self._stages().get(stage, {})
+
+    def log(self, **numbers):
+        """Adds a line to `metrics.jsonl`."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(numbers) + "\n")
+
+    def _stages(self):
+        path = self.path / "stages.json"
+        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def _check_same(self):
+        path = self.path / "config.yaml"
+        if not path.exists():
+            if any(self.path.iterdir()):
+                raise SystemExit(
+                    "A run has a folder of its own. Received: "
+                    f"{self.path}, which holds other files"
+                )
+            return
+        old = _flat(yaml.safe_load(path.read_text("utf-8")))
+        new = _flat(yaml.safe_load(configs.dump(self.config)))
+        names = sorted(set(old) | set(new))
+        changed = [n for n in names if old.get(n) != new.get(n)]
+        if changed:
+            name = changed[0]
+            raise SystemExit(
+                f"{self.path} is a run of another configuration: give --run "
+                "another folder, or delete this one. Differences: "
+                f"{', '.join(changed)}; {name} is {old.get(name)!r} there and "
+                f"{new.get(name)!r} here."
+            )
+
+
+def write_text(path, text):
+    """Writes a text file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, path)
+
+
+def _flat(values, where=""):
+    if not isinstance(values, dict):
+        return {where: values}
+    found = {}
+    for key, value in values.items():
+        found.update(_flat(value, f"{where}.{key}" if where else key))
+    return found
+
+
+def _environment():
+    return {
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        "keras_drift": kd.__version__,
+        "numpy": np.__version__,
+        "python": sys.version.split()[0],
+        "system": platform.platform(),
+        "devices": [str(d) for d in keras.distribution.list_devices()]
+        if keras.backend.backend() == "jax"
+        else [],
+        "command": sys.argv[1:],
+    }

@@ -1,0 +1,225 @@
+"""Images with classes, wherever they are.
+
+A source has `labels`, `class_names`, `fingerprint`, `len(source)` and
+`read(indices)`, which returns images in `[-1, 1]` and which of them could be
+read: what `datasets.ImageFolder` offers, and `datasets.LatentCache` takes.
+"""
+
+import hashlib
+import pathlib
+import zipfile
+
+import keras
+import numpy as np
+
+import keras_drift as kd
+
+_FEWEST = 4  # held-out images: two to compare with two
+_CIFAR10 = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+]
+
+
+class ArraySource:
+    """Images in memory.
+
+    Args:
+        images: uint8 array `(n, height, width, channels)`.
+        labels: ints `(n,)`.
+        class_names: list of str.
+    """
+
+    def __init__(self, images, labels, class_names):
+        self.images = images
+        self.labels = np.asarray(labels, "int32")
+        self.class_names = list(class_names)
+        content = hashlib.sha256(images.tobytes() + self.labels.tobytes())
+        self.fingerprint = content.hexdigest()
+
+    def __len__(self):
+        return len(self.images)
+
+    def read(self, indices):
+        images = self.images[indices].astype("float32") / 127.5 - 1.0
+        return images, np.ones(len(images), bool)
+
+
+class Subset:
+    """Some images of a source.
+
+    Args:
+        source: the source.
+        indices: ints, which ones.
+    """
+
+    def __init__(self, source, indices):
+        self.source = source
+        self.indices = indices
+        self.labels = np.asarray(source.labels)[indices]
+        self.class_names = source.class_names
+        content = hashlib.sha256(np.asarray(indices, "int64").tobytes())
+        self.fingerprint = f"{source.fingerprint}-{content.hexdigest()[:16]}"
+
+    def __len__(self):
+        return len(self.indices)
+
+    def read(self, indices):
+        return self.source.read(self.indices[indices])
+
+
+def load(config, folder):
+    """The training and the held-out images of a configuration.
+
+    Args:
+        config: `config.Config`.
+        folder: path where archives are unpacked.
+
+    Returns:
+        Two sources.
+    """
+    data = config.data
+    source = _source(data, data.path, folder)
+    if data.validation_path is not None:
+        held_out = _source(data, data.validation_path, folder)
+        if held_out.class_names != source.class_names:
+            raise SystemExit(
+                "The classes of the validation images are those of the "
+                f"training images. Received: {data.validation_path} with "
+                f"{len(held_out.class_names)} classes, instead of "
+                f"{len(source.class_names)}"
+            )
+        return source, held_out
+    if config.latents is None and config.training.banks is not None:
+        raise SystemExit(
+            "With `training.banks` the images are streamed from a folder as a "
+            "whole: give the held-out ones in another, --validation FOLDER, "
+            "or leave `training.banks` out. Received: no validation images"
+        )
+    kept, held_out = _split(source.labels, data.held_out, config.seed)
+    if len(held_out) < _FEWEST:
+        print(
+            "Too few images to hold any out: samples are compared with the "
+            "images that they are trained on."
+        )
+        return source, source
+    return Subset(source, kept), Subset(source, held_out)
+
+
+def read_all(source, limit=None, seed=0):
+    """Decoded images and labels, at most `limit` of them, in random order."""
+    order = np.random.default_rng(seed).permutation(len(source))[:limit]
+    images, readable = source.read(order)
+    return images[readable], source.labels[order][readable]
+
+
+def _source(data, path, folder):
+    if data.source == "mnist":
+        return ArraySource(*_mnist(data, path))
+    if data.source == "drawn":
+        return ArraySource(*_drawn(data))
+    if data.source == "cifar10" and path is None:
+        return ArraySource(*_cifar10(data))
+    if path is None:
+        raise SystemExit(
+            "Where are the images? Give a folder with one folder for each "
+            "class, or a zip file of one: --data FOLDER."
+        )
+    path = pathlib.Path(path).expanduser()
+    if path.suffix == ".zip":
+        path = _unpacked(path, folder)
+    return kd.datasets.ImageFolder(
+        path,
+        data.image_size,
+        channels=data.channels,
+        flip=data.flip,
+        workers=data.workers,
+        unreadable_share=data.unreadable_share,
+    )
+
+
+def _unpacked(path, folder):
+    target = folder / path.stem
+    if not target.exists():
+        partial = folder / f"{path.stem}.partial"
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(partial)
+        partial.rename(target)
+    # The training images of an archive with both.
+    for name in ("train", path.stem):
+        if (target / name).is_dir():
+            target = target / name
+    return target
+
+
+def _mnist(data, path):
+    if path is None:
+        (images, labels), _ = keras.datasets.mnist.load_data()
+    else:
+        with np.load(path) as arrays:
+            names = [n for n in ("x_train", "images", "x") if n in arrays]
+            images = arrays[names[0]]
+            names = [n for n in ("y_train", "labels", "y") if n in arrays]
+            labels = arrays[names[0]]
+    _check_size(data, images.shape[1], 1)
+    images = images.reshape(len(images), 28, 28, 1).astype("uint8")
+    return images, labels.ravel(), list("0123456789")
+
+
+def _cifar10(data):
+    (images, labels), _ = keras.datasets.cifar10.load_data()
+    _check_size(data, images.shape[1], 3)
+    return images, labels.ravel(), _CIFAR10
+
+
+def _check_size(data, size, channels):
+    if (data.image_size, data.channels) != (size, channels):
+        raise SystemExit(
+            f"The images of {data.source} are {size} pixels wide, with "
+            f"{channels} channels. Received: data.image_size="
+            f"{data.image_size}, data.channels={data.channels}"
+        )
+
+
+def _drawn(data, classes=4, count=21):
+    """Disks, squares, stripes and gradients of random colors and places."""
+    rng = np.random.default_rng(0)
+    size = data.image_size
+    y, x = np.mgrid[:size, :size] / size
+    images = []
+    for label in np.repeat(np.arange(classes), count):
+        ground, color = rng.uniform(0, 255, (2, data.channels))
+        u, v = rng.uniform(0.3, 0.7, 2)
+        radius = rng.uniform(0.1, 0.3)
+        shapes = (
+            np.hypot(x - u, y - v) < radius,
+            np.maximum(np.abs(x - u), np.abs(y - v)) < radius,
+            np.sin((x * u + y * v) * 40) > 0,
+            x * u + y * v,
+        )
+        share = np.asarray(shapes[label], "float64")[..., None]
+        images.append(ground + share * (color - ground))
+    names = ["disk", "square", "stripes", "gradient"][:classes]
+    labels = np.repeat(np.arange(classes), count)
+    return np.array(images).astype("uint8"), labels, names
+
+
+def _split(labels, share, seed):
+    """Indices of both parts, of which each class has its share."""
+    rng = np.random.default_rng(seed)
+    kept, held_out = [], []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        # A class of one image has none to hold out.
+        cut = min(int(np.ceil(share * len(members))), len(members) - 1)
+        held_out.append(members[:cut])
+        kept.append(members[cut:])
+    return np.sort(np.concatenate(kept)), np.sort(np.concatenate(held_out))

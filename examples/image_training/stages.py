@@ -1,0 +1,353 @@
+"""The stages of a run. Each leaves its result in the folder of the run."""
+
+import dataclasses
+import time
+
+import keras
+import numpy as np
+
+import keras_drift as kd
+from image_training import networks
+from image_training import sources
+from image_training.report import Features
+from image_training.report import Report
+
+NAMES = ("data", "latents", "encoder", "generator", "evaluate", "preset")
+
+
+class Run:
+    """A run: its folder, its data, and what the stages have made so far.
+
+    Args:
+        directory: `RunDirectory`.
+    """
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.config = directory.config
+        self._sources = self._samples = None
+
+    @property
+    def sources(self):
+        """The training and the held-out images."""
+        if self._sources is None:
+            self._sources = sources.load(self.config, self.directory.path)
+        return self._sources
+
+    @property
+    def num_classes(self):
+        return len(self.sources[0].class_names)
+
+    @property
+    def samples(self):
+        """Training samples that can be indexed, and labels; or `None`s."""
+        if self._samples is None:
+            self._samples = self._read_samples()
+        return self._samples
+
+    @property
+    def sample_shape(self):
+        data = self.config.data
+        shape = (data.image_size, data.image_size, data.channels)
+        autoencoder = self.autoencoder()
+        return shape if autoencoder is None else autoencoder.latent_shape(shape)
+
+    def autoencoder(self):
+        """The autoencoder of the run, or `None`."""
+        settings = self.config.latents
+        if settings is None:
+            return None
+        if settings.autoencoder != "pca":
+            return kd.autoencoders.Autoencoder.from_preset(settings.autoencoder)
+        return kd.autoencoders.PatchPCA.from_preset(self.directory / "pca")
+
+    def encoder(self):
+        """The encoder of the features, or `None`: images as they are."""
+        settings = self.config.encoder
+        if settings is None:
+            return None
+        handle = settings.preset or self.directory / "encoder"
+        parts = [kd.encoders.MAEResNet.from_preset(handle)]
+        if settings.convnext is not None:
+            parts.append(kd.encoders.ConvNeXtV2.from_preset(settings.convnext))
+        return kd.encoders.Union(parts, settings.include_samples)
+
+    def held_out(self, limit):
+        """Held-out samples, as the generator makes them, and their labels."""
+        images, labels = sources.read_all(self.sources[1], limit)
+        autoencoder = self.autoencoder()
+        if autoencoder is None:
+            return images, labels
+        return autoencoder.encode(images), labels
+
+    def _read_samples(self):
+        if self.config.latents is not None:
+            cache = kd.datasets.LatentCache(self.directory / "latents")
+            return cache.samples, cache.labels
+        if self.config.training.banks is not None:
+            return None, None
+        return networks.samples_in_memory(self.config, self.sources[0])
+
+
+def check_data(run):
+    """Counts the images, and reads some of them."""
+    training, held_out = run.sources
+    labels = np.asarray(training.labels)
+    counts = np.bincount(labels, minlength=run.num_classes)
+    images, _ = sources.read_all(training, 64)
+    print(
+        f"{len(training)} images of {run.num_classes} classes to train on, "
+        f"{len(held_out)} held out. The smallest class has {counts.min()} "
+        f"images, {training.class_names[counts.argmin()]!r}; the largest "
+        f"{counts.max()}, {training.class_names[counts.argmax()]!r}."
+    )
+    if not counts.all():
+        raise SystemExit(
+            "Every class needs an image to train on. Received: none of "
+            f"{training.class_names[counts.argmin()]!r}"
+        )
+    return {
+        "num_images": len(training),
+        "num_held_out": len(held_out),
+        "num_classes": run.num_classes,
+        "mean_pixel": float(images.mean()),
+    }
+
+
+def cache_latents(run):
+    """Encodes all images once."""
+    settings = run.config.latents
+    training, _ = run.sources
+    if settings.autoencoder == "pca":
+        pca = kd.autoencoders.PatchPCA(
+            settings.patch_size, settings.channels, run.config.data.channels
+        )
+        images, _ = sources.read_all(training, 1000)
+        pca.adapt(images)
+        pca.save_to_preset(run.directory / "pca")
+    cache = kd.datasets.LatentCache.build(
+        training,
+        run.autoencoder(),
+        run.directory / "latents",
+        keep=settings.keep,
+        flip=settings.flip,
+    )
+    return {"num_latents": len(cache.labels)}
+
+
+def train_encoder(run):
+    """Trains the masked autoencoder whose encoder compares samples."""
+    train = run.config.encoder.train
+    if train is None:
+        run.encoder()  # fetched, so that a missing one is noticed now
+        return {"preset": run.config.encoder.preset}
+    encoder = networks.encoder_of(run.config, run.sample_shape[-1])
+    model = networks.masked_autoencoder(run.config, encoder, run.num_classes)
+    samples, labels = run.samples
+    epochs = max(1, min(20, train.steps // 100))
+    steps = train.steps // epochs
+    if samples is None:
+        batches = iter(run.sources[0])
+    else:
+        batches = networks.ShuffledBatches(
+            samples, labels, train.batch_size, steps, run.config.seed
+        )
+    held_out = run.held_out(run.config.training.report_samples)
+    history = model.fit(
+        batches,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        validation_data=held_out,
+        verbose=2,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(run.directory / "encoder_backup")
+        ],
+    )
+    model.encoder.save_to_preset(
+        run.directory / "encoder",
+        {"description": f"Encoder of: {run.config.description}"},
+    )
+    last = {k: v[-1] for k, v in history.history.items()}
+    run.directory.log(stage="encoder", **last)
+    return last
+
+
+def train_generator(run):
+    """Trains the generator, or goes on where it was stopped."""
+    config, training = run.config, run.config.training
+    model = networks.drift_model(
+        config,
+        run.sample_shape,
+        run.num_classes,
+        run.encoder(),
+        run.autoencoder(),
+    )
+    checkpoint = kd.callbacks.TrainingCheckpoint(
+        run.directory / "checkpoints", keep=training.keep_checkpoints
+    )
+    batches = _batches(run)
+    first = checkpoint.restore(model)
+    if first:
+        print(f"Goes on after step {first * training.steps_per_epoch}.")
+    start = time.perf_counter()
+    model.fit(
+        batches,
+        epochs=training.steps // training.steps_per_epoch,
+        initial_epoch=first,
+        verbose="auto",
+        callbacks=[checkpoint, *_monitors(run)],
+    )
+    # `fit` has replaced the weights by their averages.
+    model.save_to_preset(run.directory / "generator")
+    return {"seconds": time.perf_counter() - start}
+
+
+def _batches(run):
+    config, training = run.config, run.config.training
+    samples, labels = run.samples
+    if samples is not None:
+        return networks.batches_of(config, samples, labels)
+    return kd.datasets.BankedDataset(
+        run.sources[0],
+        run.sample_shape,
+        run.num_classes,
+        groups_per_batch=training.groups,
+        positives=training.positives,
+        unconditional=training.unconditional,
+        capacity=training.banks.per_class,
+        unconditional_capacity=training.banks.overall,
+        push_per_step=training.banks.push_per_step,
+        steps_per_epoch=training.steps_per_epoch,
+        seed=config.seed,
+    )
+
+
+def _monitors(run):
+    """Reports, grids of samples, TensorBoard and Weights & Biases."""
+    training = run.config.training
+    held_out = run.held_out(training.report_samples)
+    found = [
+        Report(run.directory, *held_out),
+        kd.callbacks.SampleGrid(run.directory / "grids", rows=6),
+    ]
+    try:
+        import tensorboard  # noqa: F401, only whether it is there
+        import tensorflow  # noqa: F401, Keras' callback writes with it
+    except ImportError:
+        print("Without TensorBoard: it needs tensorboard and tensorflow.")
+    else:
+        logs = str(run.directory / "tensorboard")
+        found.append(keras.callbacks.TensorBoard(logs))
+    if training.wandb is not None:
+        import wandb
+        from wandb.integration.keras import WandbMetricsLogger
+
+        wandb.init(project=training.wandb, dir=str(run.directory.path))
+        found.append(WandbMetricsLogger())
+    return found
+
+
+def evaluate(run):
+    """Measures the generator at every guidance scale."""
+    settings = run.config.evaluation
+    model = kd.DriftModel.from_preset(run.directory / "generator")
+    reference = settings.reference
+    if reference is None:
+        # Of the held-out images, or of those of training: whatever there is.
+        reference, _ = sources.read_all(run.sources[1], settings.num_samples)
+    options = {"inception_weights": settings.weights_path}
+    if settings.features == "encoder":
+        options = {
+            "features": _encoder_features(run),
+            "metrics": ("fid", "kid", "precision_recall"),
+        }
+    found = kd.evaluation.sweep_guidance(
+        model,
+        reference,
+        settings.guidance,
+        num_samples=settings.num_samples,
+        seed=run.config.seed,
+        batch_size=settings.batch_size,
+        directory=run.directory / "evaluation",
+        cache_dir=run.directory / "evaluation_cache",
+        **options,
+    )
+    for result in found["results"]:
+        run.directory.log(stage="evaluate", **result)
+    best = found["best"]
+    print(f"The best guidance scale is {best['guidance']:g}: {_listed(best)}")
+    return {"features": settings.features, **found}
+
+
+def _encoder_features(run):
+    """Features of images: those of the encoder of the run, or pixels."""
+    encoder = run.encoder() or kd.encoders.Identity()
+    features = Features(encoder, run.sample_shape)
+    autoencoder = run.autoencoder()
+
+    def of_images(images):
+        samples = images.astype("float32") / 127.5 - 1.0
+        if autoencoder is not None:
+            samples = autoencoder.encode(samples)
+        return features(samples)
+
+    return of_images
+
+
+def _listed(result):
+    return ", ".join(
+        f"{name} {value:.4g}"
+        for name, value in result.items()
+        if isinstance(value, float) and name != "guidance"
+    )
+
+
+def save_preset(run):
+    """Writes the preset with its card."""
+    model = kd.DriftModel.from_preset(run.directory / "generator")
+    directory, encoder = run.directory, run.config.encoder
+    path = directory / "preset"
+    model.save_to_preset(
+        path,
+        {
+            "description": run.config.description,
+            "training_data": directory.found("data"),
+            "training": dataclasses.asdict(run.config.training),
+            "seconds_of_training": directory.found("generator").get("seconds"),
+            "metrics": directory.found("evaluate").get("best", {}),
+            "features_of_metrics": directory.found("evaluate").get("features"),
+            "measured_with": "examples/train_images.py",
+        },
+        # One of a hub is not copied: only training needs it.
+        encoder=None if encoder is None else encoder.preset,
+    )
+    print(
+        f"The preset: {path}\n"
+        f'  model = keras_drift.DriftModel.from_preset("{path}")\n'
+        "  images = model.generate(labels=[0, 1, 2], seed=0)"
+    )
+    return {}
+
+
+STAGES = {
+    "data": check_data,
+    "latents": cache_latents,
+    "encoder": train_encoder,
+    "generator": train_generator,
+    "evaluate": evaluate,
+    "preset": save_preset,
+}
+
+
+def planned(config):
+    """The stages of a configuration, in their order."""
+    left_out = set()
+    if config.latents is None:
+        left_out.add("latents")
+    if config.encoder is None:
+        left_out.add("encoder")
+    if config.generator is None:
+        left_out |= {"generator", "evaluate", "preset"}
+    if config.evaluation is None:
+        left_out.add("evaluate")
+    return [name for name in NAMES if name not in left_out]

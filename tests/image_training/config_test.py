@@ -1,0 +1,112 @@
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from image_training import config as configs  # noqa: E402
+
+NAMES = sorted(path.stem for path in configs.CONFIGS.glob("*.yaml"))
+SMALL = """
+data: {source: drawn}
+generator: {depth: 2}
+training: {steps: 10, steps_per_epoch: 5, warmup_steps: 2}
+"""
+
+
+def load(tmp_path, text, *overrides):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return configs.load(path, overrides)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_configuration_is_valid(name):
+    config = configs.load(configs.find(name))
+    assert config.description
+    assert config.generator is not None or config.encoder.train is not None
+
+
+def test_the_published_values_are_those_of_the_release():
+    small = configs.load(configs.find("latent_ablation"))
+    large = configs.load(configs.find("latent_l2"))
+    pixel = configs.load(configs.find("pixel_b16"))
+    assert (small.training.steps, small.training.learning_rate) == (
+        30_000,
+        2e-4,
+    )
+    assert (large.generator.depth, large.generator.hidden_dim) == (24, 1024)
+    assert large.training.guidance.plain_fraction == 0.5
+    assert pixel.generator.patch_size == 16
+    assert pixel.training.positives == 128
+    assert pixel.encoder.convnext.startswith("hf://facebook/convnextv2")
+    for config in (small, large, pixel):
+        assert config.drift.bandwidths == [0.02, 0.05, 0.2]
+        assert config.drift.normalization == "official_dual"
+
+
+def test_defaults_and_overrides(tmp_path):
+    config = load(tmp_path, SMALL, "training.learning_rate=1e-3", "seed=7")
+    assert config.training.learning_rate == 1e-3
+    assert config.seed == 7
+    assert config.training.ema == 0.999
+    assert config.latents is None
+
+
+def test_what_is_dumped_is_read_again(tmp_path):
+    config = load(tmp_path, SMALL)
+    assert load(tmp_path, configs.dump(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainig: {}", "Did you mean `training`"),
+        ("training: {learnig_rate: 1}", "Did you mean `learning_rate`"),
+        ("training: {steps: many}", "`training.steps` is a int"),
+        ("training: {learning_rate: fast}", "is a number"),
+        ("training: 3", "a section with keys"),
+        ("data: {source: mnits}", "Did you mean `mnist`"),
+        ("drift: {bandwidths: 0.2}", "list of float"),
+        ("encoder: {}", "either a `preset`"),
+        ("encoder: {preset: a, train: {}}", "either a `preset`"),
+        ("training: {guidance: {}, unconditional: 0}", "needs"),
+        ("training: {steps: 7}", "is a multiple of"),
+        ("training: {warmup_steps: 10}", "is less than"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_an_error_says_what_to_write(tmp_path, text, message):
+    section = text.partition(":")[0]
+    lines = [line for line in SMALL.splitlines() if line]
+    if section == "training" and "{" in text:
+        inner = text.partition("{")[2].rpartition("}")[0]
+        rest = "steps: 10, steps_per_epoch: 5, warmup_steps: 2"
+        names = {part.partition(":")[0].strip() for part in inner.split(",")}
+        kept = [p for p in rest.split(", ") if p.split(":")[0] not in names]
+        text = f"training: {{{', '.join([*kept, inner])}}}"
+    lines = [line for line in lines if not line.startswith(section + ":")]
+    with pytest.raises(SystemExit, match=message):
+        load(tmp_path, "\n".join([*lines, text]))
+
+
+def test_nothing_to_train_is_an_error(tmp_path):
+    with pytest.raises(SystemExit, match="nothing to train"):
+        load(tmp_path, "data: {source: drawn}")
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(SystemExit, match="Did you mean `imagenet_smoke`"):
+        configs.find("imagnet_smoke")
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(SystemExit, match=r"nowhere\.yaml"):
+        configs.find("nowhere.yaml")
+
+
+def test_an_override_without_a_value_is_an_error(tmp_path):
+    with pytest.raises(SystemExit, match=r"section\.key=value"):
+        load(tmp_path, SMALL, "training.steps")

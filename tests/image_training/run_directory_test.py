@@ -1,0 +1,43 @@
+import json
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from image_training import config as configs  # noqa: E402
+from image_training.run_directory import RunDirectory  # noqa: E402
+
+
+def test_stages_are_remembered(tmp_path):
+    run = RunDirectory(tmp_path / "run", configs.Config())
+    assert not run.is_complete("data")
+    run.complete("data", num_images=3)
+    again = RunDirectory(tmp_path / "run", configs.Config())
+    assert again.is_complete("data")
+    assert again.found("data") == {"num_images": 3}
+    assert again.found("encoder") == {}
+
+
+def test_a_run_of_another_configuration_is_refused_by_name(tmp_path):
+    RunDirectory(tmp_path, configs.Config(seed=1))
+    with pytest.raises(SystemExit, match="seed is 1 there and 2 here"):
+        RunDirectory(tmp_path, configs.Config(seed=2))
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    with pytest.raises(SystemExit, match="a folder of its own"):
+        RunDirectory(tmp_path, configs.Config())
+
+
+def test_holds_the_environment_and_a_line_for_every_report(tmp_path):
+    run = RunDirectory(tmp_path, configs.Config())
+    run.log(step=1, loss=2.5)
+    run.log(step=2, loss=2.0)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["backend"] in ("jax", "tensorflow", "torch")

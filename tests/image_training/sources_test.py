@@ -1,0 +1,121 @@
+import pathlib
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from image_training import config as configs  # noqa: E402
+from image_training import sources  # noqa: E402
+
+
+def config(**data):
+    return configs.Config(seed=3, data=configs.Data(**data))
+
+
+def tree(folder, classes=("cat", "dog"), count=5):
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.full((12, 9, 3), 40 * label + i, "uint8")
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+def test_drawn_pictures_are_the_same_whenever_they_are_drawn(tmp_path):
+    settings = config(source="drawn", image_size=16)
+    one, other = (sources.load(settings, tmp_path)[0] for _ in range(2))
+    assert one.fingerprint == other.fingerprint
+    images, readable = one.read(np.arange(4))
+    assert images.shape == (4, 16, 16, 3)
+    assert images.dtype == np.float32
+    assert np.abs(images).max() <= 1
+    assert readable.all()
+
+
+def test_held_out_images_are_of_every_class_and_not_trained_on(tmp_path):
+    settings = config(source="drawn", image_size=16, held_out=0.25)
+    training, held_out = sources.load(settings, tmp_path)
+    assert np.bincount(training.labels).tolist() == [15] * 4
+    assert np.bincount(held_out.labels).tolist() == [6] * 4
+    kept, others = set(training.indices), set(held_out.indices)
+    assert not kept & others
+    assert len(kept | others) == 84
+
+
+def test_a_class_of_one_image_is_trained_on(tmp_path):
+    labels = np.array([0, 1, 1])
+    kept, held_out = sources._split(labels, 0.5, seed=0)
+    assert 0 in kept
+    assert len(held_out) == 1
+
+
+def test_a_subset_has_a_fingerprint_of_its_own(tmp_path):
+    whole = sources.ArraySource(np.zeros((4, 2, 2, 3), "uint8"), [0] * 4, ["a"])
+    one, other = (
+        sources.Subset(whole, np.array(kept)) for kept in ([0, 1], [0, 2])
+    )
+    assert one.fingerprint != other.fingerprint
+
+
+def test_reads_a_folder_and_an_archive_of_it(tmp_path):
+    folder = tree(tmp_path / "pets" / "train")
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for path in sorted(folder.rglob("*.png")):
+            archive.write(path, path.relative_to(tmp_path / "pets"))
+    read = []
+    for path in (folder, tmp_path / "pets.zip"):
+        settings = config(path=str(path), image_size=8, workers=0, held_out=0.2)
+        training, _ = sources.load(settings, tmp_path / "run")
+        assert training.class_names == ["cat", "dog"]
+        read.append(sources.read_all(training))
+    np.testing.assert_array_equal(read[0][0], read[1][0])
+    np.testing.assert_array_equal(read[0][1], read[1][1])
+
+
+def test_validation_images_have_the_same_classes(tmp_path):
+    settings = config(
+        path=str(tree(tmp_path / "a")),
+        validation_path=str(tree(tmp_path / "b", ("cat",))),
+        image_size=8,
+        workers=0,
+    )
+    with pytest.raises(SystemExit, match="1 classes, instead of 2"):
+        sources.load(settings, tmp_path)
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("x_train", "y_train")])
+def test_reads_digits_from_a_file(tmp_path, names):
+    images = np.arange(20 * 784, dtype="uint8").reshape(20, 28, 28)
+    labels = np.arange(20) % 10
+    np.savez(
+        tmp_path / "digits.npz",
+        **dict(zip(names, (images, labels), strict=True)),
+    )
+    settings = config(
+        source="mnist",
+        path=str(tmp_path / "digits.npz"),
+        image_size=28,
+        channels=1,
+        held_out=0.5,
+    )
+    training, _ = sources.load(settings, tmp_path)
+    found, _ = training.read(np.arange(10))
+    expected = images[training.indices, ..., None] / 127.5 - 1
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_wrong_size_is_an_error(tmp_path):
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 28, 28)), y=[0, 1])
+    settings = config(source="mnist", path=str(tmp_path / "d.npz"))
+    with pytest.raises(SystemExit, match="28 pixels wide, with 1 channels"):
+        sources.load(settings, tmp_path)
+
+
+def test_without_images_the_error_says_how_to_give_them(tmp_path):
+    with pytest.raises(SystemExit, match="--data FOLDER"):
+        sources.load(config(), tmp_path)

@@ -1,0 +1,116 @@
+"""Runs the training script as a user would, at the size of a toy."""
+
+import json
+import pathlib
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+import keras_drift
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from image_training import report  # noqa: E402
+
+PIXELS = """
+description: pixels
+seed: 0
+data: {source: drawn, image_size: 16, held_out: 0.25}
+generator:
+  {patch_size: 4, hidden_dim: 8, depth: 1, num_context_tokens: 0,
+   num_style_tokens: 0}
+training:
+  {steps: 6, steps_per_epoch: 2, groups: 2, positives: 4, generated: 4,
+   unconditional: 2, warmup_steps: 1, report_samples: 16}
+evaluation: {num_samples: 16, guidance: [1.0, 2.0], features: encoder}
+"""
+LATENTS = """
+latents: {autoencoder: pca, channels: 4, patch_size: 2}
+encoder:
+  include_samples: false
+  means: []
+  stds: []
+  every_k_blocks: null
+  train:
+    {base_channels: 8, num_blocks: [1, 1, 1, 1], mask_patch_size: 2, steps: 4,
+     batch_size: 8, warmup_steps: 1, classifier_weight: 0.1,
+     classifier_steps: 2}
+"""
+
+
+def train(monkeypatch, folder, text, *arguments):
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    arguments = [str(path), f"--run={folder / 'run'}", *arguments]
+    monkeypatch.setattr(sys, "argv", ["train_images.py", *arguments])
+    runpy.run_path(str(ROOT / "examples/train_images.py"), run_name="__main__")
+    return folder / "run"
+
+
+def lines(run, stage):
+    text = (run / "metrics.jsonl").read_text()
+    found = map(json.loads, text.splitlines())
+    return [line for line in found if line["stage"] == stage]
+
+
+def trained(run):
+    model = keras_drift.DriftModel.from_preset(run / "generator")
+    return [np.asarray(w) for w in model.generator.get_weights()]
+
+
+@pytest.mark.filterwarnings("ignore:The covariance of")
+def test_a_run_leaves_everything_in_its_folder(monkeypatch, tmp_path, capsys):
+    run = train(monkeypatch, tmp_path, PIXELS)
+    assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
+    assert len(lines(run, "evaluate")) == 2
+    assert len(list((run / "grids").glob("*.png"))) == 3
+    for name in ("config.yaml", "environment.json", "stages.json"):
+        assert (run / name).is_file()
+    card = json.loads((run / "preset/metadata.json").read_text())
+    assert card["metrics"]["fid"] > 0
+    assert card["training"]["steps"] == 6
+    model = keras_drift.DriftModel.from_preset(run / "preset")
+    assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
+    train(monkeypatch, tmp_path, PIXELS)  # nothing is done twice
+    assert "== generator: complete" in capsys.readouterr().out
+    assert len(lines(run, "generator")) == 3
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(monkeypatch, tmp_path):
+    at_once = train(monkeypatch, tmp_path, PIXELS, "--until=generator")
+    expected = trained(at_once)
+    other = tmp_path / "other"
+    other.mkdir()
+    on_epoch_end = report.Report.on_epoch_end
+
+    def stop(self, epoch, logs=None):
+        on_epoch_end(self, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report.Report, "on_epoch_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(patch, other, PIXELS, "--until=generator")
+    run = train(monkeypatch, other, PIXELS, "--until=generator")
+    assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
+    for one, two in zip(expected, trained(run), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.slow
+def test_latents_and_an_encoder_of_its_own(monkeypatch, tmp_path):
+    run = train(monkeypatch, tmp_path, PIXELS + LATENTS, "--until=generator")
+    assert len(lines(run, "encoder")) == 1
+    assert len(lines(run, "generator")) == 3
+    model = keras_drift.DriftModel.from_preset(run / "generator")
+    assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
+
+
+def test_a_misspelt_stage_is_an_error_before_anything(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match="A stage is one of"):
+        train(monkeypatch, tmp_path, PIXELS, "--until=generate")
+    assert not (tmp_path / "run").exists()
