@@ -76,6 +76,8 @@ def main():
                 f"Received: {stage}"
             )
     path = args.run or pathlib.Path("outputs/train_images") / name
+    if config.evaluation is not None and "evaluate" not in args.skip:
+        stages.require_torch_fidelity()
     directory = RunDirectory(path, config)
     run = stages.Run(directory)
     for stage in stages.planned(config):

@@ -1,6 +1,7 @@
 """The stages of a run. Each leaves its result in the folder of the run."""
 
 import dataclasses
+import importlib.util
 import time
 
 import keras
@@ -87,6 +88,20 @@ class Run:
         if self.config.training.banks is not None:
             return None, None
         return networks.samples_in_memory(self.config, self.sources[0])
+
+
+def require_torch_fidelity():
+    """Ends the script now, rather than after the training."""
+    missing = [
+        name
+        for name in ("torch", "torch_fidelity")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise SystemExit(
+            f"The evaluation needs {' and '.join(missing)}: pip install "
+            '"keras-drift[eval]", or leave it out: --skip evaluate.'
+        )
 
 
 def check_data(run):

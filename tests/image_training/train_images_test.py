@@ -1,5 +1,6 @@
 """Runs the training script as a user would, at the size of a toy."""
 
+import importlib.util
 import json
 import pathlib
 import runpy
@@ -108,6 +109,18 @@ def test_latents_and_an_encoder_of_its_own(monkeypatch, tmp_path):
     assert len(lines(run, "generator")) == 3
     model = keras_drift.DriftModel.from_preset(run / "generator")
     assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
+
+
+def test_what_the_evaluation_needs_is_asked_for_first(monkeypatch, tmp_path):
+    found = importlib.util.find_spec
+
+    def without(name, *args):
+        return None if name == "torch_fidelity" else found(name, *args)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    with pytest.raises(SystemExit, match="needs torch_fidelity"):
+        train(monkeypatch, tmp_path, PIXELS)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_misspelt_stage_is_an_error_before_anything(monkeypatch, tmp_path):
