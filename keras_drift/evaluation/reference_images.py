@@ -1,6 +1,7 @@
 """Reference images, from an array or a folder."""
 
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -126,6 +127,12 @@ def _bytes_of_floats(images):
             "Reference images of floats are in [-1, 1], as those of the model: "
             "of bytes they are `images / 127.5 - 1`. Received: reference with "
             f"values from {images.min():g} to {images.max():g}"
+        )
+    if images.size and images.min() >= 0:
+        warnings.warn(
+            "No value of the reference is negative, so it seems to be in "
+            "[0, 1]. Images are in [-1, 1], where 0 is gray: 2 * images - 1.",
+            stacklevel=7,
         )
     # Whatever that of the samples: floats of bytes become these bytes again.
     return to_uint8(images, "nearest")

@@ -68,6 +68,11 @@ def test_a_folder_without_images_is_refused(tmp_path):
         images_of(tmp_path, SHAPE)
 
 
+def test_floats_that_look_like_shares_of_white_are_warned_of():
+    with pytest.warns(UserWarning, match=r"2 \* images - 1"):
+        ArrayImages(np.full((2, *SHAPE), 0.5), SHAPE)
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
