@@ -250,7 +250,8 @@ def plot(samples, numbers):
             axis.set_title(title, fontsize=9)
     for axis, row in zip(axes[:, 0], titles, strict=True):
         name, _, num_steps = row.partition("matching_")
-        label = f"{name}matching\n{num_steps} steps" if num_steps else row
+        steps = "step" if num_steps == "1" else "steps"
+        label = f"{name}matching\n{num_steps} {steps}" if num_steps else row
         axis.set_ylabel(label.replace("_", " "))
     return figure
 
