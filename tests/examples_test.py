@@ -44,6 +44,54 @@ def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
     assert model.generate(labels=[3], seed=0).shape == (1, 8, 8, 1)
 
 
+@pytest.fixture
+def mnist_like(tmp_path):
+    """The path of a file like that of MNIST: 200 images, 20 of each class."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(256, size=(200, 28, 28), dtype="uint8")
+    labels = (np.arange(200) % 10).astype("uint8")
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x=images, y=labels)
+    return path
+
+
+MNIST = ("--steps=2", "--classifier-epochs=1")
+
+
+def test_mnist_example_generates_measures_and_saves(
+    monkeypatch, tmp_path, mnist_like
+):
+    script = "examples/train_mnist.py"
+    run(monkeypatch, tmp_path, script, *MNIST, f"--data={mnist_like}")
+    output = tmp_path / "outputs/mnist"
+    assert (output / "mnist.png").exists()
+    assert (output / "epochs/epoch_0001.png").exists()
+    numbers = json.loads((output / "numbers.json").read_text())
+    assert 0 <= numbers["real_classifier_on_generated_digits"] <= 1
+    assert numbers["frechet_distance"] > 0
+    model = keras_drift.DriftModel.from_preset(output / "preset")
+    assert model.generate(labels=[3], seed=0).shape == (1, 28, 28, 1)
+
+    # A run that ended is not trained again.
+    before = model.generator.get_weights()
+    run(monkeypatch, tmp_path, script, *MNIST, f"--data={mnist_like}")
+    model = keras_drift.DriftModel.from_preset(output / "preset")
+    for one, two in zip(before, model.generator.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_principal_components_reproduce_images_and_covariance():
+    example = runpy.run_path(str(ROOT / "examples/train_mnist.py"))
+    rng = np.random.default_rng(0)
+    # Of rank 5, so that no variance is outside of the components.
+    images = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 784)) + 2.0
+    scaled, mean = example["principal_components"](images)
+    np.testing.assert_allclose(mean, images.mean(0))
+    np.testing.assert_allclose(
+        scaled.T @ scaled, np.cov(images, rowvar=False), atol=1e-8
+    )
+
+
 @pytest.mark.parametrize("toy", ["spirals", "all"])
 def test_toy_example_generates_and_measures(monkeypatch, tmp_path, toy):
     if toy == "all":
