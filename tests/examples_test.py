@@ -1,5 +1,6 @@
 """Runs the examples, the guides and the README as a user would."""
 
+import itertools
 import json
 import pathlib
 import re
@@ -90,6 +91,34 @@ def test_principal_components_reproduce_images_and_covariance():
     np.testing.assert_allclose(
         scaled.T @ scaled, np.cov(images, rowvar=False), atol=1e-8
     )
+
+
+def test_nearest_class_is_that_of_the_nearest_image():
+    example = runpy.run_path(str(ROOT / "examples/train_mnist.py"))
+    rng = np.random.default_rng(0)
+    images, references = rng.normal(size=(2, 30, 28, 28, 1))
+    references[:10] *= 3.0  # long ones are near to nothing
+    labels = rng.integers(10, size=30)
+    expected = [
+        labels[np.argmin([np.linalg.norm(x - y) for y in references])]
+        for x in images
+    ]
+    found = example["nearest_class"](images, references, labels)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_images_are_shifted_by_up_to_two_pixels_and_padded_with_paper():
+    example = runpy.run_path(str(ROOT / "examples/train_mnist.py"))
+    image = np.full((28, 28, 1), -1.0)
+    image[2:26, 2:26] = np.random.default_rng(0).uniform(size=(24, 24, 1))
+    shifts = {
+        np.roll(image, shift, (0, 1)).tobytes()
+        for shift in itertools.product(range(-2, 3), repeat=2)
+    }
+    images = np.repeat(image[None], 400, axis=0)
+    found = example["shifted"](images, np.random.default_rng(0))
+    assert found.shape == images.shape
+    assert {np.ascontiguousarray(one).tobytes() for one in found} == shifts
 
 
 @pytest.mark.parametrize("toy", ["spirals", "all"])
