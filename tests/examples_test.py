@@ -66,7 +66,9 @@ def test_mnist_example_generates_measures_and_saves(
     run(monkeypatch, tmp_path, script, *MNIST, f"--data={mnist_like}")
     output = tmp_path / "outputs/mnist"
     assert (output / "mnist.png").exists()
-    assert (output / "epochs/epoch_0001.png").exists()
+    # One with the first number of positives, one with the second.
+    epochs = sorted(path.name for path in (output / "epochs").iterdir())
+    assert epochs == ["epoch_0001.png", "epoch_0002.png"]
     numbers = json.loads((output / "numbers.json").read_text())
     assert 0 <= numbers["real_classifier_on_generated_digits"] <= 1
     assert numbers["frechet_distance"] > 0
