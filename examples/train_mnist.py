@@ -4,11 +4,12 @@ Trains a classifier of the digits, compares generated with real digits by their
 pixels, by quarters of the image and by features of this classifier, and
 measures the generated digits with networks that training has not seen:
 
-    KERAS_BACKEND=torch python examples/train_mnist.py --data mnist.npz
+    KERAS_BACKEND=jax python examples/train_mnist.py --data mnist.npz
 
-`mnist.npz` holds `x`, uint8 images `(n, 28, 28)`, and `y`, their labels;
-without `--data` Keras downloads its copy. A run that was stopped goes on where
-it was. Everything goes to `outputs/mnist`.
+The backend is `jax`, `tensorflow` or `torch`. `mnist.npz` holds `x`, uint8
+images `(n, 28, 28)`, and `y`, their labels; without `--data` Keras downloads
+its copy. A run that was stopped goes on where it was. Everything goes to
+`outputs/mnist`.
 """
 
 import argparse
@@ -296,7 +297,7 @@ def main():
     parser.add_argument(
         "--dtype",
         default="float32",
-        help="mixed_bfloat16 is faster on CPUs with AMX, with PyTorch",
+        help="mixed_bfloat16 is faster on CPUs with AMX",
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/mnist")
