@@ -11,7 +11,9 @@ stopped goes on by the same command. Everything about a run is in its folder,
 `outputs/train_images/NAME`: the configuration with all defaults, versions,
 `metrics.jsonl`, TensorBoard logs, pictures, checkpoints, evaluation and preset.
 
-`--set training.steps=1000` changes a value of the configuration.
+`--set training.steps=1000` changes a value of the configuration. `--redo
+encoder` deletes what this stage and all later ones have made, and makes it
+again.
 """
 
 import argparse
@@ -50,15 +52,40 @@ def arguments():
 
 def read_config(args):
     """The configuration that the command line describes, and its name."""
-    path = configs.find("imagenet_smoke" if args.smoke else args.config)
-    overrides = list(args.set)
+    path = configs.find(args.config)
+    if args.smoke:
+        path = configs.find("imagenet_smoke")
+    overrides = [configs.parsed_override(each) for each in args.set]
+    # Paths as they are: to YAML, `#` begins a comment and `2024` is a number.
     if args.data is not None:
-        overrides.append(f"data.path={args.data}")
+        overrides.append(("data.path", args.data))
         if path.stem == "imagenet_smoke":
-            overrides.append("data.source=folder")
+            overrides.append(("data.source", "folder"))
     if args.validation is not None:
-        overrides.append(f"data.validation_path={args.validation}")
+        overrides.append(("data.validation_path", args.validation))
     return configs.load(path, overrides), path.stem
+
+
+def check_stages(args, planned, known):
+    """Refuses names of stages that this run does not have."""
+    until = [] if args.until is None else [args.until]
+    for stage in [*args.skip, *args.redo, *until]:
+        if stage not in known:
+            raise SystemExit(
+                f"A stage is one of {', '.join(known)}. Received: {stage}"
+            )
+    for stage in [*args.redo, *until]:
+        if stage not in planned:
+            raise SystemExit(
+                "The stages of this configuration are "
+                f"{', '.join(planned)}. Received: {stage}"
+            )
+    for stage in args.redo:
+        if stage in args.skip:
+            raise SystemExit(
+                "A stage is done again or skipped, not both. Received: "
+                f"--redo {stage} --skip {stage}"
+            )
 
 
 def main():
@@ -68,20 +95,19 @@ def main():
     from image_training import stages
     from image_training.run_directory import RunDirectory
 
-    named = [*args.skip, *args.redo, *([args.until] if args.until else [])]
-    for stage in named:
-        if stage not in stages.NAMES:
-            raise SystemExit(
-                f"A stage is one of {', '.join(stages.NAMES)}. "
-                f"Received: {stage}"
-            )
+    planned = stages.planned(config)
+    check_stages(args, planned, stages.NAMES)
+    if args.until is not None:
+        planned = planned[: planned.index(args.until) + 1]
     path = args.run or pathlib.Path("outputs/train_images") / name
-    if config.evaluation is not None and "evaluate" not in args.skip:
+    if "evaluate" in planned and "evaluate" not in args.skip:
         stages.require_torch_fidelity()
     directory = RunDirectory(path, config)
+    if args.redo:
+        stages.undo(directory, args.redo)
     run = stages.Run(directory)
-    for stage in stages.planned(config):
-        if directory.is_complete(stage) and stage not in args.redo:
+    for stage in planned:
+        if directory.is_complete(stage):
             print(f"== {stage}: complete")
         elif stage in args.skip:
             print(f"== {stage}: skipped")
@@ -91,8 +117,6 @@ def main():
             found = stages.STAGES[stage](run)
             seconds = round(time.perf_counter() - start, 1)
             directory.complete(stage, stage_seconds=seconds, **found)
-        if stage == args.until:
-            break
 
 
 if __name__ == "__main__":

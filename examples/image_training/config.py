@@ -209,7 +209,7 @@ def load(path, overrides=()):
 
     Args:
         path: of a YAML file.
-        overrides: strings `section.key=value`, values in YAML.
+        overrides: pairs `("section.key", value)`.
 
     Returns:
         A `Config`.
@@ -218,9 +218,13 @@ def load(path, overrides=()):
         values = yaml.safe_load(pathlib.Path(path).read_text("utf-8")) or {}
     except yaml.YAMLError as error:
         raise SystemExit(f"{path} is not valid YAML: {error}") from error
-    for override in overrides:
-        _override(values, override)
+    if not isinstance(values, dict):
+        raise SystemExit(
+            f"{path} holds sections with keys. Received: {values!r}"
+        )
     try:
+        for name, value in overrides:
+            _override(values, name, value)
         return _checked(_parsed(Config, values, ""))
     except ConfigError as error:
         raise SystemExit(f"{path}: {error}") from error
@@ -235,19 +239,34 @@ class ConfigError(ValueError):
     """An error in a configuration file."""
 
 
-def _override(values, override):
-    path, separator, value = override.partition("=")
-    *sections, key = path.split(".")
+def parsed_override(text):
+    """A pair `("section.key", value)` of a text `section.key=value`."""
+    name, separator, value = text.partition("=")
     if not separator:
         raise SystemExit(
             "`--set` takes `section.key=value`, such as `training.steps=100`. "
-            f"Received: {override}"
+            f"Received: {text}"
         )
-    for section in sections:
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SystemExit(
+            f"`--set` takes a value in YAML. Received: {text} ({error})"
+        ) from error
+
+
+def _override(values, name, value):
+    *sections, key = name.split(".")
+    for depth, section in enumerate(sections, 1):
         if values.get(section) is None:
             values[section] = {}
         values = values[section]
-    values[key] = yaml.safe_load(value)
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"`{'.'.join(sections[:depth])}` is a value and has no keys. "
+                f"Received: {name}={value!r}"
+            )
+    values[key] = value
 
 
 def _parsed(cls, values, where):

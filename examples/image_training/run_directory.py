@@ -47,6 +47,11 @@ class RunDirectory:
         stages = {**self._stages(), stage: found}
         write_text(self.path / "stages.json", json.dumps(stages, indent=2))
 
+    def forget(self, stages):
+        """Records that some stages have not ended."""
+        kept = {k: v for k, v in self._stages().items() if k not in stages}
+        write_text(self.path / "stages.json", json.dumps(kept, indent=2))
+
     def found(self, stage):
         """What a complete stage found, a dict."""
         return self._stages().get(stage, {})

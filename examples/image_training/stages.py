@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import shutil
 import time
 
 import keras
@@ -352,6 +353,32 @@ STAGES = {
     "evaluate": evaluate,
     "preset": save_preset,
 }
+
+
+# What a stage leaves in the folder of the run.
+_MADE = {
+    "latents": ("latents", "pca"),
+    "encoder": ("encoder", "encoder_backup"),
+    "generator": ("checkpoints", "generator", "grids", "tensorboard"),
+    "evaluate": ("evaluation", "evaluation_cache"),
+    "preset": ("preset",),
+}
+
+
+def undo(directory, stages):
+    """Deletes what stages, and all that come after the first, have made.
+
+    Args:
+        directory: `RunDirectory`.
+        stages: list of names.
+    """
+    first = min(map(NAMES.index, stages))
+    undone = NAMES[first:]
+    # Recorded first: a stage of which a part is deleted is not complete.
+    directory.forget(undone)
+    for name in undone:
+        for folder in _MADE.get(name, ()):
+            shutil.rmtree(directory / folder, ignore_errors=True)
 
 
 def planned(config):

@@ -19,7 +19,7 @@ training: {steps: 10, steps_per_epoch: 5, warmup_steps: 2}
 def load(tmp_path, text, *overrides):
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    return configs.load(path, overrides)
+    return configs.load(path, [configs.parsed_override(o) for o in overrides])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,3 +110,16 @@ def test_a_missing_file_is_named():
 def test_an_override_without_a_value_is_an_error(tmp_path):
     with pytest.raises(SystemExit, match=r"section\.key=value"):
         load(tmp_path, SMALL, "training.steps")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("data.source.x=1", "`data.source` is a value and has no keys"),
+        ("data.path=[1", "takes a value in YAML"),
+        ("data=folder", "`data` is a section"),
+    ],
+)
+def test_wrong_overrides_are_errors_in_words(tmp_path, text, message):
+    with pytest.raises(SystemExit, match=message):
+        load(tmp_path, SMALL, text)

@@ -127,3 +127,67 @@ def test_a_misspelt_stage_is_an_error_before_anything(monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match="A stage is one of"):
         train(monkeypatch, tmp_path, PIXELS, "--until=generate")
     assert not (tmp_path / "run").exists()
+
+
+def wall(run):
+    """When the generator of a run was written, in nanoseconds."""
+    return (run / "generator/model.weights.h5").stat().st_mtime_ns
+
+
+@pytest.mark.filterwarnings("ignore:The covariance of")
+def test_a_stage_done_again_does_all_later_ones_again(
+    monkeypatch, tmp_path, capsys
+):
+    run = train(monkeypatch, tmp_path, PIXELS)
+    expected, before = trained(run), wall(run)
+    capsys.readouterr()
+    train(monkeypatch, tmp_path, PIXELS, "--redo", "data")
+    printed = capsys.readouterr().out
+    assert "complete" not in printed
+    assert wall(run) != before
+    # From the first step on, not from the checkpoints of the run before.
+    assert [line["epoch"] for line in lines(run, "generator")] == 2 * [1, 2, 3]
+    assert len(lines(run, "evaluate")) == 4
+    for one, two in zip(expected, trained(run), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.filterwarnings("ignore:The covariance of")
+def test_later_stages_stay_to_be_done_when_the_redone_one_is_stopped(
+    monkeypatch, tmp_path
+):
+    run = train(monkeypatch, tmp_path, PIXELS)
+    train(
+        monkeypatch,
+        tmp_path,
+        PIXELS,
+        "--redo",
+        "generator",
+        "--until=generator",
+    )
+    assert set(json.loads((run / "stages.json").read_text())) == {
+        "data",
+        "generator",
+    }
+    assert not (run / "preset").exists()
+
+
+def test_a_stage_that_is_not_planned_is_refused(monkeypatch, tmp_path):
+    for option in ("--until=latents", "--redo=encoder"):
+        with pytest.raises(SystemExit, match="The stages of this config"):
+            train(monkeypatch, tmp_path, PIXELS, option)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["cats #2", "a: b"])
+def test_the_folder_of_the_images_has_any_name(monkeypatch, tmp_path, name):
+    with pytest.raises(ValueError, match="existing folder") as error:
+        train(
+            monkeypatch,
+            tmp_path,
+            PIXELS,
+            f"--data={tmp_path / name}",
+            "--set=data.source=folder",
+            "--set=data.in_memory=true",
+        )
+    assert f"{tmp_path / name}'" in str(error.value)
