@@ -34,7 +34,7 @@ class Data:
     image_size: int = 256
     channels: int = 3
     flip: bool = True
-    in_memory: bool = False  # decoded once; small data train faster
+    in_memory: bool = False  # decoded once and kept; with latents, unused
     workers: int = 8
     unreadable_share: float = 0.01
 
@@ -186,6 +186,15 @@ class Config:
     drift: Drift = dataclasses.field(default_factory=Drift)
     training: Training = dataclasses.field(default_factory=Training)
     evaluation: Evaluation | None = None
+
+    @property
+    def streams_images(self):
+        """Whether images are decoded as they are needed, and not kept."""
+        data = self.data
+        in_files = data.source == "folder" or (
+            data.source == "cifar10" and data.path is not None
+        )
+        return in_files and not data.in_memory and self.latents is None
 
 
 def find(name):
@@ -359,6 +368,12 @@ def _checked(config):
             "there is nothing to train: give a section `generator`, or "
             "`encoder`."
         )
+    _check_training(config)
+    _check_banks(config)
+    return config
+
+
+def _check_training(config):
     training = config.training
     if training.steps % training.steps_per_epoch:
         raise ConfigError(
@@ -375,4 +390,34 @@ def _checked(config):
             "`training.guidance` needs `training.unconditional` samples, "
             "which the others are compared with. Received: 0"
         )
-    return config
+
+
+def _check_banks(config):
+    """Banks are for images that are streamed from files, and needed there."""
+    data, banks = config.data, config.training.banks
+    if banks is not None and not config.streams_images:
+        raise ConfigError(
+            "`training.banks` is for images that are streamed from a folder. "
+            "Latents, and images in memory, can be indexed: leave it out "
+            f"there. Received: data.source={data.source}, data.in_memory="
+            f"{data.in_memory}, "
+            + ("no latents" if config.latents is None else "latents")
+        )
+    if config.generator is None or not config.streams_images:
+        return
+    if banks is None:
+        raise ConfigError(
+            "images in files are either decoded once and kept, with "
+            "`data.in_memory: true`, or streamed, by way of "
+            "`training.banks: {}`. Received: neither"
+        )
+    training = config.training
+    for kept, drawn in (
+        ("per_class", "positives"),
+        ("overall", "unconditional"),
+    ):
+        if getattr(banks, kept) < getattr(training, drawn):
+            raise ConfigError(
+                f"`training.banks.{kept}` is at least `training.{drawn}`. "
+                f"Received: {getattr(banks, kept)}, {getattr(training, drawn)}"
+            )

@@ -105,6 +105,25 @@ def drift_model(config, sample_shape, num_classes, encoder, autoencoder):
     return model
 
 
+def banked_batches(config, source, sample_shape):
+    """Grouped batches of a stream of images, by way of memory banks."""
+    training, banks = config.training, config.training.banks
+    num_classes = len(source.class_names)
+    return kd.datasets.BankedDataset(
+        source,
+        sample_shape,
+        num_classes,
+        groups_per_batch=min(training.groups, num_classes),
+        positives=training.positives,
+        unconditional=training.unconditional,
+        capacity=banks.per_class,
+        unconditional_capacity=banks.overall,
+        push_per_step=banks.push_per_step,
+        steps_per_epoch=training.steps_per_epoch,
+        seed=config.seed,
+    )
+
+
 def batches_of(config, samples, labels):
     """Grouped batches of samples that can be indexed."""
     training = config.training
@@ -131,6 +150,9 @@ def samples_in_memory(config, source):
 class ShuffledBatches(keras.utils.PyDataset):
     """Batches of samples and labels in random order, for the encoder.
 
+    The batches of an epoch of `fit` go on where those of the epoch before
+    ended; every pass over the samples has an order of its own.
+
     Args:
         samples: array-like `(n, ...)`, indexed by int arrays.
         labels: ints `(n,)`.
@@ -145,19 +167,76 @@ class ShuffledBatches(keras.utils.PyDataset):
         self.batch_size = min(batch_size, len(labels))
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
+        self.epoch = 0
+        self._shuffled = (None, None)
 
     def __len__(self):
         return self.steps_per_epoch
 
     def __getitem__(self, index):
-        per_pass = len(self.labels) // self.batch_size
-        epoch, index = divmod(index, per_pass)
-        rng = np.random.default_rng((self.seed, epoch))
-        order = rng.permutation(len(self.labels))
-        start = index * self.batch_size
+        step = self.epoch * self.steps_per_epoch + index
+        each, position = divmod(step, len(self.labels) // self.batch_size)
+        start = position * self.batch_size
+        order = self._order(each)
         chosen = np.sort(order[start : start + self.batch_size])
-        samples = np.asarray(self.samples[chosen], "float32")
-        return samples, self.labels[chosen]
+        return self._read(chosen)
+
+    def follows(self):
+        """A callback that sets the epoch, also that of a resumed `fit`."""
+
+        def follow(epoch, logs=None):
+            self.epoch = epoch
+
+        return keras.callbacks.LambdaCallback(on_epoch_begin=follow)
+
+    def _read(self, indices):
+        samples = np.asarray(self.samples[indices], "float32")
+        return samples, self.labels[indices]
+
+    def _order(self, number):
+        """The order of the samples in a pass over them."""
+        known, order = self._shuffled
+        if known != number:
+            rng = np.random.default_rng((self.seed, number))
+            order = rng.permutation(len(self.labels))
+            self._shuffled = (number, order)
+        return order
+
+
+class DecodedBatches(ShuffledBatches):
+    """`ShuffledBatches` of images that are decoded as they are needed.
+
+    Args:
+        source: images with classes, see `sources`.
+        batch_size: int.
+        steps_per_epoch: int.
+        seed: int.
+        flip: bool, whether each image is mirrored with a probability of 1/2.
+    """
+
+    def __init__(self, source, batch_size, steps_per_epoch, seed, flip):
+        super().__init__(
+            source, source.labels, batch_size, steps_per_epoch, seed
+        )
+        self._flip = flip
+
+    def _read(self, indices):
+        images, readable = self.samples.read(indices)
+        # Batches keep their size: others stand in for what is not readable.
+        rows = np.arange(len(indices))
+        rows[~readable] = np.resize(rows[readable], np.sum(~readable))
+        images, labels = images[rows], self.labels[indices[rows]]
+        if self._flip:
+            rng = np.random.default_rng((self.seed, *indices.tolist()))
+            mirrored = rng.random(len(images)) < 0.5
+            images[mirrored] = images[mirrored, :, ::-1]
+        return images, labels
+
+
+def epochs_of(steps):
+    """The epochs of the encoder: at most 20, of equal numbers of steps."""
+    most = max(1, min(20, steps // 100))
+    return max(n for n in range(1, most + 1) if steps % n == 0)
 
 
 def _warmed_up(rate, steps):

@@ -98,7 +98,7 @@ def load(config, folder):
                 f"{len(source.class_names)}"
             )
         return source, held_out
-    if config.latents is None and config.training.banks is not None:
+    if config.training.banks is not None:
         raise SystemExit(
             "With `training.banks` the images are streamed from a folder as a "
             "whole: give the held-out ones in another, --validation FOLDER, "

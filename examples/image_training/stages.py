@@ -42,7 +42,7 @@ class Run:
 
     @property
     def samples(self):
-        """Training samples that can be indexed, and labels; or `None`s."""
+        """Latents or images in memory, and labels; `None`s if streamed."""
         if self._samples is None:
             self._samples = self._read_samples()
         return self._samples
@@ -86,7 +86,7 @@ class Run:
         if self.config.latents is not None:
             cache = kd.datasets.LatentCache(self.directory / "latents")
             return cache.samples, cache.labels
-        if self.config.training.banks is not None:
+        if self.config.streams_images:
             return None, None
         return networks.samples_in_memory(self.config, self.sources[0])
 
@@ -159,24 +159,18 @@ def train_encoder(run):
         return {"preset": run.config.encoder.preset}
     encoder = networks.encoder_of(run.config, run.sample_shape[-1])
     model = networks.masked_autoencoder(run.config, encoder, run.num_classes)
-    samples, labels = run.samples
-    epochs = max(1, min(20, train.steps // 100))
-    steps = train.steps // epochs
-    if samples is None:
-        batches = iter(run.sources[0])
-    else:
-        batches = networks.ShuffledBatches(
-            samples, labels, train.batch_size, steps, run.config.seed
-        )
+    epochs = networks.epochs_of(train.steps)
+    batches = _encoder_batches(run, train.steps // epochs)
     held_out = run.held_out(run.config.training.report_samples)
     history = model.fit(
         batches,
         epochs=epochs,
-        steps_per_epoch=steps,
+        shuffle=False,  # they are
         validation_data=held_out,
         verbose=2,
         callbacks=[
-            keras.callbacks.BackupAndRestore(run.directory / "encoder_backup")
+            keras.callbacks.BackupAndRestore(run.directory / "encoder_backup"),
+            batches.follows(),
         ],
     )
     model.encoder.save_to_preset(
@@ -186,6 +180,18 @@ def train_encoder(run):
     last = {k: v[-1] for k, v in history.history.items()}
     run.directory.log(stage="encoder", **last)
     return last
+
+
+def _encoder_batches(run, steps):
+    train, seed = run.config.encoder.train, run.config.seed
+    samples, labels = run.samples
+    if samples is None:
+        return networks.DecodedBatches(
+            run.sources[0], train.batch_size, steps, seed, run.config.data.flip
+        )
+    return networks.ShuffledBatches(
+        samples, labels, train.batch_size, steps, seed
+    )
 
 
 def train_generator(run):
@@ -219,23 +225,10 @@ def train_generator(run):
 
 
 def _batches(run):
-    config, training = run.config, run.config.training
     samples, labels = run.samples
     if samples is not None:
-        return networks.batches_of(config, samples, labels)
-    return kd.datasets.BankedDataset(
-        run.sources[0],
-        run.sample_shape,
-        run.num_classes,
-        groups_per_batch=training.groups,
-        positives=training.positives,
-        unconditional=training.unconditional,
-        capacity=training.banks.per_class,
-        unconditional_capacity=training.banks.overall,
-        push_per_step=training.banks.push_per_step,
-        steps_per_epoch=training.steps_per_epoch,
-        seed=config.seed,
-    )
+        return networks.batches_of(run.config, samples, labels)
+    return networks.banked_batches(run.config, run.sources[0], run.sample_shape)
 
 
 def _monitors(run):

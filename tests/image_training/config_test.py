@@ -113,7 +113,7 @@ def test_an_override_without_a_value_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, message",
+    ("text", "message"),
     [
         ("data.source.x=1", "`data.source` is a value and has no keys"),
         ("data.path=[1", "takes a value in YAML"),
@@ -123,3 +123,32 @@ def test_an_override_without_a_value_is_an_error(tmp_path):
 def test_wrong_overrides_are_errors_in_words(tmp_path, text, message):
     with pytest.raises(SystemExit, match=message):
         load(tmp_path, SMALL, text)
+
+
+FOLDER = SMALL.replace("{source: drawn}", "{path: images}")
+
+
+def test_images_in_files_are_kept_or_streamed(tmp_path):
+    assert not load(tmp_path, SMALL).streams_images
+    assert not load(tmp_path, FOLDER, "data.in_memory=true").streams_images
+    assert not load(tmp_path, FOLDER, "latents={}").streams_images
+    assert load(tmp_path, FOLDER, "training.banks={}").streams_images
+    with pytest.raises(SystemExit, match=r"in_memory.*banks.*neither"):
+        load(tmp_path, FOLDER)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["data.in_memory=true", "data.source=drawn", "latents={}"],
+)
+def test_banks_that_would_do_nothing_are_refused(tmp_path, change):
+    with pytest.raises(SystemExit, match="banks` is for images that are str"):
+        load(tmp_path, FOLDER, "training.banks={}", change)
+
+
+@pytest.mark.parametrize(
+    ("kept", "drawn"), [("per_class", "positives"), ("overall", "uncondit")]
+)
+def test_banks_hold_as_many_samples_as_are_drawn(tmp_path, kept, drawn):
+    with pytest.raises(SystemExit, match=f"{kept}` is at least.*{drawn}"):
+        load(tmp_path, FOLDER, f"training.banks.{kept}=3")

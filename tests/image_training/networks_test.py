@@ -1,0 +1,84 @@
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+from image_training import config as configs  # noqa: E402
+from image_training import networks  # noqa: E402
+from image_training import sources  # noqa: E402
+
+
+def shuffled(size=12, batch_size=4, steps=2):
+    samples = np.arange(size, dtype="float32")[:, None]
+    return networks.ShuffledBatches(
+        samples, np.arange(size), batch_size, steps, seed=0
+    )
+
+
+def test_epochs_go_on_through_all_samples():
+    batches = shuffled()
+    follow = batches.follows()
+    seen = []
+    for epoch in range(3):  # of 8 samples: two passes over 12
+        follow.on_epoch_begin(epoch)
+        for index in range(len(batches)):
+            samples, labels = batches[index]
+            assert samples[:, 0].tolist() == labels.tolist()
+            seen += labels.tolist()
+    assert sorted(seen[:12]) == list(range(12))
+    assert sorted(seen[12:]) == list(range(12))
+    assert seen[:12] != seen[12:]
+
+
+@pytest.mark.parametrize("steps", [1, 4, 99, 250, 2050, 10_000, 200_000])
+def test_all_steps_of_the_encoder_are_taken(steps):
+    epochs = networks.epochs_of(steps)
+    assert 1 <= epochs <= 20
+    assert steps % epochs == 0
+
+
+class Broken(sources.ArraySource):
+    """A source whose images with odd numbers cannot be read."""
+
+    def read(self, indices):
+        images, _ = super().read(indices)
+        readable = np.asarray(indices) % 2 == 0
+        images[~readable] = 0
+        return images, readable
+
+
+def test_labels_of_decoded_batches_belong_to_their_images():
+    # The left half of an image has the gray level of its class.
+    labels = np.arange(10)
+    images = np.zeros((10, 4, 4, 1), "uint8")
+    images[:, :, :2] = 10 * labels[:, None, None, None] + 100
+    source = Broken(images, labels, list("abcdefghij"))
+    batches = networks.DecodedBatches(source, 10, 1, seed=0, flip=True)
+    found, labels = batches[0]
+    levels = np.round(found.max(axis=(1, 2, 3)) * 127.5 + 127.5)
+    np.testing.assert_array_equal(levels, 10 * labels + 100)
+    assert set(labels) == {0, 2, 4, 6, 8}
+    mirrored = found[:, 0, 0, 0] < found[:, 0, -1, 0]
+    assert 0 < mirrored.sum() < 10
+    np.testing.assert_array_equal(found, batches[0][0])
+
+
+def test_a_batch_from_banks_has_no_more_groups_than_classes():
+    training = configs.Training(
+        groups=64, positives=2, unconditional=2, banks=configs.Banks(4, 8, 4)
+    )
+    config = configs.Config(training=training)
+
+    class Stream(list):
+        class_names = ("a", "b", "c")
+
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(30, 2)), np.arange(30) % 3
+    batches = networks.banked_batches(config, Stream([batch]), (2,))
+    x, labels = batches[0]
+    assert sorted(labels.tolist()) == [0, 1, 2]
+    assert x["positives"].shape == (3, 2, 2)
