@@ -5,6 +5,7 @@ import numpy as np
 
 import keras_drift as kd
 from image_training import sources
+from keras_drift.training.power_law_guidance import check_scales
 
 
 def encoder_of(config, channels):
@@ -75,20 +76,12 @@ def drift_model(config, sample_shape, num_classes, encoder, autoencoder):
         num_classes=num_classes,
         **vars(settings),
     )
-    drift = kd.drifts.KernelDrift(
-        kd.kernels.Laplacian(config.drift.bandwidths),
-        normalization=config.drift.normalization,
-        self_interaction=config.drift.self_interaction,
-    )
-    guidance = training.guidance
     model = kd.DriftModel(
         generator,
-        drift,
+        _drift(config),
         encoder,
         num_generated=training.generated,
-        guidance_sampler=None
-        if guidance is None
-        else kd.training.PowerLawGuidance(**vars(guidance)),
+        guidance_sampler=_guidance(config),
         autoencoder=autoencoder,
         seed=config.seed,
     )
@@ -103,6 +96,29 @@ def drift_model(config, sample_shape, num_classes, encoder, autoencoder):
         )
     )
     return model
+
+
+def check(config):
+    """Refuses, before anything is trained, what would be refused later."""
+    _drift(config)
+    guidance = _guidance(config)
+    if config.generator is not None and config.evaluation is not None:
+        check_scales(config.evaluation.guidance, guidance)
+
+
+def _drift(config):
+    return kd.drifts.KernelDrift(
+        kd.kernels.Laplacian(config.drift.bandwidths),
+        normalization=config.drift.normalization,
+        self_interaction=config.drift.self_interaction,
+    )
+
+
+def _guidance(config):
+    guidance = config.training.guidance
+    if guidance is None:
+        return None
+    return kd.training.PowerLawGuidance(**vars(guidance))
 
 
 def banked_batches(config, source, sample_shape):

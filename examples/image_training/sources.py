@@ -87,16 +87,12 @@ def load(config, folder):
         Two sources.
     """
     data = config.data
-    source = _source(data, data.path, folder)
+    # One for each: two archives in different folders may have one name.
+    folder = folder / "unpacked"
+    source = _source(data, data.path, folder / "training")
     if data.validation_path is not None:
-        held_out = _source(data, data.validation_path, folder)
-        if held_out.class_names != source.class_names:
-            raise SystemExit(
-                "The classes of the validation images are those of the "
-                f"training images. Received: {data.validation_path} with "
-                f"{len(held_out.class_names)} classes, instead of "
-                f"{len(source.class_names)}"
-            )
+        held_out = _source(data, data.validation_path, folder / "validation")
+        _check_held_out(data, source, held_out)
         return source, held_out
     if config.training.banks is not None:
         raise SystemExit(
@@ -144,6 +140,25 @@ def _source(data, path, folder):
         workers=data.workers,
         unreadable_share=data.unreadable_share,
     )
+
+
+def _check_held_out(data, source, held_out):
+    """Refuses validation images of other classes, or too few of them."""
+    names, expected = set(held_out.class_names), set(source.class_names)
+    if names != expected:
+        different = sorted(names ^ expected)[0]
+        where = "training" if different in expected else "validation"
+        raise SystemExit(
+            "The classes of the validation images are those of the training "
+            f"images, and {different!r} has {where} images only. Received: "
+            f"{data.validation_path} with {len(names)} classes, instead of "
+            f"{len(expected)}"
+        )
+    if len(held_out) < _FEWEST:
+        raise SystemExit(
+            f"At least {_FEWEST} validation images are needed. Received: "
+            f"{len(held_out)} in {data.validation_path}"
+        )
 
 
 def _unpacked(path, folder):

@@ -13,6 +13,7 @@ from image_training import networks
 from image_training import sources
 from image_training.report import Features
 from image_training.report import Report
+from keras_drift.presets import handles
 
 NAMES = ("data", "latents", "encoder", "generator", "evaluate", "preset")
 
@@ -33,8 +34,25 @@ class Run:
     def sources(self):
         """The training and the held-out images."""
         if self._sources is None:
-            self._sources = sources.load(self.config, self.directory.path)
+            found = sources.load(self.config, self.directory.path)
+            self._refuse_other_images(found)
+            self._sources = found
         return self._sources
+
+    def _refuse_other_images(self, found):
+        """Refuses images that have changed since the run began."""
+        fingerprints = [source.fingerprint for source in found]
+        begun = self.directory.found("data").get("fingerprints")
+        if begun not in (None, fingerprints):
+            raise SystemExit(
+                "The images are not those that this run began with: files "
+                "were added, removed or changed, so that other images would "
+                "be held out. Give --run another folder, or begin again with "
+                f"--redo data. Received: {len(found[0])} images to train on "
+                f"and {len(found[1])} held out, instead of "
+                f"{self.directory.found('data')['num_images']} and "
+                f"{self.directory.found('data')['num_held_out']}"
+            )
 
     @property
     def num_classes(self):
@@ -106,8 +124,9 @@ def require_torch_fidelity():
 
 
 def check_data(run):
-    """Counts the images, and reads some of them."""
+    """Counts the images, reads some of them, and checks what comes later."""
     training, held_out = run.sources
+    networks.check(run.config)
     labels = np.asarray(training.labels)
     counts = np.bincount(labels, minlength=run.num_classes)
     images, _ = sources.read_all(training, 64)
@@ -126,6 +145,8 @@ def check_data(run):
         "num_images": len(training),
         "num_held_out": len(held_out),
         "num_classes": run.num_classes,
+        "class_names": list(training.class_names),
+        "fingerprints": [training.fingerprint, held_out.fingerprint],
         "mean_pixel": float(images.mean()),
     }
 
@@ -316,6 +337,7 @@ def save_preset(run):
     model = kd.DriftModel.from_preset(run.directory / "generator")
     directory, encoder = run.directory, run.config.encoder
     path = directory / "preset"
+    is_of_hub = encoder is not None and handles.is_remote(encoder.preset)
     model.save_to_preset(
         path,
         {
@@ -327,8 +349,9 @@ def save_preset(run):
             "features_of_metrics": directory.found("evaluate").get("features"),
             "measured_with": "examples/train_images.py",
         },
-        # One of a hub is not copied: only training needs it.
-        encoder=None if encoder is None else encoder.preset,
+        # One of a hub is not copied: only training needs it. A folder may be
+        # somewhere else where the preset is loaded.
+        encoder=encoder.preset if is_of_hub else None,
     )
     print(
         f"The preset: {path}\n"
@@ -350,6 +373,7 @@ STAGES = {
 
 # What a stage leaves in the folder of the run.
 _MADE = {
+    "data": ("unpacked",),
     "latents": ("latents", "pca"),
     "encoder": ("encoder", "encoder_backup"),
     "generator": ("checkpoints", "generator", "grids", "tensorboard"),

@@ -65,7 +65,7 @@ def test_what_is_dumped_is_read_again(tmp_path):
     [
         ("trainig: {}", "Did you mean `training`"),
         ("training: {learnig_rate: 1}", "Did you mean `learning_rate`"),
-        ("training: {steps: many}", "`training.steps` is a int"),
+        ("training: {steps: many}", "`training.steps` is of type int"),
         ("training: {learning_rate: fast}", "is a number"),
         ("training: 3", "a section with keys"),
         ("data: {source: mnits}", "Did you mean `mnist`"),
@@ -152,3 +152,27 @@ def test_banks_that_would_do_nothing_are_refused(tmp_path, change):
 def test_banks_hold_as_many_samples_as_are_drawn(tmp_path, kept, drawn):
     with pytest.raises(SystemExit, match=f"{kept}` is at least.*{drawn}"):
         load(tmp_path, FOLDER, f"training.banks.{kept}=3")
+
+
+TRAIN = "encoder.train={}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.steps_per_epoch=0", "steps_per_epoch` is at least 1"),
+        ("training.groups=-1", "groups` is at least 1"),
+        ("data.held_out=1.0", "held_out` is at least 0 and less than 1"),
+        ("training.ema=1.0", "ema` is at least 0 and less than 1"),
+        ("training.learning_rate=.nan", "learning_rate` is finite"),
+        ("drift.bandwidths=[0.1, -0.2]", "bandwidths` is finite and not neg"),
+        ("training.report_samples=3", "at least 4"),
+        ("evaluation.guidance=[]", "at least one scale"),
+        ("data.validation_path=images", "for images in files"),
+        ("encoder.train.classifier_weight=0.1", "both.*or neither"),
+        ("encoder.train.classifier_steps=3000", "last ones"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(tmp_path, change, message):
+    with pytest.raises(SystemExit, match=message):
+        load(tmp_path, SMALL, TRAIN, change)

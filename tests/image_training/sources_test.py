@@ -119,3 +119,36 @@ def test_a_wrong_size_is_an_error(tmp_path):
 def test_without_images_the_error_says_how_to_give_them(tmp_path):
     with pytest.raises(SystemExit, match="--data FOLDER"):
         sources.load(config(), tmp_path)
+
+
+def zipped(folder, path):
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, file.relative_to(folder))
+    return str(path)
+
+
+def test_archives_of_one_name_are_kept_apart(tmp_path):
+    one = zipped(tree(tmp_path / "one"), tmp_path / "a/images.zip")
+    two = zipped(tree(tmp_path / "two", count=9), tmp_path / "b/images.zip")
+    settings = config(path=one, validation_path=two, image_size=8)
+    training, held_out = sources.load(settings, tmp_path / "run")
+    assert (len(training), len(held_out)) == (10, 18)
+
+
+def test_validation_images_of_other_classes_are_named(tmp_path):
+    one = tree(tmp_path / "one")
+    two = tree(tmp_path / "two", classes=("cat", "fox"))
+    settings = config(path=str(one), validation_path=str(two), image_size=8)
+    with pytest.raises(SystemExit, match="'dog' has training images only"):
+        sources.load(settings, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:2 of 2 classes have one image")
+def test_few_validation_images_are_refused(tmp_path):
+    one = tree(tmp_path / "one")
+    two = tree(tmp_path / "two", count=1)
+    settings = config(path=str(one), validation_path=str(two), image_size=8)
+    with pytest.raises(SystemExit, match="At least 4 validation images"):
+        sources.load(settings, tmp_path)

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "examples"))
 
 from image_training import report  # noqa: E402
+from image_training import sources  # noqa: E402
 
 PIXELS = """
 description: pixels
@@ -191,3 +192,47 @@ def test_the_folder_of_the_images_has_any_name(monkeypatch, tmp_path, name):
             "--set=data.in_memory=true",
         )
     assert f"{tmp_path / name}'" in str(error.value)
+
+
+def test_other_images_are_refused_when_a_run_goes_on(monkeypatch, tmp_path):
+    train(monkeypatch, tmp_path, PIXELS, "--until=data")
+    load = sources.load
+
+    def changed(config, folder):
+        training, held_out = load(config, folder)
+        return sources.Subset(training, np.arange(50)), held_out
+
+    monkeypatch.setattr(sources, "load", changed)
+    with pytest.raises(SystemExit, match="not those that this run began with"):
+        train(monkeypatch, tmp_path, PIXELS, "--until=generator")
+    train(monkeypatch, tmp_path, PIXELS, "--until=data", "--redo=data")
+
+
+def test_what_evaluation_would_refuse_is_refused_first(monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match="trained for guidance scales"):
+        train(monkeypatch, tmp_path, PIXELS, "--set=evaluation.guidance=[9.0]")
+
+
+def test_a_preset_needs_no_other_folder(monkeypatch, tmp_path):
+    encoder = keras_drift.encoders.MAEResNet(
+        3,
+        base_channels=8,
+        num_blocks=[1, 1, 1, 1],
+        global_mean=False,
+        global_std=False,
+    )
+    encoder.save_to_preset(tmp_path / "mine")
+    run = train(
+        monkeypatch,
+        tmp_path,
+        PIXELS,
+        f"--set=encoder.preset={tmp_path}/mine",
+        "--set=encoder.include_samples=false",
+        "--skip",
+        "evaluate",
+    )
+    (tmp_path / "mine").rename(tmp_path / "elsewhere")
+    (run / "preset").rename(tmp_path / "preset")
+    model = keras_drift.DriftModel.from_preset(tmp_path / "preset")
+    assert not model.encoder.missing()
+    assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
