@@ -9,6 +9,8 @@ from keras_drift.autoencoders.autoencoder import Autoencoder
 
 # Of a latent that is not random: below any rounding.
 _LOG_VARIANCE = -30.0
+# Of a component: far below the steps of bytes, above rounding.
+_LEAST_VARIANCE = 1e-10
 # Images whose patches are taken at once.
 _BLOCK = 256
 
@@ -25,7 +27,8 @@ class PatchPCA(Autoencoder):
     reconstructs natural images far better.
 
     Latents have mean 0 and variance 1 in every channel over the images of
-    `adapt`, and follow from the image without randomness.
+    `adapt`, except for components that do not vary there, whose latents have
+    the units of pixels. They follow from the image without randomness.
 
     Args:
         patch_size: int >= 1, the side of the square patches, which do not
@@ -101,7 +104,9 @@ class PatchPCA(Autoencoder):
         mean, covariance = self._moments_of_patches(images, count)
         variances, vectors = np.linalg.eigh(covariance)
         order = np.argsort(variances)[::-1][: self.latent_channels]
-        deviations = np.sqrt(np.maximum(variances[order], 1e-10))
+        # What does not vary is not enlarged: other images may vary there.
+        varies = variances[order] > _LEAST_VARIANCE
+        deviations = np.sqrt(np.where(varies, variances[order], 1.0))
         vectors = vectors[:, order]
         # An eigenvector has no sign of its own: the largest entry is positive.
         largest = np.abs(vectors).argmax(axis=0)

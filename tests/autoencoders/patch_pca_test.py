@@ -123,3 +123,13 @@ def test_refuses_fewer_patches_than_components(images, count):
 def test_refuses_bytes(images):
     with pytest.raises(ValueError, match="from -1 to 1"):
         PatchPCA(4, 3, image_channels=2).adapt((images + 1) * 127)
+
+
+def test_what_did_not_vary_is_not_enlarged():
+    # Of gray images all components but one are constant.
+    gray = np.linspace(-0.9, 0.9, 30)[:, None, None, None]
+    autoencoder = adapted(np.broadcast_to(gray, (30, 8, 8, 2)))
+    others = np.random.default_rng(0).uniform(-1, 1, (5, 8, 8, 2))
+    latents = autoencoder.encode(others)
+    assert np.abs(latents).max() < 20
+    assert np.isfinite(latents.astype("float16")).all()
