@@ -87,7 +87,7 @@ class Report(keras.callbacks.Callback):
         with self.model.averaged_weights():
             self.start = self._distance()
         print(
-            f"Before the first step: frechet {self.start:.4g}, floor "
+            f"Before {self._next_step()}: frechet {self.start:.4g}, floor "
             f"{self.floor:.4g}",
             flush=True,
         )
@@ -116,6 +116,12 @@ class Report(keras.callbacks.Callback):
             f" frechet {distance:.4g} (floor {self.floor:.4g}), about "
             f"{left / 60:.0f} minutes left",
             flush=True,
+        )
+
+    def _next_step(self):
+        done = int(self.model.optimizer.iterations)
+        return (
+            f"step {done + 1}, where it goes on" if done else "the first step"
         )
 
     def _distance(self):

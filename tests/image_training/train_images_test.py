@@ -81,7 +81,9 @@ def test_a_run_leaves_everything_in_its_folder(monkeypatch, tmp_path, capsys):
     assert len(lines(run, "generator")) == 3
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(monkeypatch, tmp_path):
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    monkeypatch, tmp_path, capsys
+):
     at_once = train(monkeypatch, tmp_path, PIXELS, "--until=generator")
     expected = trained(at_once)
     other = tmp_path / "other"
@@ -97,7 +99,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(monkeypatch, tmp_path):
         patch.setattr(report.Report, "on_epoch_end", stop)
         with pytest.raises(KeyboardInterrupt):
             train(patch, other, PIXELS, "--until=generator")
+    capsys.readouterr()
     run = train(monkeypatch, other, PIXELS, "--until=generator")
+    assert "Before step 5, where it goes on" in capsys.readouterr().out
     assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
     for one, two in zip(expected, trained(run), strict=True):
         np.testing.assert_array_equal(one, two)
