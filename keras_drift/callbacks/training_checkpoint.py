@@ -74,12 +74,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.directory = pathlib.Path(directory)
         self.every = checks.positive_integer("every", every)
         self.keep = checks.positive_integer("keep", keep)
-        self._epoch = self._saved = None
+        self._epoch = self._restored = None
 
     def set_model(self, model):
         require_drift_model(self, model)
         super().set_model(model)
-        self._epoch = self._saved = None
+        self._epoch = None
 
     def restore(self, model):
         """Restores the newest checkpoint of the folder, if there is one.
@@ -106,6 +106,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 warnings.warn(f"{error} An older one is tried.", stacklevel=2)
                 continue
             model.restore_training_state(state)
+            self._restored = epoch
             return epoch
         if files:
             raise ValueError(
@@ -114,6 +115,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             )
         return 0
 
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._epoch is None and epoch != self._restored:
+            self._refuse_to_replace(epoch)
+
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch + 1
         # The weights here are those of training; `on_train_end` comes after
@@ -121,6 +126,18 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         last = self._epoch == self.params.get("epochs")
         if last or self._epoch % self.every == 0:
             self._save()
+
+    def _refuse_to_replace(self, epoch):
+        """A run that was not restored must not delete what another left."""
+        newer = [e for e in self._files() if e > epoch]
+        if newer:
+            raise ValueError(
+                "The folder holds checkpoints of a run that is further. Go on "
+                "with it, `fit(initial_epoch=checkpoint.restore(model), ...)`, "
+                "or choose another folder. Received: directory="
+                f"{str(self.directory)!r}, with epoch {max(newer)}, while "
+                f"`fit` begins at epoch {epoch + 1}"
+            )
 
     def _save(self):
         self.directory.mkdir(parents=True, exist_ok=True)

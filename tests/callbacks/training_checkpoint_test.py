@@ -138,6 +138,17 @@ def test_files_after_the_restored_epoch_are_of_another_run(tmp_path):
     assert names(tmp_path)[-1] == "epoch_000003.npz"
 
 
+def test_a_run_that_was_not_restored_deletes_nothing(tmp_path):
+    train(tmp_path, 3)
+    before = names(tmp_path)
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.raises(ValueError, match=r"checkpoint\.restore\(model\)"):
+        compiled_model().fit(
+            batches(), epochs=2, callbacks=[checkpoint], verbose=0
+        )
+    assert names(tmp_path) == before
+
+
 def test_another_model_is_refused(tmp_path):
     train(tmp_path, 1)
     model = DriftModel(generators.MLP(2, hidden_dims=(4,)), seed=0)
