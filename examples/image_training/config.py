@@ -6,13 +6,14 @@ a section that it leaves out does not take place.
 """
 
 import dataclasses
-import difflib
-import math
 import pathlib
-import types
-import typing
 
 import yaml
+
+from image_training.config_checks import checked
+from image_training.parsing import ConfigError
+from image_training.parsing import nearest
+from image_training.parsing import parsed
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -209,7 +210,7 @@ def find(name):
     if name not in known:
         raise SystemExit(
             f"A configuration is a YAML file, or one of {', '.join(known)}."
-            f"{_nearest(name, known)} Received: {name}"
+            f"{nearest(name, known)} Received: {name}"
         )
     return CONFIGS / f"{name}.yaml"
 
@@ -235,7 +236,7 @@ def load(path, overrides=()):
     try:
         for name, value in overrides:
             _override(values, name, value)
-        return _checked(_parsed(Config, values, ""))
+        return checked(parsed(Config, values, ""))
     except ConfigError as error:
         raise SystemExit(f"{path}: {error}") from error
 
@@ -243,10 +244,6 @@ def load(path, overrides=()):
 def dump(config):
     """The configuration with all its defaults, as YAML."""
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
-
-
-class ConfigError(ValueError):
-    """An error in a configuration file."""
 
 
 def parsed_override(text):
@@ -277,240 +274,3 @@ def _override(values, name, value):
                 f"Received: {name}={value!r}"
             )
     values[key] = value
-
-
-def _parsed(cls, values, where):
-    """A dataclass from a dict; every key and type is checked."""
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"`{where}` is a section with keys of its own. Received: {values!r}"
-        )
-    hints = typing.get_type_hints(cls)
-    arguments = {}
-    for key, value in values.items():
-        name = f"{where}.{key}" if where else str(key)
-        if key not in hints:
-            raise ConfigError(
-                f"unknown key `{name}`.{_nearest(str(key), hints)} The keys "
-                f"here are {', '.join(hints)}."
-            )
-        arguments[key] = _value(hints[key], value, name)
-    return cls(**arguments)
-
-
-def _value(hint, value, name):
-    kinds = [hint]
-    if isinstance(hint, types.UnionType):
-        kinds = list(typing.get_args(hint))
-    if value is None and type(None) in kinds:
-        return None
-    kind = next(k for k in kinds if k is not type(None))
-    if dataclasses.is_dataclass(kind):
-        return _parsed(kind, value, name)
-    if typing.get_origin(kind) is list:
-        (item,) = typing.get_args(kind)
-        if isinstance(value, list):
-            return [_value(item, v, name) for v in value]
-    elif kind is float and isinstance(value, str):
-        return _float(value, name)  # YAML takes 1e-3 for a text
-    elif kind is float and type(value) is int:
-        return float(value)
-    elif type(value) is kind:
-        return value
-    described = getattr(kind, "__name__", str(kind))
-    if typing.get_origin(kind) is list:
-        described = f"list of {typing.get_args(kind)[0].__name__}"
-    raise ConfigError(f"`{name}` is of type {described}. Received: {value!r}")
-
-
-def _float(value, name):
-    try:
-        return float(value)
-    except ValueError as error:
-        raise ConfigError(
-            f"`{name}` is a number. Received: {value!r}"
-        ) from error
-
-
-def _nearest(name, known):
-    found = difflib.get_close_matches(name, list(known), 1, 0.5)
-    return f" Did you mean `{found[0]}`?" if found else ""
-
-
-# Counts that may be zero; all other ints of a configuration are at least one.
-_MAY_BE_ZERO = (
-    "seed",
-    "data.workers",
-    "encoder.train.warmup_steps",
-    "encoder.train.classifier_steps",
-    "generator.num_context_tokens",
-    "generator.num_style_tokens",
-    "training.unconditional",
-    "training.warmup_steps",
-)
-# Numbers that are shares.
-_SHARES = ("data.held_out", "data.unreadable_share", "training.ema")
-
-
-def _check_numbers(values, where=""):
-    """Checks the ranges of all numbers of a configuration."""
-    for key, value in values.items():
-        name = f"{where}.{key}" if where else key
-        if isinstance(value, dict):
-            _check_numbers(value, name)
-            continue
-        for number in value if isinstance(value, list) else [value]:
-            _check_number(name, number)
-
-
-def _check_number(name, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return
-    meaning = None
-    if isinstance(value, int):
-        least = 0 if name in _MAY_BE_ZERO else 1
-        meaning = f"is at least {least}" if value < least else None
-    elif name in _SHARES:
-        meaning = None if 0 <= value < 1 else "is at least 0 and less than 1"
-    elif not 0 <= value < math.inf:
-        meaning = "is finite and not negative"
-    if meaning is not None:
-        raise ConfigError(f"`{name}` {meaning}. Received: {value!r}")
-
-
-def _checked(config):
-    """Refuses what cannot be trained, before anything takes time."""
-    _check_numbers(dataclasses.asdict(config))
-    choices = {
-        "data.source": ("folder", "mnist", "cifar10", "drawn"),
-        "training.schedule": ("constant", "cosine"),
-    }
-    if config.latents is not None:
-        choices["latents.keep"] = ("moments", "samples")
-    if config.evaluation is not None:
-        choices["evaluation.features"] = ("inception", "encoder")
-    for name, known in choices.items():
-        section, key = name.split(".")
-        value = getattr(getattr(config, section), key)
-        if value not in known:
-            raise ConfigError(
-                f"`{name}` is one of {', '.join(known)}."
-                f"{_nearest(value, known)} Received: {value!r}"
-            )
-    _check_data(config.data)
-    _check_encoder(config)
-    _check_training(config)
-    _check_banks(config)
-    _check_evaluation(config)
-    return config
-
-
-def _check_data(data):
-    is_made = data.source == "drawn" or (
-        data.source == "cifar10" and data.path is None
-    )
-    if is_made and data.validation_path is not None:
-        raise ConfigError(
-            "`data.validation_path` is for images in files; of others a share "
-            "is held out, `data.held_out`. Received: data.source="
-            f"{data.source}, data.path={data.path}, data.validation_path="
-            f"{data.validation_path}"
-        )
-
-
-def _check_encoder(config):
-    encoder = config.encoder
-    if encoder is not None and (encoder.preset is None) == (
-        encoder.train is None
-    ):
-        raise ConfigError(
-            "`encoder` has either a `preset`, which is fetched, or a section "
-            "`train`. Received: "
-            + ("neither" if encoder.preset is None else "both")
-        )
-    if config.generator is None and encoder is None:
-        raise ConfigError(
-            "there is nothing to train: give a section `generator`, or "
-            "`encoder`."
-        )
-    train = None if encoder is None else encoder.train
-    if train is None:
-        return
-    if train.classifier_steps > train.steps:
-        raise ConfigError(
-            "`encoder.train.classifier_steps` are the last ones of "
-            f"`encoder.train.steps`. Received: {train.classifier_steps}, "
-            f"{train.steps}"
-        )
-    if bool(train.classifier_steps) != bool(train.classifier_weight):
-        raise ConfigError(
-            "the classifier of the encoder is trained with both "
-            "`encoder.train.classifier_weight` and "
-            "`encoder.train.classifier_steps`, or neither. Received: "
-            f"{train.classifier_weight}, {train.classifier_steps}"
-        )
-
-
-def _check_training(config):
-    training = config.training
-    if training.steps % training.steps_per_epoch:
-        raise ConfigError(
-            "`training.steps` is a multiple of `training.steps_per_epoch`. "
-            f"Received: {training.steps}, {training.steps_per_epoch}"
-        )
-    if training.warmup_steps >= training.steps:
-        raise ConfigError(
-            "`training.warmup_steps` is less than `training.steps`. "
-            f"Received: {training.warmup_steps}, {training.steps}"
-        )
-    if training.guidance is not None and not training.unconditional:
-        raise ConfigError(
-            "`training.guidance` needs `training.unconditional` samples, "
-            "which the others are compared with. Received: 0"
-        )
-
-
-def _check_evaluation(config):
-    if config.generator is None:
-        return
-    if config.training.report_samples < 4:
-        raise ConfigError(
-            "`training.report_samples` are at least 4, two to compare with "
-            f"two. Received: {config.training.report_samples}"
-        )
-    if config.evaluation is not None and not config.evaluation.guidance:
-        raise ConfigError(
-            "`evaluation.guidance` has at least one scale, such as [1.0]. "
-            "Received: []"
-        )
-
-
-def _check_banks(config):
-    """Banks are for images that are streamed from files, and needed there."""
-    data, banks = config.data, config.training.banks
-    if banks is not None and not config.streams_images:
-        raise ConfigError(
-            "`training.banks` is for images that are streamed from a folder. "
-            "Latents, and images in memory, can be indexed: leave it out "
-            f"there. Received: data.source={data.source}, data.in_memory="
-            f"{data.in_memory}, "
-            + ("no latents" if config.latents is None else "latents")
-        )
-    if config.generator is None or not config.streams_images:
-        return
-    if banks is None:
-        raise ConfigError(
-            "images in files are either decoded once and kept, with "
-            "`data.in_memory: true`, or streamed, by way of "
-            "`training.banks: {}`. Received: neither"
-        )
-    training = config.training
-    for kept, drawn in (
-        ("per_class", "positives"),
-        ("overall", "unconditional"),
-    ):
-        if getattr(banks, kept) < getattr(training, drawn):
-            raise ConfigError(
-                f"`training.banks.{kept}` is at least `training.{drawn}`. "
-                f"Received: {getattr(banks, kept)}, {getattr(training, drawn)}"
-            )
