@@ -1,11 +1,12 @@
 """Image grids, PNG and GIF files."""
 
-import os
+import functools
 import pathlib
 
 import numpy as np
 
 from keras_drift import extras
+from keras_drift.atomic_files import write_atomically
 
 
 def image_grid(images, columns, scale=1):
@@ -70,9 +71,7 @@ def _write(path, pictures, **options):
     image = extras.load("PIL.Image", "Pictures", "Pillow", "examples")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
     first, *others = map(image.fromarray, pictures)
     if others:
         options["append_images"] = others
-    first.save(unfinished, **options)
-    os.replace(unfinished, path)
+    write_atomically(path, functools.partial(first.save, **options))

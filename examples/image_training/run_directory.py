@@ -1,7 +1,6 @@
 """The folder of a run: what it is made with, and how far it is."""
 
 import json
-import os
 import pathlib
 import platform
 import sys
@@ -12,6 +11,7 @@ import yaml
 
 import keras_drift as kd
 from image_training import config as configs
+from keras_drift.atomic_files import write_bytes
 
 
 class RunDirectory:
@@ -90,9 +90,7 @@ class RunDirectory:
 
 def write_text(path, text):
     """Writes a text file, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    os.replace(partial, path)
+    write_bytes(path, text.encode())
 
 
 def _flat(values, where=""):

@@ -35,6 +35,7 @@ import keras_drift as kd
 from keras_drift import drifts
 from keras_drift import energies
 from keras_drift import spectral
+from keras_drift.atomic_files import write_bytes
 
 BATCH_SIZE = 512
 NUM_SAMPLES = 4000
@@ -187,9 +188,7 @@ def result(name, toy, args):
     found["samples"] = np.round(samples, 4).tolist()
     path.parent.mkdir(parents=True, exist_ok=True)
     # Complete or absent, also where the run is stopped.
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(found))
-    unfinished.replace(path)
+    write_bytes(path, json.dumps(found).encode())
     return found
 
 

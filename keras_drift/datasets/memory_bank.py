@@ -3,14 +3,13 @@
 import copy
 import json
 import math
-import os
-import pathlib
 import threading
 import zipfile
 
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.atomic_files import write_arrays
 from keras_drift.datasets.buffer_pool import BufferPool
 from keras_drift.datasets.draws import draw
 from keras_drift.datasets.sample_arrays import read_only
@@ -222,7 +221,6 @@ class MemoryBank:
         Args:
             path: of the file; by custom it ends in `.npz`.
         """
-        path = pathlib.Path(path)
         state = self.get_state()
         arguments = {
             "sample_shape": self.sample_shape,
@@ -231,13 +229,7 @@ class MemoryBank:
             "dtype": self.dtype.name,
             "random": state.pop("random"),
         }
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, state=json.dumps(arguments), **state)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_arrays(path, {"state": json.dumps(arguments), **state})
 
     @classmethod
     def load(cls, path):

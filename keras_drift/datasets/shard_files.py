@@ -3,10 +3,11 @@
 import hashlib
 import io
 import json
-import os
 import pathlib
 
 import numpy as np
+
+from keras_drift.atomic_files import write_bytes
 
 MANIFEST = "manifest.json"
 
@@ -20,7 +21,7 @@ def write_array(path, array):
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     content = buffer.getbuffer()
-    _write(path, content)
+    write_bytes(path, content, synced=True)
     return {
         "file": pathlib.Path(path).name,
         "bytes": len(content),
@@ -31,7 +32,8 @@ def write_array(path, array):
 def write_manifest(directory, manifest):
     """Writes the manifest of a directory, whole or not at all."""
     text = json.dumps(manifest, indent=1) + "\n"
-    _write(pathlib.Path(directory) / MANIFEST, text.encode())
+    path = pathlib.Path(directory) / MANIFEST
+    write_bytes(path, text.encode(), synced=True)
 
 
 def read_manifest(directory):
@@ -72,17 +74,3 @@ def damage(directory, record, thorough):
         if found != record["sha256"]:
             return f"its sha256 is {found} instead of {record['sha256']}"
     return None
-
-
-def _write(path, content):
-    path = pathlib.Path(path)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            # A file must not be renamed before it is on the disk.
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from keras_drift.atomic_files import write_arrays
 from keras_drift.evaluation.run_directory import read_arrays
-from keras_drift.evaluation.run_directory import write_arrays
 
 # Blocks in one file: what an interruption can cost.
 _BLOCKS = 4
@@ -57,8 +57,10 @@ class FeatureShards:
             self.progress.update(self.samples.bounds(block)[1])
         features, logits = map(_joined, zip(*found, strict=True))
         if path is not None:
-            arrays = {} if logits is None else {"logits": logits}
-            write_arrays(path, features=features, **arrays)
+            arrays = {"features": features}
+            if logits is not None:
+                arrays["logits"] = logits
+            write_arrays(path, arrays)
         return features, logits
 
     def _kept(self, path, count):

@@ -7,12 +7,12 @@ import zipfile
 import keras
 import numpy as np
 
+from keras_drift.atomic_files import write_arrays
 from keras_drift.evaluation import fingerprints
 from keras_drift.evaluation.reference_images import ArrayImages
 from keras_drift.evaluation.reference_images import images_of
 from keras_drift.evaluation.run_directory import checked_path
 from keras_drift.evaluation.run_directory import read_arrays
-from keras_drift.evaluation.run_directory import write_arrays
 from keras_drift.presets import cache
 
 # Images whose features are kept, for metrics of pairs of images: as many as
@@ -87,7 +87,7 @@ def _of_images(images, extractor, batch_size, cache_dir, verbose):
     if kept is None:
         kept = _statistics(images, extractor, batch_size, verbose)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(path, **kept)
+        write_arrays(path, kept)
     return Reference(
         kept["mu"],
         kept["sigma"],

@@ -3,11 +3,12 @@
 import json
 import os
 import pathlib
-import uuid
 import warnings
 import zipfile
 
 import numpy as np
+
+from keras_drift.atomic_files import write_bytes
 
 
 class RunDirectory:
@@ -62,9 +63,7 @@ class RunDirectory:
     def write_json(self, name, values):
         """Writes a dict of JSON values."""
         text = json.dumps(values, indent=2) + "\n"
-        write_atomically(
-            self.path / name, lambda path: path.write_text(text, "utf-8")
-        )
+        write_bytes(self.path / name, text.encode())
 
 
 def checked_path(name, value):
@@ -80,32 +79,6 @@ def checked_path(name, value):
             f"Received: {name}={str(value)!r}"
         )
     return path
-
-
-def write_atomically(path, write):
-    """Writes a file that has its name only once it is complete.
-
-    Args:
-        path: `pathlib.Path` of the file.
-        write: function of a path, which writes the file there.
-    """
-    # Of its own, so that two processes do not write to the same one.
-    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
-    try:
-        write(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def write_arrays(path, **arrays):
-    """Writes arrays to an `.npz` file, atomically."""
-
-    def write(unfinished):
-        with open(unfinished, "wb") as file:
-            np.savez(file, **arrays)
-
-    write_atomically(path, write)
 
 
 def read_arrays(path):

@@ -6,8 +6,8 @@ import keras
 
 from keras_drift import checks
 from keras_drift import extras
+from keras_drift.atomic_files import write_atomically
 from keras_drift.evaluation.run_directory import RunDirectory
-from keras_drift.evaluation.run_directory import write_atomically
 from keras_drift.evaluation.sample_blocks import SampleBlocks
 
 

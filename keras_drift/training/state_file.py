@@ -1,11 +1,11 @@
 """Nested states of plain values and arrays in one file."""
 
 import json
-import os
-import pathlib
 import zipfile
 
 import numpy as np
+
+from keras_drift.atomic_files import write_arrays
 
 _ARRAY = "__array__"
 
@@ -21,19 +21,10 @@ def write(path, state):
         path: of the file; by custom it ends in `.npz`.
         state: dict of dicts, lists, NumPy arrays and what JSON can hold.
     """
-    path = pathlib.Path(path)
     arrays = []
     text = json.dumps(_without_arrays(state, arrays))
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            named = {str(i): array for i, array in enumerate(arrays)}
-            np.savez(file, state=text, **named)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    named = {str(i): array for i, array in enumerate(arrays)}
+    write_arrays(path, {"state": text, **named}, synced=True)
 
 
 def read(path):

@@ -1,0 +1,45 @@
+"""Files that have their name only once they are complete."""
+
+import os
+import pathlib
+import uuid
+
+import numpy as np
+
+
+def write_atomically(path, write, synced=False):
+    """Writes a file, whole or not at all.
+
+    Args:
+        path: of the file. What was there is replaced once the new one is
+            complete.
+        write: function of a path, which writes the file there.
+        synced: bool, whether to wait until the file is on the disk, which what
+            cannot be made again needs. Defaults to `False`.
+    """
+    path = pathlib.Path(path)
+    # Of its own, so that two processes do not write to the same one.
+    unfinished = path.with_name(f".{uuid.uuid4().hex}.{path.name}")
+    try:
+        write(unfinished)
+        if synced:
+            with open(unfinished, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_bytes(path, content, synced=False):
+    """Writes bytes to a file, atomically."""
+    write_atomically(path, lambda p: p.write_bytes(content), synced)
+
+
+def write_arrays(path, arrays, synced=False):
+    """Writes a dict of arrays to an `.npz` file, atomically."""
+
+    def write(unfinished):
+        with open(unfinished, "wb") as file:
+            np.savez(file, **arrays)
+
+    write_atomically(path, write, synced)
