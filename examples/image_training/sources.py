@@ -5,7 +5,6 @@ A source has `labels`, `class_names`, `fingerprint`, `len(source)` and
 read: what `datasets.ImageFolder` offers, and `datasets.LatentCache` takes.
 """
 
-import hashlib
 import pathlib
 import zipfile
 
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 
 import keras_drift as kd
+from keras_drift import fingerprints
 
 _FEWEST = 4  # held-out images: two to compare with two
 _CIFAR10 = [
@@ -42,8 +42,7 @@ class ArraySource:
         self.images = images
         self.labels = np.asarray(labels, "int32")
         self.class_names = list(class_names)
-        content = hashlib.sha256(images.tobytes() + self.labels.tobytes())
-        self.fingerprint = content.hexdigest()
+        self.fingerprint = fingerprints.of_arrays(images, self.labels)
 
     def __len__(self):
         return len(self.images)
@@ -66,8 +65,8 @@ class Subset:
         self.indices = indices
         self.labels = np.asarray(source.labels)[indices]
         self.class_names = source.class_names
-        content = hashlib.sha256(np.asarray(indices, "int64").tobytes())
-        self.fingerprint = f"{source.fingerprint}-{content.hexdigest()[:16]}"
+        chosen = fingerprints.of_arrays(np.asarray(indices, "int64"))
+        self.fingerprint = f"{source.fingerprint}-{chosen[:16]}"
 
     def __len__(self):
         return len(self.indices)

@@ -1,8 +1,8 @@
 """Artifacts of the official release: folders of weights and metadata."""
 
-import hashlib
 import pathlib
 
+from keras_drift import fingerprints
 from keras_drift.converters import flax_msgpack
 from keras_drift.converters import json_file
 
@@ -54,7 +54,7 @@ class Artifact:
         return {
             name: {
                 "num_bytes": (self.folder / name).stat().st_size,
-                "sha256": _sha256(self.folder / name),
+                "sha256": fingerprints.of_file(self.folder / name),
             }
             for name in (METADATA, WEIGHTS)
         }
@@ -93,8 +93,3 @@ def _check_config(config):
 def _is_plain(value):
     # NaN is not in this range either.
     return isinstance(value, (int, float)) and 0 <= value <= _MAX_SIZE
-
-
-def _sha256(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from keras_drift.datasets import fingerprints
+from keras_drift import fingerprints
 from keras_drift.datasets import sample_arrays
 from keras_drift.datasets import shard_files
 from keras_drift.datasets.progress import Progress

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from keras_drift import fingerprints
 from keras_drift.atomic_files import write_bytes
 
 MANIFEST = "manifest.json"
@@ -69,8 +70,7 @@ def damage(directory, record, thorough):
     if size != record["bytes"]:
         return f"it has {size} bytes instead of {record['bytes']}"
     if thorough:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = fingerprints.of_file(path)
         if found != record["sha256"]:
             return f"its sha256 is {found} instead of {record['sha256']}"
     return None

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_drift import encoders
-from keras_drift.evaluation import fingerprints
+from keras_drift import fingerprints
 from keras_drift.evaluation.inception import Inception
 from keras_drift.evaluation.network_features import NetworkFeatures
 
@@ -35,7 +35,7 @@ class FeatureExtractor:
         self.num_classes = None if logits is None else logits.shape[1]
         if fingerprint is None:
             outputs = [features] if logits is None else [features, logits]
-            fingerprint = fingerprints.of_arrays(outputs)
+            fingerprint = fingerprints.of_arrays(*outputs)
         self.fingerprint = fingerprint
 
     def __call__(self, images, batch_size):

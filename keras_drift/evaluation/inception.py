@@ -1,13 +1,12 @@
 """The Inception network of published metrics."""
 
-import hashlib
 import os
 import pathlib
 
 import numpy as np
 
 from keras_drift import extras
-from keras_drift.evaluation import fingerprints
+from keras_drift import fingerprints
 from keras_drift.evaluation import torch_fidelity
 from keras_drift.presets import cache
 
@@ -27,7 +26,10 @@ class Inception:
     def __init__(self, weights=None):
         module = torch_fidelity.load("feature_extractor_inceptionv3")
         path = _found(weights, module.URL_INCEPTION_V3)
-        self.fingerprint = "inception-" + fingerprints.of_file(path)
+        digest = fingerprints.of_file(path)
+        if weights is None:
+            _check_digest(path, digest, module.URL_INCEPTION_V3)
+        self.fingerprint = f"inception-{digest}"
         self._torch = torch = extras.load(
             "torch", "Published metrics", "torch", "eval"
         )
@@ -60,7 +62,7 @@ def _name_of(url):
 
 
 def _found(weights, url):
-    """The path of the weights, checked."""
+    """The path of the weights, which exists."""
     if weights is not None:
         path = pathlib.Path(weights).expanduser()
         if not path.is_file():
@@ -74,7 +76,7 @@ def _found(weights, url):
     hub = pathlib.Path(torch.hub.get_dir()) / "checkpoints"
     for path in (default_path(url), hub / _name_of(url)):
         if path.is_file():
-            return _verified(path, url)
+            return path
     raise FileNotFoundError(
         "The weights of the Inception network are not here. Download "
         f"{url} (91 MB) and put it at {str(default_path(url))!r}, or pass the "
@@ -83,18 +85,15 @@ def _found(weights, url):
     )
 
 
-def _verified(path, url):
+def _check_digest(path, digest, url):
     """Refuses a file whose digest is not the one in its name."""
     expected = pathlib.Path(_name_of(url)).stem.rpartition("-")[-1]
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if not found.startswith(expected):
+    if not digest.startswith(expected):
         raise ValueError(
             "The file of Inception weights is damaged: its SHA-256 should "
             f"begin with {expected}. Delete it and download {url} again. "
-            f"Received: {str(path)!r} with SHA-256 {found}"
+            f"Received: {str(path)!r} with SHA-256 {digest}"
         )
-    return path
 
 
 def _check_weights(torch, path):

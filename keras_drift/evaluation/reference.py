@@ -7,8 +7,8 @@ import zipfile
 import keras
 import numpy as np
 
+from keras_drift import fingerprints
 from keras_drift.atomic_files import write_arrays
-from keras_drift.evaluation import fingerprints
 from keras_drift.evaluation.reference_images import ArrayImages
 from keras_drift.evaluation.reference_images import images_of
 from keras_drift.evaluation.run_directory import checked_path

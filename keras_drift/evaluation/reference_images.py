@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from keras_drift import extras
-from keras_drift.evaluation import fingerprints
+from keras_drift import fingerprints
 from keras_drift.evaluation.pixels import to_uint8
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
@@ -39,7 +39,7 @@ class ArrayImages:
 
     def digest(self):
         """What the images are identified by."""
-        return fingerprints.of_arrays([self._images])
+        return fingerprints.of_arrays(self._images)
 
     def read(self, indices):
         """Returns images as uint8 `(n, height, width, channels)`."""

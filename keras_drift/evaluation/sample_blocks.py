@@ -4,8 +4,9 @@ import numbers
 
 import numpy as np
 
+from keras_drift import backend
 from keras_drift import checks
-from keras_drift.evaluation import fingerprints
+from keras_drift import fingerprints
 from keras_drift.evaluation.pixels import ROUNDINGS
 from keras_drift.evaluation.pixels import to_uint8
 from keras_drift.models import DriftModel
@@ -78,14 +79,24 @@ class SampleBlocks:
         """What the samples depend on, as JSON values; not on their number."""
         labels = "balanced"
         if self.labels is not None:
-            labels = fingerprints.of_arrays([self.labels])
+            labels = fingerprints.of_arrays(self.labels)
         return {
-            "model": fingerprints.of_model(self.model),
+            "model": _fingerprint(self.model),
             "guidance": self.guidance,
             "labels": labels,
             "seed": self.seed,
             "rounding": self.rounding,
         }
+
+
+def _fingerprint(model):
+    """Checksum of the weights that the samples of a model depend on."""
+    parts = [model.generator]
+    if model.autoencoder is not None:
+        parts.append(model.autoencoder)
+    backend.sync(model)
+    weights = [weight for part in parts for weight in part.weights]
+    return fingerprints.of_arrays(*map(backend.host_value, weights))
 
 
 def _checked_model(model):

@@ -47,3 +47,22 @@ def of_layer(layer):
         value = keras.ops.convert_to_numpy(variable)
         digest.update(of_arrays(value).encode())
     return digest.hexdigest()
+
+
+def of_file(path):
+    """Checksum of the bytes of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_files(paths, names):
+    """Checksum of the names and bytes of several files."""
+    digest = hashlib.sha256()
+    for path, name in zip(paths, names, strict=True):
+        digest.update(f"{name}\0{of_file(path)}\0".encode())
+    return digest.hexdigest()
+
+
+def of_text(text):
+    """Checksum of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
