@@ -29,6 +29,7 @@ BLOCKS = (3, 4, 6, 3)
 BANDWIDTHS = (0.2, 0.05, 0.02)
 IMAGE = (32, 32, 4)
 PUSHED = 16  # new samples of each step
+PER_CLASS, OVERALL = 32, 100  # kept in the banks
 
 
 def stream():
@@ -37,37 +38,6 @@ def stream():
     while True:
         samples = rng.standard_normal((PUSHED, *IMAGE), "float32")
         yield samples, rng.integers(0, NUM_CLASSES, PUSHED)
-
-
-class Banked(keras.utils.PyDataset):
-    """Batches from two memory banks, as the recipe has them."""
-
-    def __init__(self, num_steps):
-        super().__init__()
-        self.num_steps = num_steps
-        self.classes = kd.datasets.MemoryBank(IMAGE, NUM_CLASSES, 32)
-        self.everything = kd.datasets.MemoryBank(IMAGE, capacity=100)
-        self.stream = stream()
-        self.rng = np.random.default_rng(1)
-        for _ in range(20):
-            self.push()
-
-    def push(self):
-        samples, labels = next(self.stream)
-        self.classes.add(samples, labels)
-        self.everything.add(samples)
-        return labels
-
-    def __len__(self):
-        return self.num_steps
-
-    def __getitem__(self, index):
-        groups = SIZES["groups"]
-        labels = self.rng.choice(self.push(), groups, replace=False)
-        positives = self.classes.sample(SIZES["positives"], labels)
-        count = SIZES["unconditional"]
-        others = np.stack([self.everything.sample(count) for _ in labels])
-        return {"positives": positives, "unconditional": others}, labels
 
 
 def our_steps(args):
@@ -104,7 +74,19 @@ def our_steps(args):
             ema_momentum=0.999,
         )
     )
-    batches = Banked(args.steps)
+    batches = kd.datasets.BankedDataset(
+        stream(),
+        IMAGE,
+        NUM_CLASSES,
+        groups_per_batch=SIZES["groups"],
+        positives=SIZES["positives"],
+        unconditional=SIZES["unconditional"],
+        push_per_step=PUSHED,
+        capacity=PER_CLASS,
+        unconditional_capacity=OVERALL,
+        steps_per_epoch=args.steps,
+        verbose=False,
+    )
     return lambda: model.fit(batches, verbose=0)
 
 
@@ -140,8 +122,8 @@ def their_steps(args):
         generated=SIZES["generated"],
         bandwidths=BANDWIDTHS,
     )
-    classes = peers.official_bank(num_classes=NUM_CLASSES, max_size=32)
-    everything = peers.official_bank(num_classes=1, max_size=100)
+    classes = peers.official_bank(num_classes=NUM_CLASSES, max_size=PER_CLASS)
+    everything = peers.official_bank(num_classes=1, max_size=OVERALL)
     source, rng = stream(), np.random.default_rng(1)
 
     def push():
