@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift.datasets.draw_ahead import DrawAhead
+from keras_drift.datasets.grouped_dataset import GroupedDataset
 from keras_drift.datasets.memory_bank import MemoryBank
 from keras_drift.datasets.sample_stream import SampleStream
 from keras_drift.datasets.warm_up import WarmUp
@@ -106,6 +107,7 @@ class BankedDataset(keras.utils.PyDataset):
 
     group_axis = 0
     sample_axis = 1
+    placement = GroupedDataset.placement  # the same rule
 
     def __init__(
         self,
@@ -182,14 +184,6 @@ class BankedDataset(keras.utils.PyDataset):
 
     def __len__(self):
         return self.steps_per_epoch
-
-    @property
-    def placement(self):
-        """The axis to spread over devices: `"groups"` or `"samples"`.
-
-        Groups are independent of each other; a single one has to be divided.
-        """
-        return "groups" if self.groups_per_batch > 1 else "samples"
 
     @property
     def seconds_waited(self):
