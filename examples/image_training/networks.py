@@ -20,7 +20,7 @@ def encoder_of(config, channels):
     """
     settings, train = config.encoder, config.encoder.train
     keras.utils.set_random_seed(config.seed)
-    encoder = kd.encoders.MAEResNet(
+    return kd.encoders.MAEResNet(
         channels,
         base_channels=train.base_channels,
         num_blocks=train.num_blocks,
@@ -33,7 +33,6 @@ def encoder_of(config, channels):
         every_k_blocks=settings.every_k_blocks,
         dtype=train.dtype,
     )
-    return encoder
 
 
 def masked_autoencoder(config, encoder, num_classes):

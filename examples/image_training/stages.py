@@ -1,6 +1,7 @@
 """The stages of a run. Each leaves its result in the folder of the run."""
 
 import dataclasses
+import functools
 import importlib.util
 import shutil
 import time
@@ -14,8 +15,6 @@ from image_training import sources
 from image_training.report import Features
 from image_training.report import Report
 from keras_drift.presets import handles
-
-NAMES = ("data", "latents", "encoder", "generator", "evaluate", "preset")
 
 
 class Run:
@@ -69,11 +68,13 @@ class Run:
     def sample_shape(self):
         data = self.config.data
         shape = (data.image_size, data.image_size, data.channels)
-        autoencoder = self.autoencoder()
-        return shape if autoencoder is None else autoencoder.latent_shape(shape)
+        if self.autoencoder is None:
+            return shape
+        return self.autoencoder.latent_shape(shape)
 
+    @functools.cached_property
     def autoencoder(self):
-        """The autoencoder of the run, or `None`."""
+        """The autoencoder of the run, or `None`; loaded once."""
         settings = self.config.latents
         if settings is None:
             return None
@@ -92,13 +93,15 @@ class Run:
             parts.append(kd.encoders.ConvNeXtV2.from_preset(settings.convnext))
         return kd.encoders.Union(parts, settings.include_samples)
 
-    def held_out(self, limit):
-        """Held-out samples, as the generator makes them, and their labels."""
-        images, labels = sources.read_all(self.sources[1], limit)
-        autoencoder = self.autoencoder()
-        if autoencoder is None:
+    @functools.cached_property
+    def held_out(self):
+        """Samples for the reports, as the generator makes them, and labels."""
+        images, labels = sources.read_all(
+            self.sources[1], self.config.training.report_samples
+        )
+        if self.autoencoder is None:
             return images, labels
-        return autoencoder.encode(images), labels
+        return self.autoencoder.encode(images), labels
 
     def _read_samples(self):
         if self.config.latents is not None:
@@ -164,7 +167,7 @@ def cache_latents(run):
         pca.save_to_preset(run.directory / "pca")
     cache = kd.datasets.LatentCache.build(
         training,
-        run.autoencoder(),
+        run.autoencoder,
         run.directory / "latents",
         keep=settings.keep,
         flip=settings.flip,
@@ -182,12 +185,11 @@ def train_encoder(run):
     model = networks.masked_autoencoder(run.config, encoder, run.num_classes)
     epochs = networks.epochs_of(train.steps)
     batches = _encoder_batches(run, train.steps // epochs)
-    held_out = run.held_out(run.config.training.report_samples)
     history = model.fit(
         batches,
         epochs=epochs,
         shuffle=False,  # they are
-        validation_data=held_out,
+        validation_data=run.held_out,
         verbose=2,
         callbacks=[
             keras.callbacks.BackupAndRestore(run.directory / "encoder_backup"),
@@ -223,7 +225,7 @@ def train_generator(run):
         run.sample_shape,
         run.num_classes,
         run.encoder(),
-        run.autoencoder(),
+        run.autoencoder,
     )
     checkpoint = kd.callbacks.TrainingCheckpoint(
         run.directory / "checkpoints", keep=training.keep_checkpoints
@@ -255,9 +257,8 @@ def _batches(run):
 def _monitors(run):
     """Reports, grids of samples, TensorBoard and Weights & Biases."""
     training = run.config.training
-    held_out = run.held_out(training.report_samples)
     found = [
-        Report(run.directory, *held_out),
+        Report(run.directory, *run.held_out),
         kd.callbacks.SampleGrid(run.directory / "grids", rows=6),
     ]
     try:
@@ -313,12 +314,11 @@ def _encoder_features(run):
     """Features of images: those of the encoder of the run, or pixels."""
     encoder = run.encoder() or kd.encoders.Identity()
     features = Features(encoder, run.sample_shape)
-    autoencoder = run.autoencoder()
 
     def of_images(images):
         samples = images.astype("float32") / 127.5 - 1.0
-        if autoencoder is not None:
-            samples = autoencoder.encode(samples)
+        if run.autoencoder is not None:
+            samples = run.autoencoder.encode(samples)
         return features(samples)
 
     return of_images
@@ -369,7 +369,7 @@ STAGES = {
     "evaluate": evaluate,
     "preset": save_preset,
 }
-
+NAMES = tuple(STAGES)
 
 # What a stage leaves in the folder of the run.
 _MADE = {
@@ -394,7 +394,7 @@ def undo(directory, stages):
     # Recorded first: a stage of which a part is deleted is not complete.
     directory.forget(undone)
     for name in undone:
-        for folder in _MADE.get(name, ()):
+        for folder in _MADE[name]:
             shutil.rmtree(directory / folder, ignore_errors=True)
 
 
