@@ -143,12 +143,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"epoch_{self._epoch:06d}.npz"
         state_file.write(path, self.model.training_state())
+        for epoch, file in self._files().items():
+            # Newer ones are damaged: `restore` has passed over them.
+            if epoch > self._epoch:
+                file.unlink()
         files = self._files()
-        # Of an earlier run that went further, nothing would be restored again.
-        older = sorted(e for e in files if e < self._epoch)
-        for epoch in [e for e in files if e > self._epoch]:
-            files[epoch].unlink()
-        for epoch in older[: max(0, len(older) - self.keep + 1)]:
+        for epoch in sorted(files)[: -self.keep]:
             files[epoch].unlink()
 
     def _files(self):
