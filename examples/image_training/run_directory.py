@@ -4,6 +4,7 @@ import json
 import pathlib
 import platform
 import sys
+import uuid
 
 import keras
 import numpy as np
@@ -51,6 +52,13 @@ class RunDirectory:
         """Records that some stages have not ended."""
         kept = {k: v for k, v in self._stages().items() if k not in stages}
         write_text(self.path / "stages.json", json.dumps(kept, indent=2))
+
+    def wandb_id(self):
+        """The name of this run at Weights & Biases, kept when it resumes."""
+        path = self.path / "wandb_id"
+        if not path.exists():
+            write_text(path, uuid.uuid4().hex)
+        return path.read_text()
 
     def found(self, stage):
         """What a complete stage found, a dict."""

@@ -273,7 +273,12 @@ def _monitors(run):
         import wandb
         from wandb.integration.keras import WandbMetricsLogger
 
-        wandb.init(project=training.wandb, dir=str(run.directory.path))
+        wandb.init(
+            project=training.wandb,
+            dir=str(run.directory.path),
+            id=run.directory.wandb_id(),
+            resume="allow",
+        )
         found.append(WandbMetricsLogger())
     return found
 

@@ -1,11 +1,13 @@
 """The base class of data sets whose batches follow from a seed."""
 
 import copy
+import warnings
 
 import keras
 import numpy as np
 
 from keras_drift import checks
+from keras_drift import fingerprints
 from keras_drift.datasets import sample_arrays
 
 
@@ -28,11 +30,13 @@ class SeededDataset(keras.utils.PyDataset):
         sample_axis: int, the axis that runs over the samples of a group.
         placement: `"groups"` or `"samples"`: which of the two axes is to be
             spread over several devices.
+        num_samples: int, where the data set holds its samples; else `None`.
     """
 
     group_axis = None
     sample_axis = 0
     placement = "samples"
+    num_samples = None
 
     def __init__(self, seed, **kwargs):
         super().__init__(**kwargs)
@@ -41,6 +45,7 @@ class SeededDataset(keras.utils.PyDataset):
         self._is_fixed = False
         # One tuple, replaced as a whole: threads see all of it or none.
         self._shuffled = (None, None)
+        self._known_checksum = (None, None)
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
@@ -75,16 +80,27 @@ class SeededDataset(keras.utils.PyDataset):
 
     def get_state(self):
         """The position in the data: a dict that JSON can hold."""
-        return {"seed": self.seed, "epoch": int(self.epoch)}
+        return {
+            "seed": self.seed,
+            "epoch": int(self.epoch),
+            "checksum": self._checksum(),
+        }
 
     def set_state(self, state):
         """Continues where `get_state` was called.
 
         Args:
             state: dict that `get_state` returned. A data set that was made with
-                the same arguments then gives the same batches, bit for bit.
+                the same arguments then gives the same batches, bit for bit. One
+                whose first batch is another one, since it has other samples or
+                arguments, continues with its own batches and a warning.
         """
-        if not isinstance(state, dict) or set(state) != {"seed", "epoch"}:
+        # Older checkpoints have no checksum.
+        if not isinstance(state, dict) or {*state, "checksum"} != {
+            "seed",
+            "epoch",
+            "checksum",
+        }:
             raise ValueError(
                 f"The state of a `{type(self).__name__}` is the dict that its "
                 "`get_state` returned, with `seed` and `epoch`. "
@@ -93,6 +109,29 @@ class SeededDataset(keras.utils.PyDataset):
         seed = checks.non_negative_integer("seed", state["seed"])
         epoch = checks.non_negative_integer("epoch", state["epoch"])
         self.seed, self.epoch = seed, epoch
+        if state.get("checksum", self._checksum()) != self._checksum():
+            warnings.warn(
+                "These are not the data of the checkpoint: with the same seed "
+                "their first batch is another one, so this run does not repeat "
+                "the one that was stopped. Make the data set of the same "
+                "samples with the same arguments, unless you changed them on "
+                f"purpose. Received: state={state!r}",
+                stacklevel=2,
+            )
+
+    def _checksum(self):
+        """Of the first batch of all and the numbers of batches and samples.
+
+        It depends on the samples, the labels and most arguments, and reading it
+        does not take longer the more samples there are.
+        """
+        known, checksum = self._known_checksum
+        if known != self.seed:
+            sizes = [len(self), self.num_samples or 0]
+            parts = [sizes, *keras.tree.flatten(self.fixed()[0])]
+            checksum = fingerprints.of_arrays(*map(np.asarray, parts))
+            self._known_checksum = (self.seed, checksum)
+        return checksum
 
     def _batch(self, index):
         """Item `index`, which is known to be within the epoch."""

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets.seeded_dataset import SeededDataset
 
 
@@ -39,11 +40,39 @@ def test_state_is_plain_data():
     dataset = Numbers(seed=np.int64(3))
     dataset.epoch = np.int64(2)  # as of a counter of the user
     state = dataset.get_state()
-    assert state == {"seed": 3, "epoch": 2}
-    assert {type(value) for value in state.values()} == {int}
+    assert {**state, "checksum": None} == {
+        "seed": 3,
+        "epoch": 2,
+        "checksum": None,
+    }
+    assert [type(value) for value in state.values()] == [int, int, str]
     again = Numbers(seed=0)
     again.set_state(state)
     assert again[0] == dataset[0]
+
+
+def test_warns_about_the_state_of_other_data(recwarn):
+    samples = np.arange(40.0).reshape(20, 2)
+
+    def make(samples=samples, seed=3, **options):
+        return ArrayDataset(samples, seed=seed, **options)
+
+    state = make(batch_size=8).get_state()
+    make(batch_size=8, seed=0).set_state(state)
+    old = {"seed": 3, "epoch": 1}
+    make(batch_size=4).set_state(old)  # of a version without checksums
+    assert not recwarn.list
+    others = [
+        make(samples + 1.0, batch_size=8),
+        make(samples[:-1], batch_size=8),
+        make(batch_size=4),
+        make(batch_size=8, shuffle=False),
+        make(batch_size=8, weights=np.ones(20)),
+    ]
+    for other in others:
+        with pytest.warns(UserWarning, match="not the data of the checkpoint"):
+            other.set_state(state)
+        assert (other.seed, other.epoch) == (3, 0)
 
 
 def test_says_what_a_subclass_must_write():
@@ -73,4 +102,4 @@ def test_names_a_state_of_something_else(state, error, message):
     dataset = Numbers(seed=0)
     with pytest.raises(error, match=message):
         dataset.set_state(state)
-    assert dataset.get_state() == {"seed": 0, "epoch": 0}
+    assert (dataset.seed, dataset.epoch) == (0, 0)

@@ -21,6 +21,12 @@ def test_stages_are_remembered(tmp_path):
     assert again.found("encoder") == {}
 
 
+def test_a_resumed_run_keeps_its_name_at_wandb(tmp_path):
+    first = RunDirectory(tmp_path / "a", configs.Config()).wandb_id()
+    assert RunDirectory(tmp_path / "a", configs.Config()).wandb_id() == first
+    assert RunDirectory(tmp_path / "b", configs.Config()).wandb_id() != first
+
+
 def test_a_run_of_another_configuration_is_refused_by_name(tmp_path):
     RunDirectory(tmp_path, configs.Config(seed=1))
     with pytest.raises(SystemExit, match="seed is 1 there and 2 here"):
