@@ -21,10 +21,16 @@ import keras
 import numpy as np
 from keras import layers
 from keras import ops
+from small_images import accuracy
+from small_images import frechet
+from small_images import principal_components
+from small_images import save_picture
+from small_images import shifted
+from small_images import train
+from small_images import train_classifier
+from small_images import vectors
 
 import keras_drift as kd
-from keras_drift.images import image_grid
-from keras_drift.images import write_png
 
 SHAPE = (28, 28, 1)
 NUM_COMPONENTS = 256  # 98% of the variance
@@ -60,47 +66,9 @@ def classifier(filters, width, dtype, strides=2):
     return keras.Model(images, layers.Dense(10, dtype="float32")(x))
 
 
-def shifted(images, rng):
-    """Each image moved by up to two pixels along each axis."""
-    sides = [(0, 0), (2, 2), (2, 2), (0, 0)]
-    padded = np.pad(images, sides, constant_values=-1.0)
-    windows = np.lib.stride_tricks.sliding_window_view(
-        padded, SHAPE[:2], (1, 2)
-    )
-    rows, columns = rng.integers(5, size=(2, len(images)))
-    chosen = windows[np.arange(len(images)), rows, columns]
-    return np.moveaxis(chosen, 1, -1)
-
-
-def train_classifier(model, images, labels, epochs, shift, seed=0):
-    num_steps = epochs * -(-len(images) // 128)
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        num_steps,
-        alpha=0.01,
-        warmup_target=3e-3,
-        warmup_steps=max(1, num_steps // 10),
-    )
-    model.compile(
-        keras.optimizers.AdamW(learning_rate, weight_decay=0.02),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    rng = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = rng.permutation(len(images))
-        x = shifted(images[order], rng) if shift else images[order]
-        model.fit(x, labels[order], batch_size=128, verbose=0)
-    return model
-
-
-def accuracy(model, images, labels):
-    return float(np.mean(model.predict(images, 500, 0).argmax(-1) == labels))
-
-
-def vectors(model):
-    """The network from images to the features of a classifier."""
-    return keras.Model(model.input, model.get_layer("vector").output)
+def shifted_digits(images, rng):
+    """Each digit moved by up to two pixels along each axis."""
+    return shifted(images, rng, 2, constant_values=-1.0)
 
 
 # === Generator ===
@@ -129,21 +97,12 @@ def build_generator(dtype, images=None, contrast=None):
     x = layers.Reshape(SHAPE, dtype="float32")(pixels(x))
     pixels.trainable = False
     if images is not None:
-        pixels.set_weights(principal_components(images))
+        pixels.set_weights(principal_components(images, NUM_COMPONENTS))
     if contrast is not None:
         gain, offset = contrast
         x = ops.clip(gain * x + offset, -1.0, 1.0)
     model = keras.Model({"noise": noise, "labels": labels}, x)
     return kd.generators.Functional(model, num_classes=10)
-
-
-def principal_components(images):
-    """Directions of largest variance times its root, and the mean image."""
-    x = images.reshape(len(images), -1)
-    variances, directions = np.linalg.eigh(np.cov(x, rowvar=False))
-    largest = slice(None, -NUM_COMPONENTS - 1, -1)
-    scales = np.sqrt(np.maximum(variances[largest], 0.0))
-    return [scales[:, None] * directions[:, largest].T, x.mean(0)]
 
 
 def features(encoder):
@@ -193,53 +152,6 @@ def build_model(dtype, encoder=None, images=None, contrast=None):
     )
 
 
-def train(model, images, labels, steps, output):
-    """Trains in epochs of up to 100 steps, each of which leaves a backup.
-
-    Targets are means of the nearest positives. The last quarter of the steps
-    has four times as many, which are nearer: digits become sharper.
-    """
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        steps,
-        alpha=0.02,
-        warmup_target=3e-3,
-        warmup_steps=max(1, steps // 50),
-    )
-    model.compile(
-        keras.optimizers.AdamW(
-            learning_rate,
-            weight_decay=1e-3,
-            beta_2=0.95,
-            clipnorm=2.0,
-            use_ema=True,
-            ema_momentum=0.99,
-        ),
-        jit_compile=keras.backend.backend() != "torch",
-    )
-    steps_per_epoch = min(100, max(1, steps // 4))
-    epochs = steps // steps_per_epoch
-    for positives, last_epoch in ((64, epochs * 3 // 4), (256, epochs)):
-        batches = kd.datasets.GroupedDataset(
-            images,
-            labels,
-            positives=positives,
-            steps_per_epoch=steps_per_epoch,
-            seed=0,
-        )
-        model.fit(
-            batches,
-            epochs=last_epoch,
-            callbacks=[
-                keras.callbacks.BackupAndRestore(
-                    output / "backup", delete_checkpoint=False
-                ),
-                kd.callbacks.SampleGrid(output / "epochs", rows=4),
-            ],
-            verbose=2,
-        )
-
-
 # === Measures ===
 
 
@@ -264,9 +176,9 @@ def measure(model, train_set, test_set, epochs, dtype="float32"):
     judges = [
         train_classifier(classifier((32, 64, 128), 128, dtype), *data)
         for data in (
-            (*train_set, 2 * epochs, True, 1),
-            (generated, labels, epochs, False, 2),
-            (*train_set, epochs, False, 2),
+            (*train_set, 2 * epochs, shifted_digits, 1),
+            (generated, labels, epochs, None, 2),
+            (*train_set, epochs, None, 2),
         )
     ]
     real, synthetic, same_size = judges
@@ -290,27 +202,13 @@ def measure(model, train_set, test_set, epochs, dtype="float32"):
     }
 
 
-def frechet(feature, images, references):
-    found = feature.predict(images, 500, 0)
-    return float(kd.metrics.frechet_distance(found, references))
-
-
-def save_picture(model, images, labels, path):
-    """Twelve generated digits of each class beside six real ones."""
-    generated = model.generate(labels=np.repeat(np.arange(10), 12), seed=2)
-    generated = generated.reshape(10, 12, *SHAPE)
-    real = np.stack([images[labels == digit][:6] for digit in range(10)])
-    rows = np.concatenate([generated, np.ones((10, 1, *SHAPE)), real], axis=1)
-    write_png(path, image_grid(rows.reshape(-1, *SHAPE), columns=19))
-
-
 def encoder_of(images, labels, epochs, dtype, path):
     """The classifier whose features are compared, trained once."""
     model = classifier((32, 64), 128, dtype)
     if path.exists():
         model.load_weights(path)
         return model
-    train_classifier(model, images, labels, epochs, True)
+    train_classifier(model, images, labels, epochs, shifted_digits)
     model.save_weights(path)
     return model
 
@@ -339,7 +237,7 @@ def main():
     encoder = encoder_of(*train_set, 2 * epochs, args.dtype, path)
     print(f"Accuracy of the encoder: {accuracy(encoder, *test_set):.4f}")
     model = build_model(args.dtype, features(encoder), train_set[0])
-    train(model, *train_set, args.steps, args.output)
+    train(model, *train_set, args.steps, 64, args.output)
     numbers = {
         "seconds": time.perf_counter() - start[0],
         "cpu_seconds": time.process_time() - start[1],

@@ -11,12 +11,17 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_drift
 from keras_drift.presets import registry
 from tiny_autoencoder import TinyAutoencoder
 
 ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "examples"))
+
+import small_images  # noqa: E402
+
 TWO_TOYS = ("spirals", "two_moons")
 
 
@@ -83,12 +88,84 @@ def test_mnist_example_generates_measures_and_saves(
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.fixture
+def cifar_like(tmp_path):
+    """A folder like that of CIFAR-10: 5 images of each class, twice."""
+    rng = np.random.default_rng(0)
+    for part, label in itertools.product(("train", "test"), range(10)):
+        folder = tmp_path / "data" / part / f"class_{label}"
+        folder.mkdir(parents=True)
+        for index in range(5):
+            image = rng.integers(256, size=(32, 32, 3), dtype="uint8")
+            Image.fromarray(image).save(folder / f"{index}.png")
+    return tmp_path / "data"
+
+
+@pytest.mark.filterwarnings("ignore:The covariance of 192 features")
+def test_cifar10_example_generates_measures_and_saves(
+    monkeypatch, tmp_path, cifar_like
+):
+    script = "examples/train_cifar10.py"
+    options = ("--steps=2", "--classifier-epochs=1", "--samples=20")
+    run(monkeypatch, tmp_path, script, *options, f"--data={cifar_like}")
+    output = tmp_path / "outputs/cifar10"
+    assert (output / "cifar10.png").exists()
+    assert (output / "guidance.png").exists()
+    numbers = json.loads((output / "numbers.json").read_text())
+    scales = [row["guidance"] for row in numbers["guidance"]]
+    assert scales == [1.0, 1.5, 2.0, 2.5, 3.0, 4.0]
+    assert all(row["fid"] > 0 for row in numbers["guidance"])
+    model = keras_drift.DriftModel.from_preset(output / "preset")
+    images = model.generate(labels=[3], guidance=2.0, seed=0)
+    assert images.shape == (1, 32, 32, 3)
+    assert np.abs(images).max() <= 1
+
+
+def test_normalization_becomes_part_of_convolutions():
+    example = runpy.run_path(str(ROOT / "examples/train_cifar10.py"))
+    classifier = example["encoder_classifier"]("float32")
+    rng = np.random.default_rng(0)
+    for layer in classifier.layers:  # as if trained
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shapes = [weight.shape for weight in layer.get_weights()]
+            layer.set_weights([rng.uniform(0.5, 2.0, s) for s in shapes])
+    images = rng.uniform(-1, 1, size=(2, 32, 32, 3)).astype("float32")
+    folded = example["without_normalization"](classifier, "float32")
+    found = folded(images)
+    names = ("stage_0", "stage_1", "stage_2", "vector")
+    outputs = {name: classifier.get_layer(name).output for name in names}
+    expected = keras.Model(classifier.input, outputs)(images)
+    for name in names:
+        one, two = (
+            keras.ops.convert_to_numpy(x[name]) for x in (found, expected)
+        )
+        np.testing.assert_allclose(
+            one, two, rtol=1e-4, atol=1e-4 * np.abs(two).max()
+        )
+
+
+def test_contrast_gives_components_the_variances_of_the_data():
+    example = runpy.run_path(str(ROOT / "examples/train_cifar10.py"))
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(50, 4)) @ rng.normal(size=(4, 12)) + 1.0
+    components = small_images.principal_components(data, 4)
+    drawn = rng.normal(size=(30, 4)) * [0.2, 0.5, 1.0, 0.1] + 0.3
+    images = drawn @ components[0] + components[1]
+    matrix, mean = example["with_contrast"](components, images, power=1.0)
+    found = drawn @ matrix + mean
+    np.testing.assert_allclose(found.mean(0), images.mean(0))
+    coefficients = (found - data.mean(0)) @ np.linalg.pinv(components[0])
+    np.testing.assert_allclose(coefficients.std(0), np.ones(4))
+    same = example["with_contrast"](components, images, power=0.0)
+    for one, two in zip(same, components, strict=True):
+        np.testing.assert_allclose(one, two)
+
+
 def test_principal_components_reproduce_images_and_covariance():
-    example = runpy.run_path(str(ROOT / "examples/train_mnist.py"))
     rng = np.random.default_rng(0)
     # Of rank 5, so that no variance is outside of the components.
     images = rng.normal(size=(40, 5)) @ rng.normal(size=(5, 784)) + 2.0
-    scaled, mean = example["principal_components"](images)
+    scaled, mean = small_images.principal_components(images, 256)
     np.testing.assert_allclose(mean, images.mean(0))
     np.testing.assert_allclose(
         scaled.T @ scaled, np.cov(images, rowvar=False), atol=1e-8
@@ -124,6 +201,7 @@ def test_nearest_class_is_that_of_the_nearest_image():
 
 def test_images_are_shifted_by_up_to_two_pixels_and_padded_with_paper():
     example = runpy.run_path(str(ROOT / "examples/train_mnist.py"))
+    shifted = example["shifted_digits"]
     image = np.full((28, 28, 1), -1.0)
     image[2:26, 2:26] = np.random.default_rng(0).uniform(size=(24, 24, 1))
     shifts = {
@@ -131,7 +209,7 @@ def test_images_are_shifted_by_up_to_two_pixels_and_padded_with_paper():
         for shift in itertools.product(range(-2, 3), repeat=2)
     }
     images = np.repeat(image[None], 400, axis=0)
-    found = example["shifted"](images, np.random.default_rng(0))
+    found = shifted(images, np.random.default_rng(0))
     assert found.shape == images.shape
     assert {np.ascontiguousarray(one).tobytes() for one in found} == shifts
 

@@ -1,0 +1,144 @@
+"""What the examples on MNIST and CIFAR-10 share."""
+
+import keras
+import numpy as np
+
+import keras_drift as kd
+from keras_drift.images import image_grid
+from keras_drift.images import write_png
+
+# === Classifiers ===
+
+
+def train_classifier(model, images, labels, epochs, augment=None, seed=0):
+    """Trains for `epochs`, on `augment(images, rng)` where that is given."""
+    num_steps = epochs * -(-len(images) // 128)
+    learning_rate = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        num_steps,
+        alpha=0.01,
+        warmup_target=3e-3,
+        warmup_steps=max(1, num_steps // 10),
+    )
+    model.compile(
+        keras.optimizers.AdamW(learning_rate, weight_decay=0.02),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    rng = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = rng.permutation(len(images))
+        x = images[order] if augment is None else augment(images[order], rng)
+        model.fit(x, labels[order], batch_size=128, verbose=0)
+    return model
+
+
+def accuracy(model, images, labels):
+    return float(np.mean(model.predict(images, 500, 0).argmax(-1) == labels))
+
+
+def vectors(model):
+    """The network from images to the layer `vector` of a classifier."""
+    return keras.Model(model.input, model.get_layer("vector").output)
+
+
+def shifted(images, rng, pixels, **padding):
+    """Each image moved by up to `pixels` along each axis, and padded."""
+    sides = [(0, 0), (pixels, pixels), (pixels, pixels), (0, 0)]
+    padded = np.pad(images, sides, **padding)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        padded, images.shape[1:3], (1, 2)
+    )
+    rows, columns = rng.integers(2 * pixels + 1, size=(2, len(images)))
+    chosen = windows[np.arange(len(images)), rows, columns]
+    return np.moveaxis(chosen, 1, -1)
+
+
+# === Training ===
+
+
+def principal_components(images, count):
+    """Directions of largest variance times its root, and the mean image."""
+    x = images.reshape(len(images), -1)
+    variances, directions = np.linalg.eigh(np.cov(x, rowvar=False))
+    largest = slice(None, -count - 1, -1)
+    scales = np.sqrt(np.maximum(variances[largest], 0.0))
+    return [scales[:, None] * directions[:, largest].T, x.mean(0)]
+
+
+def train(model, images, labels, steps, positives, output, **grouped):
+    """Trains in epochs of up to 100 steps, each of which leaves a backup.
+
+    Targets are means of the nearest positives. The last quarter of the steps
+    has four times as many, which are nearer: images become sharper.
+
+    Args:
+        model: `DriftModel`, built, not compiled.
+        images: float array `(n, height, width, channels)`.
+        labels: int array `(n,)`.
+        steps: int, of which a multiple of the epochs' length is done.
+        positives: int, the images that each group has at first.
+        output: path of the folder for backups and pictures.
+        **grouped: passed to `GroupedDataset`.
+    """
+    learning_rate = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        steps,
+        alpha=0.02,
+        warmup_target=3e-3,
+        warmup_steps=max(1, steps // 50),
+    )
+    model.compile(
+        keras.optimizers.AdamW(
+            learning_rate,
+            weight_decay=1e-3,
+            beta_2=0.95,
+            clipnorm=2.0,
+            use_ema=True,
+            ema_momentum=0.99,
+        ),
+        jit_compile=keras.backend.backend() != "torch",
+    )
+    steps_per_epoch = min(100, max(1, steps // 4))
+    epochs = steps // steps_per_epoch
+    stages = ((positives, epochs * 3 // 4), (4 * positives, epochs))
+    for positives, last_epoch in stages:
+        batches = kd.datasets.GroupedDataset(
+            images,
+            labels,
+            positives=positives,
+            steps_per_epoch=steps_per_epoch,
+            seed=0,
+            **grouped,
+        )
+        model.fit(
+            batches,
+            epochs=last_epoch,
+            callbacks=[
+                keras.callbacks.BackupAndRestore(
+                    output / "backup", delete_checkpoint=False
+                ),
+                kd.callbacks.SampleGrid(output / "epochs", rows=4),
+            ],
+            verbose=2,
+        )
+
+
+# === Measures ===
+
+
+def frechet(feature, images, references):
+    """Fréchet distance of the features of images to those of references."""
+    found = feature.predict(images, 500, 0)
+    return float(kd.metrics.frechet_distance(found, references))
+
+
+def save_picture(model, images, labels, path):
+    """Twelve generated images of each class beside six real ones."""
+    generated = model.generate(labels=np.repeat(np.arange(10), 12), seed=2)
+    generated = generated.reshape(10, 12, *images.shape[1:])
+    real = np.stack([images[labels == label][:6] for label in range(10)])
+    gap = np.ones_like(real[:, :1])
+    rows = np.concatenate([generated, gap, real], axis=1)
+    rows = rows.reshape(-1, *images.shape[1:])
+    write_png(path, image_grid(rows, columns=19))
