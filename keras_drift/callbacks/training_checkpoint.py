@@ -8,6 +8,7 @@ import keras
 
 from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
+from keras_drift.callbacks.termination_signal import TerminationSignal
 from keras_drift.training import state_file
 
 _NAME = re.compile(r"epoch_(\d{6,})\.npz")
@@ -22,19 +23,25 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     training; use `save_to_preset` for a model that is to be shared, which
     needs none of this.
 
-    Create model, data source and callbacks as before, and hand the number of
-    trained epochs to `fit`:
+    Start the same script again, and `fit` goes on by itself:
 
     ```python
-    checkpoint = kd.callbacks.TrainingCheckpoint("run/checkpoints")
     model.compile(...)
     model.fit(
         batches,
         epochs=100,
-        initial_epoch=checkpoint.restore(model),
-        callbacks=[checkpoint],
+        callbacks=[kd.callbacks.TrainingCheckpoint("run/checkpoints")],
     )
     ```
+
+    `epochs` is the number of all epochs, those of earlier runs included, also
+    in one process: `fit` always begins with the newest checkpoint. With an
+    `initial_epoch` it does not; call `restore` before it.
+
+    On SIGTERM, as clusters send it before they take a machine, `fit` completes
+    the epoch, saves it, and the process ends; a second one ends it at once.
+    Ctrl-C ends `fit` at once, without the epoch it interrupts: epochs should
+    not be longer than what you can afford to lose.
 
     A file is complete or does not exist. If the newest one is damaged, the one
     before it is restored, with a warning.
@@ -56,17 +63,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     ...     checkpoint = kd.callbacks.TrainingCheckpoint(folder)
     ...     model = kd.DriftModel(kd.generators.MLP(output_dim=2), seed=0)
     ...     model.compile("adam")
-    ...     start = checkpoint.restore(model)
     ...     history = model.fit(
-    ...         data,
-    ...         epochs=epochs,
-    ...         initial_epoch=start,
-    ...         callbacks=[checkpoint],
-    ...         verbose=0,
+    ...         data, epochs=epochs, callbacks=[checkpoint], verbose=0
     ...     )
-    ...     start, history.epoch
-    (0, [0])
-    (1, [1, 2])
+    ...     history.epoch
+    [0]
+    [1, 2]
     """
 
     def __init__(self, directory, every=1, keep=2):
@@ -74,12 +76,22 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.directory = pathlib.Path(directory)
         self.every = checks.positive_integer("every", every)
         self.keep = checks.positive_integer("keep", keep)
-        self._epoch = self._restored = None
+        self._epoch = self._restored = self._resumed = None
+        self._signal = TerminationSignal()
 
     def set_model(self, model):
         require_drift_model(self, model)
         super().set_model(model)
         self._epoch = None
+
+    def resume(self, model):
+        """Restores the run for a `fit` that is given no `initial_epoch`.
+
+        Returns:
+            int, the number of trained epochs, from which `fit` goes on.
+        """
+        self._resumed = self.restore(model)
+        return self._resumed
 
     def restore(self, model):
         """Restores the newest checkpoint of the folder, if there is one.
@@ -115,6 +127,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             )
         return 0
 
+    def on_train_begin(self, logs=None):
+        if self._resumed and self.params.get("verbose"):
+            print(f"Resuming after epoch {self._resumed} of {self.directory}.")
+        self._resumed = None
+        self._signal.wait_for()
+
+    def on_fit_end(self):
+        """Called by `fit` at its very end, also after an exception."""
+        self._signal.pass_on()
+
     def on_epoch_begin(self, epoch, logs=None):
         if self._epoch is None and epoch != self._restored:
             self._refuse_to_replace(epoch)
@@ -123,18 +145,22 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epoch = epoch + 1
         # The weights here are those of training; `on_train_end` comes after
         # Keras has replaced them by their averages.
+        stops = self._signal.received or self.model.stop_training
         last = self._epoch == self.params.get("epochs")
-        if last or self._epoch % self.every == 0:
+        if stops or last or self._epoch % self.every == 0:
             self._save()
+        if self._signal.received:
+            print(f"Stopped by a signal after epoch {self._epoch}, saved.")
+            self.model.stop_training = True
 
     def _refuse_to_replace(self, epoch):
         """A run that was not restored must not delete what another left."""
         newer = [e for e in self._files() if e > epoch]
         if newer:
             raise ValueError(
-                "The folder holds checkpoints of a run that is further. Go on "
-                "with it, `fit(initial_epoch=checkpoint.restore(model), ...)`, "
-                "or choose another folder. Received: directory="
+                "The folder holds checkpoints of a run that is further. Leave "
+                "`initial_epoch` out to go on with it, or choose another "
+                "folder. Received: directory="
                 f"{str(self.directory)!r}, with epoch {max(newer)}, while "
                 f"`fit` begins at epoch {epoch + 1}"
             )

@@ -1,6 +1,7 @@
 """Mixin with the training interface of Keras, for drifting models."""
 
 import functools
+import warnings
 
 import keras
 import numpy as np
@@ -126,6 +127,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             (x, y, sample_weight), validation_data = data_sources.split(
                 x, y, sample_weight, validation_split
             )
+        callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+        if "initial_epoch" not in kwargs:
+            kwargs["initial_epoch"] = self._resume(callbacks, epochs)
         is_data_source = not data_sources.is_array_like(x)
         self.run.restore_data(x if is_data_source else None)
         if not is_data_source:
@@ -146,9 +150,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             )
             self.run.expect("validation", held_out.ranks)
             validation_data = held_out.x
-        callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
         averages.warn_of_raw_weights(self, callbacks)
-        first_epoch = kwargs.get("initial_epoch", 0)
+        first_epoch = kwargs["initial_epoch"]
         with self.run.training(self, source, callbacks, first_epoch) as added:
             return super().fit(
                 source.x,
@@ -205,6 +208,19 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         make = functools.partial(super().make_train_function, force=True)
         self.run.current_step("train", self, make)
         return self.train_function
+
+    def _resume(self, callbacks, epochs):
+        """The first epoch of `fit`, from callbacks that can restore one."""
+        resuming = [c for c in callbacks if hasattr(c, "resume")]
+        first_epoch = max((c.resume(self) for c in resuming), default=0)
+        if resuming and first_epoch >= epochs:
+            warnings.warn(
+                "Nothing is left to train: `epochs` counts those of earlier "
+                f"runs as well. Received: epochs={epochs}, and a checkpoint "
+                f"after epoch {first_epoch}",
+                stacklevel=3,
+            )
+        return first_epoch
 
     def _check_ready(self, method):
         """Raises an error if the model cannot be trained or evaluated yet."""

@@ -82,6 +82,10 @@ class RunState:
                 source.x.stop_drawing_ahead()
             with contextlib.suppress(TypeError):  # takes no weak reference
                 self._data_base = (weakref.ref(source.x), position.base)
+            for callback in callbacks:
+                # Keras tells them of the end of training, not of exceptions.
+                if hasattr(callback, "on_fit_end"):
+                    callback.on_fit_end()
 
     @contextlib.contextmanager
     def evaluation(self, model):

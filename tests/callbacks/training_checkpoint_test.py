@@ -1,3 +1,5 @@
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -37,15 +39,10 @@ def batches():
 def train(folder, epochs, seed=0, **options):
     model = compiled_model(seed)
     checkpoint = callbacks.TrainingCheckpoint(folder, **options)
-    start = checkpoint.restore(model)
-    model.fit(
-        batches(),
-        epochs=epochs,
-        initial_epoch=start,
-        callbacks=[checkpoint],
-        verbose=0,
+    history = model.fit(
+        batches(), epochs=epochs, callbacks=[checkpoint], verbose=0
     )
-    return model, start
+    return model, history.epoch[0]
 
 
 def names(folder):
@@ -65,6 +62,121 @@ def test_a_stopped_run_ends_where_another_does(tmp_path):
     assert start == 2
     for one, other in zip(states(at_once), states(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_one_model_goes_on_in_one_process(tmp_path):
+    """`fit` ends with averaged weights, from which training must not go on."""
+    at_once, _ = train(tmp_path / "a", 4)
+    model, checkpoint = compiled_model(), callbacks.TrainingCheckpoint(tmp_path)
+    data = batches()
+    for epochs in (2, 4):
+        model.fit(data, epochs=epochs, callbacks=[checkpoint], verbose=0)
+    for one, other in zip(states(at_once), states(model), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_restore_and_initial_epoch_are_what_fit_does_by_itself(tmp_path):
+    at_once, _ = train(tmp_path / "a", 3)
+    train(tmp_path / "b", 2)
+    model = compiled_model(seed=7)
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path / "b")
+    start = checkpoint.restore(model)
+    assert start == 2
+    model.fit(
+        batches(),
+        epochs=3,
+        initial_epoch=start,
+        callbacks=[checkpoint],
+        verbose=0,
+    )
+    for one, other in zip(states(at_once), states(model), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_says_where_it_resumes(tmp_path, capsys):
+    train(tmp_path, 1)
+    assert "Resuming" not in capsys.readouterr().out
+    compiled_model().fit(
+        batches(),
+        epochs=2,
+        callbacks=[callbacks.TrainingCheckpoint(tmp_path)],
+        verbose=2,
+    )
+    assert "Resuming after epoch 1" in capsys.readouterr().out
+
+
+def test_says_that_nothing_is_left_to_train(tmp_path):
+    train(tmp_path, 2)
+    model = compiled_model()
+    with pytest.warns(UserWarning, match="epochs=2.*after epoch 2"):
+        model.fit(
+            batches(),
+            epochs=2,
+            callbacks=[callbacks.TrainingCheckpoint(tmp_path)],
+            verbose=0,
+        )
+
+
+class Terminate(keras.callbacks.Callback):
+    """Sends SIGTERM to this process in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch, self.now = epoch, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.now == self.epoch and batch == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def terminations():
+    """The list of the calls of this process' own handler of SIGTERM."""
+    calls = []
+    before = signal.signal(signal.SIGTERM, lambda *_: calls.append("ended"))
+    yield calls
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_terminated_run_ends_its_epoch_and_goes_on_later(
+    tmp_path, terminations, capsys
+):
+    at_once, _ = train(tmp_path / "a", 4)
+    model = compiled_model()
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path / "b", every=9)
+    history = model.fit(
+        batches(), epochs=4, callbacks=[checkpoint, Terminate(1)], verbose=0
+    )
+    assert history.epoch == [0, 1]
+    assert terminations == ["ended"]  # after `fit`, as without the callback
+    assert "after epoch 2" in capsys.readouterr().out
+    resumed, start = train(tmp_path / "b", 4)
+    assert start == 2
+    for one, other in zip(states(at_once), states(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_second_signal_and_one_after_an_exception_act_at_once(
+    tmp_path, terminations
+):
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    both = [checkpoint, Terminate(0), Terminate(0)]
+    compiled_model().fit(batches(), epochs=2, callbacks=both, verbose=0)
+    assert terminations == ["ended", "ended"]
+
+    class Fail(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled_model().fit(
+            batches(), epochs=3, callbacks=[checkpoint, Fail()], verbose=0
+        )
+    signal.raise_signal(signal.SIGTERM)
+    assert len(terminations) == 3
 
 
 def test_the_last_epoch_is_saved_whatever_the_interval(tmp_path):
@@ -142,9 +254,13 @@ def test_a_run_that_was_not_restored_deletes_nothing(tmp_path):
     train(tmp_path, 3)
     before = names(tmp_path)
     checkpoint = callbacks.TrainingCheckpoint(tmp_path)
-    with pytest.raises(ValueError, match=r"checkpoint\.restore\(model\)"):
+    with pytest.raises(ValueError, match="Leave `initial_epoch` out"):
         compiled_model().fit(
-            batches(), epochs=2, callbacks=[checkpoint], verbose=0
+            batches(),
+            epochs=2,
+            initial_epoch=0,
+            callbacks=[checkpoint],
+            verbose=0,
         )
     assert names(tmp_path) == before
 
