@@ -24,6 +24,7 @@ from keras import layers
 from keras import ops
 from small_images import accuracy
 from small_images import frechet
+from small_images import nearest_class
 from small_images import principal_components
 from small_images import save_picture
 from small_images import shifted
@@ -317,6 +318,32 @@ def plot(rows, path):
     plt.close(figure)
 
 
+def card(args, num_images, metrics):
+    """What the preset says about itself."""
+    rows = [
+        {key: round(value, 4) for key, value in row.items()}
+        for row in metrics["by_guidance"]
+    ]
+    return {
+        "description": "32x32 color images of ten classes, class-conditional, "
+        "with guidance from 1 to 4: a dense network, one forward pass.",
+        "classes": CLASSES,
+        "training_data": f"{num_images} images of CIFAR-10, and the same "
+        "mirrored.",
+        "training": f"{args.steps} steps of 160 generated images, {args.dtype}",
+        "metrics": {
+            key: round(value, 4)
+            for key, value in metrics.items()
+            if key != "by_guidance"
+        }
+        | {"by_guidance": rows},
+        "measured_with": f"examples/train_cifar10.py --steps {args.steps} "
+        f"--dtype {args.dtype}, on {keras.backend.backend()}; {args.samples} "
+        "generated images, features of a CNN that training does not see",
+        "license": "Apache-2.0 (weights)",
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=pathlib.Path)
@@ -380,30 +407,17 @@ def main():
         shipped, judge, train_set[0], test_set[0], args.samples
     )
     plot(rows, args.output / "guidance.png")
+    labels = np.arange(1000) % 10
+    images = shipped.generate(labels=labels, seed=1, batch_size=500)
+    nearest = float(np.mean(nearest_class(images, *train_set) == labels))
+    metrics = {
+        **min(rows, key=lambda row: row["fid"]),
+        "fid_floor": floor,
+        "nearest_neighbor_accuracy": nearest,
+        "by_guidance": rows,
+    }
     shipped.save_to_preset(
-        args.output / "preset",
-        {
-            "description": "32x32 color images of ten classes, "
-            "class-conditional, with guidance from 1 to 4: a dense network, "
-            "one forward pass.",
-            "classes": CLASSES,
-            "training_data": f"{len(train_set[0])} images of CIFAR-10, and "
-            "the same mirrored.",
-            "training": f"{args.steps} steps of 160 generated images, "
-            f"{args.dtype}",
-            "metrics": {
-                f"guidance_{row['guidance']:g}": {
-                    k: round(v, 4) for k, v in row.items() if k != "guidance"
-                }
-                for row in rows
-            }
-            | {"fid_floor": round(floor, 4)},
-            "measured_with": f"examples/train_cifar10.py --steps {args.steps} "
-            f"--dtype {args.dtype}, on {keras.backend.backend()}; "
-            f"{args.samples} generated images, features of a CNN that training "
-            "does not see",
-            "license": "Apache-2.0 (weights)",
-        },
+        args.output / "preset", card(args, len(train_set[0]), metrics)
     )
     print("scale  accuracy     FID  precision  recall")
     for row in rows:
@@ -413,8 +427,9 @@ def main():
             f"  {row['recall']:6.4f}"
         )
     print(f"FID of training images, the floor: {floor:.2f}")
-    numbers = {**numbers, "fid_floor": floor, "guidance": rows}
-    (args.output / "numbers.json").write_text(json.dumps(numbers, indent=2))
+    (args.output / "numbers.json").write_text(
+        json.dumps(numbers | metrics, indent=2)
+    )
 
 
 if __name__ == "__main__":

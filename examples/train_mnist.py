@@ -23,6 +23,7 @@ from keras import layers
 from keras import ops
 from small_images import accuracy
 from small_images import frechet
+from small_images import nearest_class
 from small_images import principal_components
 from small_images import save_picture
 from small_images import shifted
@@ -153,13 +154,6 @@ def build_model(dtype, encoder=None, images=None, contrast=None):
 
 
 # === Measures ===
-
-
-def nearest_class(images, references, labels):
-    """The class of the nearest reference of each image, by pixels."""
-    x = images.reshape(len(images), -1)
-    y = references.reshape(len(references), -1)
-    return labels[((y**2).sum(1) - 2 * x @ y.T).argmin(1)]
 
 
 def measure(model, train_set, test_set, epochs, dtype="float32"):
