@@ -54,6 +54,8 @@ def fetcher(handle):
                 f"not be fetched from {url}. Where there is network, download "
                 "it, and copy it to this folder."
             )
+        # Where it is missing, Keras takes a folder that all users share.
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             # `get_file` deletes what it could not download as a whole.
             found = keras.utils.get_file(

@@ -101,7 +101,7 @@ def test_shard_outside_of_the_folder_is_refused(tmp_path, name):
     key = sorted(content["weight_map"])[-1]
     content["weight_map"][key] = [name]
     index.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"`model\.weights\.json`.*not that"):
+    with pytest.raises(ValueError, match=r"`model\.weights\.json`.*a shard is"):
         DriftModel.from_preset(folder)
 
 
