@@ -21,7 +21,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
 
-.PHONY: demo test test-slow bench lint format $(BACKENDS:%=test-%) clean
+.PHONY: demo test test-slow bench package lint format $(BACKENDS:%=test-%) clean
 
 demo: $(VENV)/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/digits.py
@@ -51,6 +51,14 @@ bench: $(VENV)/.test
 	$(PIP) -e ".[bench]"
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python benchmarks/bench.py $(BENCH)
 
+# The wheel and the source distribution in `dist`, checked.
+package: $(VENV)/.test
+	rm -rf dist
+	$(BIN)/python -c "from hatchling.build import *; \
+		build_wheel('dist'); build_sdist('dist')"
+	$(BIN)/python -m twine check --strict dist/*
+	KERAS_BACKEND=$(BACKEND) $(PYTEST) tests/packaging_test.py
+
 $(VENV):
 	$(PYTHON) -m venv $(VENV)
 
@@ -66,4 +74,4 @@ $(VENV)/.test: pyproject.toml | $(VENV)
 	touch $@
 
 clean:
-	rm -rf $(VENV) outputs .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist outputs .pytest_cache .ruff_cache

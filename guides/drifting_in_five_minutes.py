@@ -137,6 +137,8 @@ plt.close(figure)
 # - `guides/choosing_an_encoder.py`: features for images.
 # - `guides/guidance.py`: samples that belong to their class more clearly.
 # - `guides/draw_images_from_official_weights.py`: published models of ImageNet.
+# - `guides/from_pytorch_and_jax.py`: generators and drifts in a training loop
+#   of one's own.
 # - `examples/toy_2d.py`: other toy distributions. `examples/digits.py`:
 #   class-conditional images, in about a minute, with `normalization="dual"`,
 #   the recipe for images.

@@ -18,4 +18,5 @@ from keras_drift import spectral as spectral
 from keras_drift import training as training
 from keras_drift.models import DriftModel as DriftModel
 from keras_drift.models import PowerLawGuidance as PowerLawGuidance
+from keras_drift.presets import upload_preset as upload_preset
 from keras_drift.version import __version__ as __version__

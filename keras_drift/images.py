@@ -44,6 +44,56 @@ def image_grid(images, columns, scale=1):
     return grid
 
 
+def sample_grid(
+    model, rows=8, columns=None, guidance=1.0, seed=0, scale=None, labels=None
+):
+    """Generates samples and arranges them in a grid.
+
+    Args:
+        model: `DriftModel`.
+        rows: int >= 1. Defaults to `8`.
+        columns: int >= 1. With classes, each column shows one. Defaults to
+            `None`: one for each class, at most 16, or as many as there are
+            rows.
+        guidance: float, the guidance scale. Defaults to `1.0`.
+        seed: int, of the noise. Defaults to `0`.
+        scale: int >= 1, magnification of each image. Defaults to `None`: such
+            that an image is about 64 pixels wide.
+        labels: ints, the class of each column. Defaults to `None`: the classes
+            in order, cyclically.
+
+    Returns:
+        uint8 array `(height, width, 3)`.
+
+    Raises:
+        ValueError: if the samples are not images of one or three channels.
+    """
+    check_shown(model)
+    classes = model.generator.num_classes
+    if labels is not None:
+        columns = len(labels)
+    elif columns is None:
+        columns = rows if classes is None else min(classes, 16)
+    if labels is None and classes is not None:
+        labels = np.arange(columns) % classes
+    if labels is not None:
+        labels = np.tile(labels, rows)
+    samples = model.generate(rows * columns, labels, guidance, seed=seed)
+    scale = scale or max(1, 64 // samples.shape[2])
+    return image_grid(samples, columns, scale)
+
+
+def check_shown(model):
+    """Refuses models whose samples are not images that can be shown."""
+    shape = model.image_shape
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise ValueError(
+            "Only images of one or three channels can be shown; latents "
+            "are decoded by the `autoencoder` of the model. "
+            f"Received: samples of shape {shape}"
+        )
+
+
 def write_png(path, picture):
     """Writes a uint8 array `(height, width, 3)` as a PNG file, atomically."""
     _write(path, [picture], format="png")

@@ -4,12 +4,10 @@ import os
 import pathlib
 
 import keras
-import numpy as np
 
 from keras_drift import checks
+from keras_drift import images
 from keras_drift.callbacks.attach import require_drift_model
-from keras_drift.images import image_grid
-from keras_drift.images import write_png
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -68,13 +66,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def set_model(self, model):
         require_drift_model(self, model)
-        shape = model.image_shape
-        if len(shape) != 3 or shape[-1] not in (1, 3):
-            raise ValueError(
-                "Only images of one or three channels can be shown; latents "
-                "are decoded by the `autoencoder` of the model. "
-                f"Received: samples of shape {shape}"
-            )
+        images.check_shown(model)
         super().set_model(model)
         self._epoch = self._written = None
 
@@ -88,21 +80,17 @@ class SampleGrid(keras.callbacks.Callback):
             self._write(self._epoch)
 
     def _write(self, epoch):
-        classes = self.model.generator.num_classes
-        columns = self.columns or (
-            self.rows if classes is None else min(classes, 16)
-        )
-        labels = None
-        if classes is not None:
-            labels = np.tile(np.arange(columns) % classes, self.rows)
         with self.model.averaged_weights():
-            samples = self.model.generate(
-                self.rows * columns, labels, self.guidance, seed=self.seed
+            picture = images.sample_grid(
+                self.model,
+                self.rows,
+                self.columns,
+                self.guidance,
+                self.seed,
+                self.scale,
             )
-        scale = self.scale or max(1, 64 // samples.shape[2])
-        picture = image_grid(samples, columns, scale)
         self.directory.mkdir(parents=True, exist_ok=True)
-        write_png(self.directory / f"epoch_{epoch:04d}.png", picture)
+        images.write_png(self.directory / f"epoch_{epoch:04d}.png", picture)
         self._show_in_tensorboard(picture, epoch)
         self._written = epoch
 

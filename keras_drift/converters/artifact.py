@@ -3,8 +3,8 @@
 import pathlib
 
 from keras_drift import fingerprints
+from keras_drift import json_file
 from keras_drift.converters import flax_msgpack
-from keras_drift.converters import json_file
 
 WEIGHTS = "ema_params.msgpack"
 METADATA = "metadata.json"

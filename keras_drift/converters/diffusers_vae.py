@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_drift import autoencoders
 from keras_drift import extras
-from keras_drift.converters import json_file
+from keras_drift import json_file
 from keras_drift.converters import shapes as network_shapes
 from keras_drift.presets import hub
 from keras_drift.presets.preset_mixin import class_for

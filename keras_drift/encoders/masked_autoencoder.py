@@ -15,6 +15,7 @@ from keras_drift.encoders.masked_trainer import assign_state
 from keras_drift.encoders.masked_trainer import split_batch
 from keras_drift.encoders.unet_decoder import UNetDecoder
 from keras_drift.presets import PresetMixin
+from keras_drift.presets.preset_mixin import DEFAULT_SHARD_SIZE
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -224,11 +225,13 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
 
     # === Saving ===
 
-    def save_to_preset(self, directory, metadata=None):
+    def save_to_preset(
+        self, directory, metadata=None, max_shard_size=DEFAULT_SHARD_SIZE
+    ):
         # A copy that is not compiled: presets hold no optimizer state.
         copy = type(self).from_config(self.get_config())
         copy.set_weights(self.get_weights())
-        PresetMixin.save_to_preset(copy, directory, metadata)
+        PresetMixin.save_to_preset(copy, directory, metadata, max_shard_size)
 
     def save_own_variables(self, store):
         """Saves the state of the random generator."""

@@ -8,6 +8,7 @@ from keras_drift import encoders
 from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
 from keras_drift.presets import handles
+from keras_drift.presets.preset_mixin import DEFAULT_SHARD_SIZE
 
 
 class ModelPresets(PresetMixin):
@@ -42,7 +43,12 @@ class ModelPresets(PresetMixin):
         return config
 
     def save_to_preset(
-        self, directory, metadata=None, encoder=None, autoencoder=None
+        self,
+        directory,
+        metadata=None,
+        encoder=None,
+        autoencoder=None,
+        max_shard_size=DEFAULT_SHARD_SIZE,
     ):
         """Writes the model as a preset: a folder that any backend can load.
 
@@ -57,8 +63,11 @@ class ModelPresets(PresetMixin):
             autoencoder: the preset of the autoencoder, to store a reference to
                 it instead of its weights, which several models may share.
                 Defaults to `None`: the autoencoder is a part of the preset.
+            max_shard_size: float > 0, in GB. Larger weights are written to
+                several files. Defaults to `10`.
         """
         handles.check_new(directory)
+        checks.positive_number("max_shard_size", max_shard_size)
         if encoder is not None:
             handles.check(encoder)
             encoder = encoders.MissingEncoder(encoder)
@@ -67,11 +76,11 @@ class ModelPresets(PresetMixin):
             handles.check(autoencoder)
             bare.autoencoder = autoencoders.MissingAutoencoder(autoencoder)
         config = bare.preset_config()
-        metadata = {
-            "num_parameters": self.generator.count_params(),
-            **(metadata or {}),
-        }
-        files.write(directory, config, bare, metadata)
+        found = {"num_parameters": self.generator.count_params()}
+        if not isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
+            found["image_shape"] = list(self.image_shape)
+        metadata = {**found, **(metadata or {})}
+        files.write(directory, config, bare, metadata, max_shard_size)
 
     @classmethod
     def from_preset(
@@ -85,9 +94,11 @@ class ModelPresets(PresetMixin):
 
         Args:
             preset: the name of a preset, one of `DriftModel.presets`; the path
-                of a folder that `save_to_preset` wrote; or `"hf://owner/name"`,
-                such a folder on the Hugging Face hub. Models of the official
-                release are fetched and converted on first use.
+                of a folder that `save_to_preset` wrote; or such a folder on a
+                hub: `"hf://owner/name"`,
+                `"kaggle://owner/model/keras/variation"` or
+                `"gs://bucket/folder"`. Models of the official release are
+                fetched and converted on first use.
             load_weights: bool, whether to load the weights. Defaults to `True`.
             load_encoder: bool, whether to load an encoder that the preset only
                 refers to. Without it the model can `generate`, but not train.

@@ -4,17 +4,18 @@ import importlib
 import pathlib
 
 from keras_drift import checks
-from keras_drift.presets import files
-from keras_drift.presets import hub
 from keras_drift.presets import registry
+from keras_drift.presets import remote
 
 
-def resolve(handle):
+def resolve(handle, with_weights=True):
     """Resolves a handle to the folder of the preset, fetched if need be.
 
     Args:
-        handle: the name of a preset, the path of a folder, or
-            `"hf://owner/name"`, a preset on the Hugging Face hub.
+        handle: the name of a preset, the path of a folder, or the address of a
+            preset on a hub, see `remote.FORMS`.
+        with_weights: bool, whether its weights are to be fetched. Defaults to
+            `True`.
 
     Returns:
         A `pathlib.Path`.
@@ -29,8 +30,8 @@ def resolve(handle):
             registry.released(name)["converter"]
         )
         return converter.cached(name)
-    if hub.is_handle(handle):
-        return _fetched(*hub.parse(handle))
+    if remote.of(handle):
+        return remote.fetch(handle, with_weights)
     return pathlib.Path(handle).expanduser()
 
 
@@ -38,14 +39,14 @@ def check(handle):
     """Refuses what is no handle of a preset, without fetching anything."""
     if str(handle) in registry.names():
         return
-    if hub.is_handle(handle):
+    if hub := remote.of(handle):
         hub.parse(handle)
         return
     if not pathlib.Path(handle).expanduser().is_dir():
         raise ValueError(
             "A preset is the name of one, the path of a folder that "
-            "`save_to_preset` wrote, or 'hf://owner/name', such a folder on "
-            "the Hugging Face hub. Names: "
+            f"`save_to_preset` wrote, or such a folder on a hub: {remote.FORMS}"
+            ". Names: "
             f"{', '.join(map(repr, registry.names()))}."
             f"{checks.did_you_mean(handle, registry.names())} "
             f"Received: preset={str(handle)!r}"
@@ -54,24 +55,25 @@ def check(handle):
 
 def is_remote(handle):
     """Whether a preset is, or once was, fetched from a hub."""
-    return str(handle) in registry.released_names() or hub.is_handle(handle)
+    return str(handle) in registry.released_names() or is_fetched(handle)
+
+
+def is_fetched(handle):
+    """Whether a preset is fetched from a hub as it is."""
+    return remote.of(handle) is not None
+
+
+def is_public(handle):
+    """Whether a handle means the same preset on every machine."""
+    return str(handle) in registry.names() or is_fetched(handle)
 
 
 def check_new(directory):
     """Refuses to write a preset under the name of another one."""
-    if str(directory) in registry.names() or hub.is_handle(directory):
+    if is_public(directory):
         raise ValueError(
             "A preset has this name, and would be loaded in place of the "
             "folder. Choose another name, or a path such as "
             f"'presets/{pathlib.PurePath(directory).name}'. "
             f"Received: directory={str(directory)!r}"
         )
-
-
-def _fetched(repo_id, revision):
-    """The folder in the hub's cache with the files of a preset."""
-    paths = [
-        hub.fetch(repo_id, name, revision)
-        for name in (files.CONFIG, files.METADATA, files.WEIGHTS)
-    ]
-    return paths[0].parent

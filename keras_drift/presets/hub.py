@@ -1,14 +1,17 @@
-"""Fetches files from the Hugging Face hub into its own cache."""
+"""Fetches files from the Hugging Face hub into its own cache; uploads to it."""
 
 import hashlib
+import os
 import pathlib
 import re
 
 from keras_drift import extras
+from keras_drift.presets import network
 
 PREFIX = "hf://"
 # A repository, and a branch, tag or commit of it.
 _HANDLE = re.compile(r"hf://([^/@\s]+/[^/@\s]+)(?:@([^\s@]+))?")
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def is_handle(handle):
@@ -38,7 +41,8 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
     It is stored in the hub's own cache, whose place the environment variable
     `HF_HOME` changes, and its checksum is compared with the one that the hub
     gives, which the cache keeps in the name of the file. With
-    `HF_HUB_OFFLINE=1` only the cache is read.
+    `HF_HUB_OFFLINE=1`, or where the hub cannot be reached, only the cache is
+    read.
 
     Args:
         repo_id: str, `"owner/name"`.
@@ -59,7 +63,10 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
     errors = huggingface_hub.errors
     try:
         path = huggingface_hub.hf_hub_download(
-            repo_id, filename, revision=revision
+            repo_id,
+            filename,
+            revision=revision,
+            local_files_only=_offline(huggingface_hub),
         )
     except errors.LocalEntryNotFoundError as error:
         raise ConnectionError(
@@ -80,6 +87,66 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
     path = pathlib.Path(path)
     _check_intact(path)
     return path
+
+
+def fetcher(handle):
+    """A function from the name of a file of a preset to its path.
+
+    All files are of one commit, whatever is uploaded in between.
+
+    Args:
+        handle: str, see `parse`.
+    """
+    repo_id, revision = parse(handle)
+    state = {"revision": revision}
+
+    def fetch_one(filename):
+        path = fetch(repo_id, filename, state["revision"])
+        if _COMMIT.fullmatch(path.parent.name):
+            state["revision"] = path.parent.name
+        return path
+
+    return fetch_one
+
+
+def upload(handle, folder, keep_card, license_name=None):
+    """Uploads a folder to a repository, which is created where there is none.
+
+    Args:
+        handle: str, see `parse`, without a revision.
+        folder: path.
+        keep_card: bool, whether a card that the repository has stays.
+        license_name: unused; the card of a repository has its license.
+
+    Returns:
+        The address of the repository.
+    """
+    del license_name
+    repo_id, revision = parse(handle)
+    if revision is not None:
+        raise ValueError(
+            "An upload is a new commit of the main branch. Leave the revision "
+            f"out: {PREFIX + repo_id!r}. Received: uri={str(handle)!r}"
+        )
+    library = _library()
+    api = library.HfApi(library_name="keras_drift")
+    api.create_repo(repo_id, exist_ok=True)
+    keep_card = keep_card and api.file_exists(repo_id, "README.md")
+    api.upload_folder(
+        repo_id=repo_id,
+        folder_path=os.fspath(folder),
+        commit_message="Upload of a keras_drift preset",
+        ignore_patterns=["README.md"] if keep_card else None,
+    )
+    return f"https://huggingface.co/{repo_id}"
+
+
+def _offline(huggingface_hub):
+    """Whether only the cache can be read."""
+    constants = huggingface_hub.constants
+    if constants.HF_HUB_OFFLINE:
+        return True
+    return not network.is_reachable(constants.ENDPOINT)
 
 
 def _library():
@@ -119,7 +186,9 @@ def _check_intact(path):
     its Git object, and links to it. Where links are not possible, the name
     tells nothing.
     """
-    expected = path.resolve().name
+    # The first link only: it may lead to another, of a store that all
+    # repositories share, which names files in another way.
+    expected = os.path.basename(os.readlink(path)) if path.is_symlink() else ""
     if re.fullmatch("[0-9a-f]{64}", expected):
         digest = hashlib.sha256()
     elif re.fullmatch("[0-9a-f]{40}", expected):

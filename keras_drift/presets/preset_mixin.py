@@ -1,5 +1,7 @@
 """Mixin for objects that are loaded from and saved to presets."""
 
+import contextlib
+import contextvars
 import importlib
 
 import keras
@@ -8,6 +10,10 @@ from keras_drift import checks
 from keras_drift.presets import files
 from keras_drift.presets import handles
 from keras_drift.presets import registry
+
+# The presets that are being loaded, each because the one before refers to it.
+_LOADING = contextvars.ContextVar("keras_drift_presets", default=())
+DEFAULT_SHARD_SIZE = 10
 
 
 class _Presets:
@@ -40,11 +46,13 @@ class PresetMixin:
 
         Args:
             preset: the name of a preset, one of `presets`; the path of a folder
-                that `save_to_preset` wrote; or `"hf://owner/name"`, such a
-                folder on the Hugging Face hub. It may be the preset of a model
-                that contains an object of this class. Encoders and
-                autoencoders also load weights that other libraries published,
-                see `ConvNeXtV2.from_preset` and `Autoencoder.from_preset`.
+                that `save_to_preset` wrote; or such a folder on a hub:
+                `"hf://owner/name"`, `"kaggle://owner/model/keras/variation"`
+                or `"gs://bucket/folder"`. What is fetched is cached. It may be
+                the preset of a model that contains an object of this class.
+                Encoders and autoencoders also load weights that other libraries
+                published, see `ConvNeXtV2.from_preset` and
+                `Autoencoder.from_preset`.
             load_weights: bool, whether to load the weights too, rather than
                 initialize them anew. Defaults to `True`.
             **kwargs: arguments of the constructor that replace those of the
@@ -54,7 +62,13 @@ class PresetMixin:
                 otherwise.
 
         Returns:
-            An instance of this class.
+            An instance of this class, or of a subclass.
+
+        Raises:
+            ConnectionError: if a file is not cached, and the hub not reached.
+            ValueError: if there is no such preset, or if it is damaged, of
+                another class, of a later version of this library, or not safe
+                to load. Presets are data: none of their code is run.
         """
         checks.boolean("load_weights", load_weights)
         if cls.published_format is not None:
@@ -63,30 +77,8 @@ class PresetMixin:
             made = converter.load(cls, preset, load_weights, **kwargs)
             if made is not None:
                 return made
-        folder = handles.resolve(preset)
-        config = files.read_config(folder, load_weights)
-        if kwargs:
-            config = _replaced(cls, config, kwargs)
-        try:
-            loaded = keras.saving.deserialize_keras_object(config)
-        except Exception as error:
-            if kwargs:
-                raise
-            raise files.damaged_config(folder, error) from error
-        for part in (loaded, *getattr(loaded, "preset_parts", ())):
-            if isinstance(part, cls):
-                break
-        else:
-            references = getattr(loaded, "preset_references", ())
-            for base, handle in references:
-                if issubclass(cls, base):
-                    return cls.from_preset(handle, load_weights)
-                if issubclass(base, cls):
-                    return base.from_preset(handle, load_weights)
-            raise _holds_another(type(loaded), cls, preset)
-        if load_weights:
-            files.load_weights(_weights_of(loaded), folder)
-        return part
+        with _referring(preset):
+            return _load(cls, preset, load_weights, kwargs)
 
     def preset_config(self):
         """The config that a preset of this object holds, a dict."""
@@ -94,7 +86,9 @@ class PresetMixin:
         config.pop("compile_config", None)
         return config
 
-    def save_to_preset(self, directory, metadata=None):
+    def save_to_preset(
+        self, directory, metadata=None, max_shard_size=DEFAULT_SHARD_SIZE
+    ):
         """Writes a preset: a folder that any backend can load.
 
         Args:
@@ -102,11 +96,60 @@ class PresetMixin:
                 the new one is complete.
             metadata: optional dict, for example with `"description"`,
                 `"training_data"`, `"metrics"` and `"license"`.
+            max_shard_size: float > 0, in GB. Larger weights are written to
+                several files. Defaults to `10`.
         """
         handles.check_new(directory)
+        checks.positive_number("max_shard_size", max_shard_size)
         config = self.preset_config()
         metadata = {"num_parameters": self.count_params(), **(metadata or {})}
-        files.write(directory, config, _weights_of(self), metadata)
+        weights = _weights_of(self)
+        files.write(directory, config, weights, metadata, max_shard_size)
+
+
+@contextlib.contextmanager
+def _referring(preset):
+    """Refuses presets that refer to each other in a circle."""
+    chain = (*_LOADING.get(), str(preset))
+    if str(preset) in chain[:-1]:
+        raise ValueError(
+            "This preset refers to itself where it should hold a part, or name "
+            f"the preset of one. Received: {' -> '.join(chain)}"
+        )
+    token = _LOADING.set(chain)
+    try:
+        yield
+    finally:
+        _LOADING.reset(token)
+
+
+def _load(cls, preset, load_weights, arguments):
+    """Loads an object of a class from a preset of this library."""
+    folder = handles.resolve(preset, load_weights)
+    may_refer = handles.is_public if handles.is_fetched(preset) else None
+    config = files.read_config(folder, load_weights, may_refer)
+    if arguments:
+        config = _replaced(cls, config, arguments)
+    try:
+        loaded = keras.saving.deserialize_keras_object(config)
+    except Exception as error:
+        if arguments:
+            raise
+        raise files.damaged_config(folder, error) from error
+    for part in (loaded, *getattr(loaded, "preset_parts", ())):
+        if isinstance(part, cls):
+            break
+    else:
+        references = getattr(loaded, "preset_references", ())
+        for base, handle in references:
+            if issubclass(cls, base):
+                return cls.from_preset(handle, load_weights)
+            if issubclass(base, cls):
+                return base.from_preset(handle, load_weights)
+        raise _holds_another(type(loaded), cls, preset)
+    if load_weights:
+        files.load_weights(_weights_of(loaded), folder)
+    return part
 
 
 def class_for(cls, held, preset):

@@ -33,7 +33,7 @@ def test_preset_is_made_once_by_many_at_once(root):
         time.sleep(0.1)
         folder.mkdir()
         for name in (files.CONFIG, files.WEIGHTS, files.METADATA):
-            (folder / name).touch()
+            (folder / name).write_text("{}")
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(cache.preset, "name", make) for _ in range(4)]

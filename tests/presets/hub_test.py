@@ -101,3 +101,16 @@ def test_a_handle_names_a_repository_and_perhaps_a_revision():
 def test_refuses_a_handle_that_names_no_repository(handle):
     with pytest.raises(ValueError, match=r"'hf://owner/name'.*Received"):
         hub.parse(handle)
+
+
+def test_finds_a_file_in_the_store_of_all_repositories(cache, tmp_path):
+    # There files have the names of other checksums.
+    blob = cache("config.json", large_file())
+    shared = tmp_path / "blobs" / "ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    assert hub.fetch(REPOSITORY, "config.json").read_bytes() == CONTENT
+    shared.write_bytes(CONTENT[:-1])
+    with pytest.raises(ValueError, match="truncated or altered"):
+        hub.fetch(REPOSITORY, "config.json")

@@ -6,11 +6,12 @@ import json
 _MAX_BYTES = 1_000_000
 
 
-def read(path):
+def read(path, max_bytes=_MAX_BYTES):
     """Reads a JSON object.
 
     Args:
         path: `pathlib.Path`.
+        max_bytes: int, the largest size of the file. Defaults to a megabyte.
 
     Returns:
         A dict.
@@ -20,7 +21,7 @@ def read(path):
         ValueError: if it is too large or not a JSON object. The message does
             not name the file.
     """
-    if path.stat().st_size > _MAX_BYTES:
+    if path.stat().st_size > max_bytes:
         raise ValueError("it is too large")
     try:
         content = json.loads(path.read_text("utf-8"))

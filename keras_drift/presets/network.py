@@ -1,0 +1,29 @@
+"""Tells within seconds whether a server can be reached."""
+
+import socket
+import urllib.parse
+import urllib.request
+
+_SECONDS = 3.0
+
+
+def is_reachable(url):
+    """Whether a server accepts connections.
+
+    The clients of hubs try again and again before they give up, which takes
+    half a minute without network. Behind a proxy only they know, so the answer
+    is `True` there.
+
+    Args:
+        url: str, any address of the server.
+    """
+    parts = urllib.parse.urlsplit(url)
+    proxies = urllib.request.getproxies()
+    if parts.scheme in proxies or "all" in proxies:
+        return True
+    port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    try:
+        socket.create_connection((parts.hostname, port), _SECONDS).close()
+    except OSError:
+        return False
+    return True
