@@ -6,8 +6,15 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from keras_drift.backend import jax_shares
+
 # Whether a compiled step takes batches of several ranks.
 SERVES_ANY_RANK = True
+
+in_shares = jax_shares.in_shares
+num_shares = jax_shares.num_shares
+replicate = jax_shares.replicate
+spread = jax_shares.spread
 
 
 def loses_first_axis(model):
@@ -243,25 +250,6 @@ def divisible_layouts():
         yield
     finally:
         del distribution.get_data_layout
-
-
-def spread(tensors):
-    """Spreads the first axis of tensors over the devices, where it divides."""
-    distribution = keras.distribution.distribution()
-    if distribution is None:
-        return tensors
-    mesh = distribution.device_mesh
-
-    def spread_one(tensor):
-        layout = distribution.get_data_layout(tensor.shape)
-        cut = layout.axes[0] if layout.axes else None
-        if cut is None:
-            return tensor
-        if tensor.shape[0] % mesh.shape[mesh.axis_names.index(cut)]:
-            return tensor
-        return keras.distribution.distribute_tensor(tensor, layout)
-
-    return jax.tree.map(spread_one, tensors)
 
 
 def compiled(network):
