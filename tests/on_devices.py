@@ -5,8 +5,10 @@ The number of devices of a process is decided before its first computation.
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent import futures
 
 
 def results_of(script, *arguments, devices=8):
@@ -28,3 +30,30 @@ def results_of(script, *arguments, devices=8):
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def results_of_processes(script, *arguments, processes=2, devices=4):
+    """What the processes of one run print, a list.
+
+    Args:
+        script: path of a Python file; its first argument is `"process index
+            processes address"`.
+        *arguments: the others.
+        processes: int. Defaults to `2`.
+        devices: int, the virtual devices of each. Defaults to `4`.
+    """
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    with futures.ThreadPoolExecutor(processes) as pool:
+        found = [
+            pool.submit(
+                results_of,
+                script,
+                f"process {index} {processes} {address}",
+                *arguments,
+                devices=devices,
+            )
+            for index in range(processes)
+        ]
+        return [each.result() for each in found]
