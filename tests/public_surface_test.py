@@ -45,6 +45,7 @@ LAYERS = (
     "drifts",
     "flows",
     "spectral",
+    "distribution",
     "training",
     "callbacks",
     "models",

@@ -25,8 +25,7 @@ backend may evaluate it nevertheless rather than synchronize with the device.
 travel with the step while JAX trains; `host_value(variable)` is one of them.
 `TrainerGuard` is a mixin of models, and `keeps_weights(model)` a context for
 training, under which no weight is lost to an exception. `divisible_layouts()`
-is a context in which batches may have any size under `keras.distribution`, and
-`spread(tensors)` cuts the first axis of tensors over the devices.
+is a context in which batches may have any size under `keras.distribution`.
 `compiled(network)` is a function from a dict of arrays to the outputs of the
 network, compiled where the backend compiles, without gradients.
 
@@ -40,6 +39,17 @@ Python values that the function closes over are constants of the program.
 `global_mean(x, placement)` and `gather(x, axis, placement)` are the collectives
 of a batch that is distributed over devices along its groups or its samples, one
 of `PLACEMENTS`: see `keras_drift.backend.placement`.
+
+Where one program computes for all devices (XLA under `keras.distribution`),
+`num_shares(x)` is how many of them a tensor in that program is spread over, and
+1 everywhere else. `spread(tensors, axis=0)` cuts an axis of tensors over them,
+where they divide it, and `replicate(x)` gives all of them the whole tensor.
+`in_shares(function, inputs, axes, out_axis)` calls
+`along, partial = function(index, *shares)` on every device, with its number and
+its share of the inputs, each spread along its axis, padded with zeros at its
+end, or whole where the axis is `None`. It returns the nests `along`,
+concatenated along `out_axis` with the padding, and `partial`, stacked along a
+new first axis. Loops inside of it are those of one device.
 
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
@@ -79,10 +89,13 @@ global_mean = placement.global_mean
 gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value
+in_shares = getattr(_backend, "in_shares", None)
 jit = _backend.jit
 keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
+num_shares = getattr(_backend, "num_shares", lambda x: 1)
+replicate = getattr(_backend, "replicate", lambda x: x)
 run = _backend.run
 scan = _backend.scan
 spread = _backend.spread

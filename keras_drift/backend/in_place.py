@@ -36,6 +36,7 @@ def divisible_layouts():
     yield
 
 
-def spread(tensors):
+def spread(tensors, axis=0):
     """The tensors: they are where they were made."""
+    del axis
     return tensors

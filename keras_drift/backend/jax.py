@@ -6,8 +6,17 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from keras_drift.backend import jax_batches
+from keras_drift.backend import jax_shares
+
 # Whether a compiled step takes batches of several ranks.
 SERVES_ANY_RANK = True
+
+divisible_layouts = jax_batches.divisible_layouts
+in_shares = jax_shares.in_shares
+num_shares = jax_shares.num_shares
+replicate = jax_shares.replicate
+spread = jax_shares.spread
 
 
 def loses_first_axis(model):
@@ -208,60 +217,6 @@ def _separate(model):
         if id(value) in seen:
             variable._value = jnp.copy(value)
         seen.add(id(value))
-
-
-@contextlib.contextmanager
-def divisible_layouts():
-    """While it is open, batches that devices do not divide are not refused.
-
-    Keras cuts the first axis of every array of a batch. Where it does not
-    divide, the second axis is cut, and where that does not either, every device
-    gets the whole array.
-    """
-    distribution = keras.distribution.distribution()
-    if distribution is None or "get_data_layout" in vars(distribution):
-        yield  # nothing is cut, or a surrounding context does it already
-        return
-    original = distribution.get_data_layout
-    mesh = distribution.device_mesh
-
-    def layout(shape):
-        found = original(shape)
-        cut = found.axes[0] if found.axes else None
-        if cut is None:
-            return found
-        size = mesh.shape[mesh.axis_names.index(cut)]
-        if shape[0] % size == 0:
-            return found
-        axes = [None] * len(shape)
-        if shape[0] == 1 and len(shape) > 1 and shape[1] % size == 0:
-            axes[1] = cut
-        return keras.distribution.TensorLayout(axes, mesh)
-
-    distribution.get_data_layout = layout
-    try:
-        yield
-    finally:
-        del distribution.get_data_layout
-
-
-def spread(tensors):
-    """Spreads the first axis of tensors over the devices, where it divides."""
-    distribution = keras.distribution.distribution()
-    if distribution is None:
-        return tensors
-    mesh = distribution.device_mesh
-
-    def spread_one(tensor):
-        layout = distribution.get_data_layout(tensor.shape)
-        cut = layout.axes[0] if layout.axes else None
-        if cut is None:
-            return tensor
-        if tensor.shape[0] % mesh.shape[mesh.axis_names.index(cut)]:
-            return tensor
-        return keras.distribution.distribute_tensor(tensor, layout)
-
-    return jax.tree.map(spread_one, tensors)
 
 
 def compiled(network):

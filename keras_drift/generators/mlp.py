@@ -85,11 +85,14 @@ class MLP(Generator):
                 codes = ops.sign(noise[:, :num_codes])
                 x = layers.Concatenate()([x, codes])
             if num_classes is not None:
-                embed = ConditionEmbedding(hidden_dims[0], num_classes)
+                embed = ConditionEmbedding(
+                    hidden_dims[0], num_classes, name="condition_embedding"
+                )
                 x = layers.Concatenate()([x, embed(conditions)])
-            for width in hidden_dims:
-                x = layers.Dense(width, activation)(x)
-            outputs = layers.Dense(output_dim, dtype="float32")(x)
+            for i, width in enumerate(hidden_dims):
+                x = layers.Dense(width, activation, name=f"dense_{i}")(x)
+            last = f"dense_{len(hidden_dims)}"
+            outputs = layers.Dense(output_dim, dtype="float32", name=last)(x)
             super().__init__(
                 {"noise": noise, **conditions}, outputs, num_classes, **kwargs
             )

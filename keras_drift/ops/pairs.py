@@ -13,6 +13,8 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.point_cloud import safe_log
+from keras_drift.ops.running_sums import merged_sums
+from keras_drift.ops.spread_axis import spread_axis
 
 # Pairs in a block: as many as fit the caches of a CPU, or saturate an
 # accelerator.
@@ -69,6 +71,11 @@ class Pairs:
     from the state carried from block to block. On JAX, call reductions over
     many blocks inside of `jit`: outside, every call compiles its loop anew.
 
+    Under `keras.distribution` the groups are spread over the devices, which
+    exchange nothing then, or, where there are fewer groups than devices, the
+    samples of each group, for which the points are gathered once. Blocks are
+    those of the share of one device.
+
     Args:
         x: float tensor `(groups, n, d)`, the samples.
         cloud: `PointCloud` of `m` points.
@@ -100,6 +107,9 @@ class Pairs:
         self.x = x
         self.cloud = cloud
         self.points = cloud.masked().points
+        self._spread_axis = spread_axis(x)
+        if self._spread_axis is not None:
+            self.points = self._spread_points(self.points)
         self.cost = cost
         self.block_size = block_size
         self.unit = unit
@@ -112,12 +122,18 @@ class Pairs:
                 f"x.shape={tuple(x.shape)}, "
                 f"points.shape={tuple(self.points.shape)}"
             )
-        sizes = _block_shape(*shape, dim, block_size)
-        self._cuts = tuple(map(_Cut, shape, sizes))
+        share = self._share_of(shape)
+        sizes = _block_shape(*share, dim, block_size)
+        self._cuts = tuple(map(_Cut, share, sizes))
+        # What devices do not divide is padded, and masked in the fold.
+        self._is_padded = self._pads(shape)
+        # In the share of one device, the number of its first sample.
+        self._first_sample = 0
         # Shared by several folds; compiled code drops them where unused.
         self._costs = self._absent_pairs = None
         if self.is_whole:
-            self._costs = _in_units(cost(x, self.points), unit, point_unit)
+            costs = cost(self._spread_samples(x), self.points)
+            self._costs = _in_units(costs, unit, point_unit)
             self._absent_pairs = self._absent(
                 0, ops.shape(x)[1], 0, ops.shape(self.points)[1]
             )
@@ -125,7 +141,7 @@ class Pairs:
     @property
     def is_whole(self):
         """Whether all pairs are one block."""
-        return all(cut.count == 1 for cut in self._cuts)
+        return not self._is_padded and all(cut.count == 1 for cut in self._cuts)
 
     def whole(self):
         """The `Block` of all pairs, without rows and columns."""
@@ -180,7 +196,9 @@ class Pairs:
             function: from `(row_state, column_state, block)` to the next
                 `(row_state, column_state)`. A state is a nest of tensors,
                 `(groups, a, f)` for the samples of the `Block` and
-                `(groups, b, f)` for its points.
+                `(groups, b, f)` for its points; that of the points is a
+                log-sum-exp (`keras_drift.ops.running_sums`), or a nest of
+                tuples of them.
             row_start: callable from `(groups, a)` to the first state of the
                 samples.
             column_start: callable from `(groups, b)` to that of the points.
@@ -200,6 +218,43 @@ class Pairs:
                 column_start(groups, width),
                 self._block(0, rows, 0, columns),
             )
+        starts = row_start, column_start
+        if self._spread_axis is None:
+            return self._fold_blocks(function, *starts, rows, columns)
+        return self._fold_shares(function, *starts, rows, columns)
+
+    def _fold_shares(self, function, row_start, column_start, rows, columns):
+        """Folds over the blocks of each device."""
+        axis, num_rows = self._spread_axis, len(rows)
+
+        def fold_one(index, *tensors):
+            share = copy.copy(self)
+            if axis == 1:
+                share._first_sample = index * self._cuts[1].length
+            return share._fold_blocks(
+                function,
+                row_start,
+                column_start,
+                tensors[:num_rows],
+                tensors[num_rows:],
+            )
+
+        def fold_groups(index, *tensors):
+            return fold_one(index, *tensors), ()
+
+        if axis == 0:
+            axes = [0] * (num_rows + len(columns))
+            states, _ = backend.in_shares(
+                fold_groups, (*rows, *columns), axes, 0
+            )
+            return keras.tree.map_structure(self._without_padding, states)
+        axes = [1] * num_rows + [None] * len(columns)
+        rows, columns = backend.in_shares(fold_one, (*rows, *columns), axes, 1)
+        rows = keras.tree.map_structure(self._without_padding, rows)
+        return rows, merged_sums(columns)
+
+    def _fold_blocks(self, function, row_start, column_start, rows, columns):
+        """Folds over the blocks of one device."""
         by_group, by_row, by_column = self._cuts
 
         def over_groups(index, carry, parts):
@@ -245,6 +300,35 @@ class Pairs:
             ),
         )
 
+    def _share_of(self, shape):
+        """The groups, samples and points of one device."""
+        if self._spread_axis is None:
+            return shape
+        shape, axis = list(shape), self._spread_axis
+        shape[axis] = math.ceil(shape[axis] / backend.num_shares(self.x))
+        return tuple(shape)
+
+    def _pads(self, shape):
+        """Whether the devices do not divide the axis that is spread."""
+        if self._spread_axis is None:
+            return False
+        return shape[self._spread_axis] % backend.num_shares(self.x) != 0
+
+    def _spread_samples(self, x):
+        if self._spread_axis is None:
+            return x
+        return backend.spread(x, self._spread_axis)
+
+    def _spread_points(self, points):
+        if self._spread_axis == 0:
+            return backend.spread(points, 0)
+        return backend.replicate(points)
+
+    def _without_padding(self, tensor):
+        """Drops what was added so that the devices divide an axis."""
+        size = self.x.shape[self._spread_axis]
+        return tensor[:size] if self._spread_axis == 0 else tensor[:, :size]
+
     def _with_samples(self, rows):
         """Adds the samples ahead and the units behind, for `_block`."""
         if self.unit is None or self.is_whole:
@@ -282,7 +366,7 @@ class Pairs:
         )
 
     def _absent(self, row_index, height, column_index, width):
-        """Mask of self-pairs and of the padding of the last blocks."""
+        """Mask of self-pairs and of padding: of last blocks, of devices."""
         cuts = self._cuts[1:]
         indices = row_index, column_index
         own = self.cloud.contains_samples and self._may_meet(*indices)
@@ -290,11 +374,15 @@ class Pairs:
             cut.may_be_padded(index)
             for cut, index in zip(cuts, indices, strict=True)
         ]
-        if not (own or any(ends)):
+        samples_are_padded = self._is_padded and self._spread_axis == 1
+        if not (own or any(ends) or samples_are_padded):
             return None
         i = row_index * height + ops.arange(height)[:, None]
         j = column_index * width + ops.arange(width)[None, :]
-        absent = [i == j] if own else []
+        number = self._first_sample + i
+        absent = [number == j] if own else []
+        if samples_are_padded:
+            absent.append(number >= self.x.shape[1])
         absent += [
             index >= cut.length
             for index, cut, end in zip((i, j), cuts, ends, strict=True)
@@ -305,7 +393,9 @@ class Pairs:
     def _may_meet(self, row_index, column_index):
         """Whether a block may hold a sample and itself among the points."""
         if self.is_whole or not (
-            isinstance(row_index, int) and isinstance(column_index, int)
+            isinstance(row_index, int)
+            and isinstance(column_index, int)
+            and isinstance(self._first_sample, int)
         ):
             return True
         _, by_row, by_column = self._cuts

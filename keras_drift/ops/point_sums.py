@@ -6,6 +6,7 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_drift import backend
+from keras_drift.ops.spread_axis import spread_axis
 
 
 class PointSums(NamedTuple):
@@ -50,7 +51,9 @@ def mean_squares(fields):
     Args:
         fields: list of tensors, or of `PointSums` with the same points.
     """
-    if not all(isinstance(field, PointSums) for field in fields):
+    # Along an axis that is spread, a concatenation exchanges everything.
+    sums = all(isinstance(field, PointSums) for field in fields)
+    if not sums or spread_axis(fields[0].toward) == 1:
         return [
             ops.mean(ops.square(as_tensor(field)), axis=-1) for field in fields
         ]

@@ -85,6 +85,23 @@ def finite_log_sum(sets, axis):
     return top + ops.log(ops.maximum(mass, 1e-30))
 
 
+def merged_sums(states):
+    """Merges accumulators of several parts, stacked along a first axis.
+
+    Args:
+        states: a log-sum-exp, or a nest of tuples of them.
+
+    Returns:
+        The same without the first axis.
+    """
+    if not states or isinstance(states[0], tuple):
+        return tuple(map(merged_sums, states))
+    tops, masses = states
+    top = ops.stop_gradient(ops.max(tops, axis=0))
+    shrink = ops.exp(ops.stop_gradient(tops) - top)
+    return top, ops.sum(masses * shrink, axis=0)
+
+
 def absent_if_infinite(logs):
     """Adds an axis; both infinities become minus infinity."""
     return ops.where(ops.isinf(logs), float("-inf"), logs)[..., None]

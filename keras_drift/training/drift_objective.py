@@ -232,6 +232,9 @@ class DriftObjective:
     def _encode_data(self, samples):
         """Features of `(groups, n, *sample_shape)` samples, as constants."""
         flat = ops.reshape(samples, (-1, *samples.shape[2:]))
+        # Of groups that the devices do not divide, each holds all: it encodes
+        # its share.
+        flat = backend.spread(flat)
         return {
             name: ops.stop_gradient(feature)
             for name, feature in self.features(flat).items()

@@ -35,6 +35,7 @@ def run(shardings=None):
         ("arrays that do not divide", (33, 2), {"batch_size": 15}),
         ("one group", (1, 32, 2), {"validation_data": np.ones((9, 2))}),
         ("three groups", (3, 8, 2), {}),
+        ("fewer groups at the end", (3, 4, 2), {"batch_size": 2}),
     ):
         keras.utils.set_random_seed(0)
         model = Watching(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
