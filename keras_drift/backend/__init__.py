@@ -38,8 +38,18 @@ random generators among them, and writes back those that the function assigns;
 Python values that the function closes over are constants of the program.
 
 `global_mean(x, placement)` and `gather(x, axis, placement)` are the collectives
-of a batch that is distributed over devices along its groups or its samples, one
-of `PLACEMENTS`: see `keras_drift.backend.placement`.
+of a batch that is distributed over replicas along its groups or its samples,
+one of `PLACEMENTS`: see `keras_drift.backend.placement`. `num_replicas()` and
+`replica_index()` are those of the step that is running, and
+`replicas_of(model)` is the number that a model is trained by. `share(x, axis)`
+is the part of a replica of a tensor that all of them hold. A step is given its
+share of a batch where `RECEIVES_SHARES`, and `check_shares(size)` refuses
+shares of different sizes; elsewhere it is given the whole batch.
+`share_of_loss(loss)` is what the loss of a replica adds to that of the batch,
+for the gradients as `averaged_gradients(optimizer)`, a context of a step,
+reduces them. `equalize(model)` gives all replicas the variables of the first
+one, and `check_agreement(what, values)` refuses values that differ.
+`join_processes(timeout)` connects the processes of a run, on PyTorch.
 
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
@@ -63,13 +73,18 @@ from keras_drift.backend import placement
 
 EXPORT_FORMAT = getattr(_backend, "EXPORT_FORMAT", "tf_saved_model")
 PLACEMENTS = placement.PLACEMENTS
+RECEIVES_SHARES = placement.RECEIVES_SHARES
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 SERVES_ANY_RANK = _backend.SERVES_ANY_RANK
 TrainerGuard = _backend.TrainerGuard
+averaged_gradients = placement.averaged_gradients
+check_agreement = placement.check_agreement
+check_shares = placement.check_shares
 compiled = _backend.compiled
 divisible_layouts = _backend.divisible_layouts
+equalize = placement.equalize
 export_options = getattr(_backend, "export_options", lambda format, keys: {})
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
@@ -80,11 +95,17 @@ gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value
 jit = _backend.jit
+join_processes = placement.join_processes
 keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
+num_replicas = placement.num_replicas
+replica_index = placement.replica_index
+replicas_of = placement.replicas_of
 run = _backend.run
 scan = _backend.scan
+share = placement.share
+share_of_loss = placement.share_of_loss
 spread = _backend.spread
 step = _backend.step
 step_result = _backend.step_result

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from keras_drift.backend import tensorflow_replicas
 from keras_drift.backend.in_place import divisible_layouts
 from keras_drift.backend.in_place import keeps_weights
 from keras_drift.backend.in_place import spread
@@ -111,6 +112,8 @@ def _in_memory(index, tensors):
 
 def unless(done, function, state):
     """Conditional execution, see `keras_drift.backend`."""
+    if tensorflow_replicas.num_replicas() > 1:
+        return function(state)  # a branch cannot hold collectives
     return tf.cond(done, lambda: state, lambda: function(state))
 
 
