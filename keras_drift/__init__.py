@@ -4,6 +4,7 @@ from keras_drift import installation as installation  # isort: skip
 from keras_drift import autoencoders as autoencoders
 from keras_drift import callbacks as callbacks
 from keras_drift import datasets as datasets
+from keras_drift import distribution as distribution
 from keras_drift import drifts as drifts
 from keras_drift import encoders as encoders
 from keras_drift import energies as energies

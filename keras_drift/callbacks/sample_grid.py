@@ -6,6 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.images import image_grid
@@ -88,6 +89,8 @@ class SampleGrid(keras.callbacks.Callback):
             self._write(self._epoch)
 
     def _write(self, epoch):
+        if backend.replica_index() > 0:
+            return  # the first process writes
         classes = self.model.generator.num_classes
         columns = self.columns or (
             self.rows if classes is None else min(classes, 16)

@@ -22,6 +22,7 @@ ARGUMENTS = (
     "guidance_sampler",
     "loss_weights",
     "bandwidth_schedule",
+    "field_scope",
 )
 
 

@@ -1,4 +1,4 @@
-"""Batches that are distributed over two devices.
+"""Batches that are distributed over devices.
 
 On JAX the devices are an axis of `vmap` with a name, and on the other backends,
 where no mapped axis has collectives, they are threads.
@@ -78,36 +78,37 @@ DRIFTS = {
 
 
 class Devices:
-    """Two devices: `run` calls a function on each, with collectives.
+    """Devices: `run` calls a function on each, with collectives.
 
     Attributes:
         calls: list of the collectives that one device has taken part in.
     """
 
-    def __init__(self):
+    def __init__(self, count=2):
         self.calls = []
+        self.count = count
 
     def run(self, function, shares):
-        """Returns the results of both devices for their shares."""
+        """Returns the results of all devices for their shares."""
         with pytest.MonkeyPatch.context() as patch:
             for name in ("global_mean", "gather", "replica_index", "share"):
                 patch.setattr(backend, name, getattr(self, name))
-            patch.setattr(backend, "num_replicas", lambda: 2)
+            patch.setattr(backend, "num_replicas", lambda: self.count)
             return self._run(function, shares)
 
 
 class Threads(Devices):
-    def __init__(self):
-        super().__init__()
-        self._barrier = threading.Barrier(2, timeout=60)
+    def __init__(self, count=2):
+        super().__init__(count)
+        self._barrier = threading.Barrier(count, timeout=60)
         self._device = threading.local()
-        self._shares = [None, None]
+        self._shares = [None] * count
 
     def global_mean(self, x, placement="groups"):
         if placement == "local":
             return x
         self._record("global_mean", placement)
-        return sum(self._exchange(x)) / 2
+        return sum(self._exchange(x)) / self.count
 
     def gather(self, x, axis=0, placement="samples"):
         self._record("gather", placement)
@@ -117,10 +118,10 @@ class Threads(Devices):
         return self._device.index
 
     def share(self, x, axis):
-        return ops.split(x, 2, axis=axis)[self._device.index]
+        return ops.split(x, self.count, axis=axis)[self._device.index]
 
     def _run(self, function, shares):
-        results, errors = [None, None], []
+        results, errors = [None] * self.count, []
 
         def work(index):
             self._device.index = index
@@ -130,7 +131,9 @@ class Threads(Devices):
                 errors.append(error)
                 self._barrier.abort()
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        threads = [
+            threading.Thread(target=work, args=(i,)) for i in range(self.count)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -174,7 +177,7 @@ class MappedAxis(Devices):
     def share(self, x, axis):
         from jax import lax
 
-        size = x.shape[axis] // 2
+        size = x.shape[axis] // self.count
         start = self.replica_index() * size
         return lax.dynamic_slice_in_dim(x, start, size, axis)
 
@@ -187,16 +190,16 @@ class MappedAxis(Devices):
         results = mapped(*map(np.stack, zip(*shares, strict=True)))
         return [
             keras.tree.map_structure(lambda part, i=i: part[i], results)
-            for i in range(2)
+            for i in range(self.count)
         ]
 
 
-two_devices = MappedAxis if contracts.ON_JAX else Threads
+make_devices = MappedAxis if contracts.ON_JAX else Threads
 
 
-def clouds(groups):
+def clouds(groups, sizes=(4, 6, 6)):
     rng = np.random.default_rng(0)
-    return [rng.normal(size=(groups, n, 3)) + 0.5 for n in (4, 6, 6)]
+    return [rng.normal(size=(groups, n, 3)) + 0.5 for n in sizes]
 
 
 def assert_equals_the_whole(results, whole, axis):
@@ -224,7 +227,7 @@ def test_groups_on_two_devices_are_one_batch(name):
     def field(x, y, weights):
         return drift.field(x, y, positive_weights=weights, placement="groups")
 
-    devices = two_devices()
+    devices = make_devices()
     results = devices.run(
         field,
         [[v[g : g + 1] for v in (x, y, weights)] for g in (0, 1)],
@@ -251,7 +254,7 @@ def test_groups_on_two_devices_are_one_batch(name):
         ("lookahead", 5),
     ],
 )
-def test_samples_on_two_devices_are_one_group(name, num_gathered):
+def test_samples_on_three_devices_are_one_group(name, num_gathered):
     drift = DRIFTS[name][0]()
 
     def field(x, y, z, weights, placement="samples"):
@@ -264,10 +267,11 @@ def test_samples_on_two_devices_are_one_group(name, num_gathered):
         )
 
     # Not equal: each point has to keep the weight that it came with.
-    arrays = [*clouds(1), np.arange(6.0)[None]]
-    halves = [np.split(v, 2, axis=1) for v in arrays]
-    devices = two_devices()
-    results = devices.run(field, list(zip(*halves, strict=True)))
+    # Not two devices, where the next one is the previous one.
+    arrays = [*clouds(1, (6, 9, 6)), np.arange(6.0)[None]]
+    parts = [np.split(v, 3, axis=1) for v in arrays]
+    devices = make_devices(3)
+    results = devices.run(field, list(zip(*parts, strict=True)))
     gathered = [call for call in devices.calls if call[0] == "gather"]
     assert gathered == [("gather", "samples")] * num_gathered
     whole = contracts.in_one_program(field)(*arrays)
@@ -306,7 +310,7 @@ def test_samples_that_are_not_the_negatives_keep_their_place():
     ]
     for each in (drift, single):
         call = functools.partial(field, each)
-        results = two_devices().run(call, shares)
+        results = make_devices().run(call, shares)
         alone = functools.partial(call, placement="local")
         whole = contracts.in_one_program(alone)(x, y, negatives, weights)
         assert_equals_the_whole(results, whole, axis=1)
@@ -320,7 +324,7 @@ def test_the_signal_of_samples_on_two_devices_is_that_of_one():
         return drift.signal(x, y, placement=placement)
 
     halves = [np.split(v, 2, axis=1) for v in (x, y)]
-    found = two_devices().run(signal, list(zip(*halves, strict=True)))
+    found = make_devices().run(signal, list(zip(*halves, strict=True)))
     alone = functools.partial(signal, placement="local")
     expected = contracts.in_one_program(alone)(x, y)
     for each in found:
