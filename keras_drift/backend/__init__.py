@@ -17,6 +17,9 @@ trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
 `exp(x - y)`, zero where it would be below the normal numbers of float32, for
 which PyTorch needs one array rather than two.
+`recomputed_parts(function, parts, network)` is a function of the slices along
+the first axes of `parts`, one after another, which the backward pass
+rematerializes, on TensorFlow as well; it reads the variables of the network.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.
@@ -71,6 +74,17 @@ else:
 
 from keras_drift.backend import placement
 
+
+def _recomputed_parts(function, parts, network):
+    del network  # gradients find its variables
+
+    def body(index, carry, part):
+        del index
+        return carry, function(part)
+
+    return _backend.scan(body, (), parts, recompute=True)[1]
+
+
 EXPORT_FORMAT = getattr(_backend, "EXPORT_FORMAT", "tf_saved_model")
 PLACEMENTS = placement.PLACEMENTS
 RECEIVES_SHARES = placement.RECEIVES_SHARES
@@ -100,6 +114,7 @@ keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
 num_replicas = placement.num_replicas
+recomputed_parts = getattr(_backend, "recomputed_parts", _recomputed_parts)
 replica_index = placement.replica_index
 replicas_of = placement.replicas_of
 run = _backend.run

@@ -10,6 +10,7 @@ from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
+from keras_drift.backend.tensorflow_recompute import RecomputedParts
 
 __all__ = [
     "SERVES_ANY_RANK",
@@ -23,6 +24,7 @@ __all__ = [
     "keeps_weights",
     "loses_first_axis",
     "matmul",
+    "recomputed_parts",
     "run",
     "scan",
     "spread",
@@ -97,6 +99,11 @@ def scan(function, carry, xs, recompute=False):
     )
     ys = [array.stack() for array in arrays]
     return carry, keras.tree.pack_sequence_as(first, ys)
+
+
+def recomputed_parts(function, parts, network):
+    """A function of parts of a batch, see `keras_drift.backend`."""
+    return RecomputedParts(function, network, scan)(parts)
 
 
 def _in_memory(index, tensors):

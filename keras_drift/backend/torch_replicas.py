@@ -193,8 +193,8 @@ def _run(collective, *args):
         raise ReplicaError(
             "Another process of this training run has ended, or cannot be "
             "reached, so this one cannot go on. Look for the first error among "
-            "all processes, and start the run again; with a "
-            "`callbacks.TrainingCheckpoint` it continues. Received: rank "
+            "all processes, and start the run again, from a "
+            "`callbacks.TrainingCheckpoint` if there is one. Received: rank "
             f"{distributed.get_rank()} of {distributed.get_world_size()}, "
             f"{error}"
         ) from error

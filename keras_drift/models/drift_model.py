@@ -16,6 +16,7 @@ from keras_drift.training import TrainingBatch
 from keras_drift.training import adaptation
 from keras_drift.training import bandwidth_schedule as schedules
 from keras_drift.training import batches
+from keras_drift.training import micro_batches as parts
 from keras_drift.training import randomness
 from keras_drift.training import shares
 from keras_drift.training.drift_trainer import DriftTrainer
@@ -38,6 +39,7 @@ _VALUES = (
     "frozen_steps",
     "stop_gradient",
     "field_scope",
+    "micro_batches",
 )
 
 
@@ -99,6 +101,13 @@ class DriftModel(
             scales, transport plans. `"local"`: those of the replica alone,
             which exchanges nothing but gradients, and follows the noisier field
             of a smaller batch. Defaults to `"global"`.
+        micro_batches: int >= 1: generator and encoder run on so many equal
+            parts of a batch, one after another, and the backward pass computes
+            each part again, so that memory is needed for the activations of
+            one. The field, the loss and the gradient are those of the whole
+            batch, for one more forward pass. Choose it for batches that do not
+            fit into memory. The generator can have neither layers that draw
+            random numbers nor `BatchNormalization`. Defaults to `1`.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -141,6 +150,7 @@ class DriftModel(
         guidance_sampler=None,
         autoencoder=None,
         field_scope="global",
+        micro_batches=1,
         seed=None,
         **kwargs,
     ):
@@ -164,6 +174,7 @@ class DriftModel(
         self.guidance_sampler = guidance_sampler
         self.autoencoder = autoencoder
         self.field_scope = field_scope
+        self.micro_batches = micro_batches
         self.seed = arguments.checked_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
@@ -183,6 +194,7 @@ class DriftModel(
             self.stop_gradient,
             self.num_generated,
             self.field_scope,
+            self.micro_batches,
         )
 
     def __setattr__(self, name, value):
@@ -251,8 +263,9 @@ class DriftModel(
     draw_inputs = batches.draw_inputs
 
     def call(self, inputs, training=None):
+        num_parts = 1
         if isinstance(inputs, TrainingBatch):
-            inputs = inputs.inputs
+            inputs, num_parts = inputs.inputs, self.micro_batches
         elif not isinstance(inputs, dict):
             inputs = {"noise": inputs}
         missing = [k for k in self.generator.input_keys if k not in inputs]
@@ -263,7 +276,7 @@ class DriftModel(
                 f"Received: inputs {sorted(inputs)}"
             )
         inputs = {key: inputs[key] for key in self.generator.input_keys}
-        return self.generator(inputs, training=training)
+        return parts.in_parts(self.generator, inputs, num_parts, training)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -284,7 +297,8 @@ class DriftModel(
         if targets is None:
             negatives = None
             if x.negative_inputs is not None:
-                negatives = self(x.negative_inputs, training=training)
+                others = x._replace(inputs=x.negative_inputs)
+                negatives = self(others, training=training)
             targets = self.compute_targets(features, x, negatives, training)
         norms = [ops.mean(each.norm, axis=-1) for each in targets.values()]
         self.drift_norm.update_state(

@@ -48,7 +48,9 @@ def prepare(model, data, step, training):
     if model.drift.self_interaction == "independent":
         others = model.draw_inputs(data, groups, count, scales)
         if model.stop_gradient:
-            batch = batch._replace(negatives=model(others, training=training))
+            other_batch = batch._replace(inputs=others)
+            negatives = model(other_batch, training=training)
+            batch = batch._replace(negatives=negatives)
         else:
             batch = batch._replace(negative_inputs=others)
     if training and model.frozen_steps > 1:

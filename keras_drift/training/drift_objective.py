@@ -11,6 +11,8 @@ from keras_drift.drifts.segments import Segments
 from keras_drift.drifts.signal import Signal
 from keras_drift.training import shares
 from keras_drift.training.feature_drifts import FeatureDrifts
+from keras_drift.training.micro_batches import common_parts
+from keras_drift.training.micro_batches import in_parts
 from keras_drift.training.target import Target
 
 FIELD_SCOPES = ("global", "local")
@@ -38,6 +40,8 @@ class DriftObjective:
             many as the group has positives.
         field_scope: `"global"` or `"local"`, see `DriftModel`. Defaults to
             `"global"`.
+        micro_batches: int >= 1, the parts that are encoded one after another,
+            see `DriftModel`. Defaults to `1`.
 
     Reference:
 
@@ -52,6 +56,7 @@ class DriftObjective:
         stop_gradient=True,
         num_generated=None,
         field_scope="global",
+        micro_batches=1,
     ):
         self.encoder = encoder
         self.drift = drift
@@ -59,12 +64,20 @@ class DriftObjective:
         self.stop_gradient = stop_gradient
         self.num_generated = num_generated
         self.field_scope = checked_scope(field_scope)
+        self.micro_batches = micro_batches
 
     def features(self, samples):
         """Encodes samples: a dict of features `(n, tokens, dim)`, float32."""
+        return self._features(samples, self.micro_batches)
+
+    def _features(self, samples, num_parts):
+        if not self.encoder.variables:  # it keeps no activations
+            num_parts = 1
         return {
             name: ops.cast(feature, "float32")
-            for name, feature in self.encoder(samples).items()
+            for name, feature in in_parts(
+                self.encoder, samples, num_parts
+            ).items()
         }
 
     def targets(self, features, batch, negatives=None, learn_bandwidth=False):
@@ -251,9 +264,10 @@ class DriftObjective:
     def _encode_data(self, samples):
         """Features of `(groups, n, *sample_shape)` samples, as constants."""
         flat = ops.reshape(samples, (-1, *samples.shape[2:]))
+        num_parts = common_parts(flat.shape[0], self.micro_batches)
         return {
             name: ops.stop_gradient(feature)
-            for name, feature in self.features(flat).items()
+            for name, feature in self._features(flat, num_parts).items()
         }
 
     def _guidance(self, batch, count):

@@ -23,6 +23,7 @@ ARGUMENTS = (
     "loss_weights",
     "bandwidth_schedule",
     "field_scope",
+    "micro_batches",
 )
 
 
