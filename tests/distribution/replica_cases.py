@@ -2,7 +2,7 @@
 
 A script, for processes that a test starts: `replica_cases.py OUTPUT NAME...`
 trains the cases on one replica and on two and writes what they come to as JSON,
-one file for each process.
+one file for each process. `--more` is for what is not a case.
 """
 
 import contextlib
@@ -250,14 +250,18 @@ def main(path, *names):
             tf.config.list_physical_devices("CPU")[0],
             [tf.config.LogicalDeviceConfiguration()] * 2,
         )
-    names = names or tuple(CASES)
     x = FLAT[:8]
+    scopes, messages = {}, {}
+    more = "--more" in names
+    names = [name for name in names if name != "--more"]
+    if more:
+        scopes = {"global": one_step(x), "each alone": each_alone(x)}
     alone = {name: run(name) for name in names}
-    scopes = {"global": one_step(x), "each alone": each_alone(x)}
     with two_replicas():
         together = {name: run(name) for name in names}
-        scopes["local"] = one_step(x, field_scope="local")
-        messages = refusals()
+        if more:
+            scopes["local"] = one_step(x, field_scope="local")
+            messages = refusals()
     scopes = {scope: values.tolist() for scope, values in scopes.items()}
     with open(f"{path}.{os.environ['RANK']}", "w") as file:
         json.dump([alone, together, scopes, messages], file)
