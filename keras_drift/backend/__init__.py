@@ -17,6 +17,9 @@ trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
 `exp(x - y)`, zero where it would be below the normal numbers of float32, for
 which PyTorch needs one array rather than two.
+`recomputed_parts(function, parts, network)` is a function of the slices along
+the first axes of `parts`, one after another, which the backward pass
+rematerializes, on TensorFlow as well; it reads the variables of the network.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.
@@ -37,8 +40,18 @@ random generators among them, and writes back those that the function assigns;
 Python values that the function closes over are constants of the program.
 
 `global_mean(x, placement)` and `gather(x, axis, placement)` are the collectives
-of a batch that is distributed over devices along its groups or its samples, one
-of `PLACEMENTS`: see `keras_drift.backend.placement`.
+of a batch that is distributed over replicas along its groups or its samples,
+one of `PLACEMENTS`: see `keras_drift.backend.placement`. `num_replicas()` and
+`replica_index()` are those of the step that is running, and
+`replicas_of(model)` is the number that a model is trained by. `share(x, axis)`
+is the part of a replica of a tensor that all of them hold. A step is given its
+share of a batch where `RECEIVES_SHARES`, and `check_shares(size)` refuses
+shares of different sizes; elsewhere it is given the whole batch.
+`share_of_loss(loss)` is what the loss of a replica adds to that of the batch,
+for the gradients as `averaged_gradients(optimizer)`, a context of a step,
+reduces them. `equalize(model)` gives all replicas the variables of the first
+one, and `check_agreement(what, values)` refuses values that differ.
+`join_processes(timeout)` connects the processes of a run, on PyTorch.
 
 Where one program computes for all devices (XLA under `keras.distribution`),
 `num_shares(x)` is how many of them a tensor in that program is spread over, and
@@ -71,15 +84,31 @@ else:
 
 from keras_drift.backend import placement
 
+
+def _recomputed_parts(function, parts, network):
+    del network  # gradients find its variables
+
+    def body(index, carry, part):
+        del index
+        return carry, function(part)
+
+    return _backend.scan(body, (), parts, recompute=True)[1]
+
+
 EXPORT_FORMAT = getattr(_backend, "EXPORT_FORMAT", "tf_saved_model")
 PLACEMENTS = placement.PLACEMENTS
+RECEIVES_SHARES = placement.RECEIVES_SHARES
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 SERVES_ANY_RANK = _backend.SERVES_ANY_RANK
 TrainerGuard = _backend.TrainerGuard
+averaged_gradients = placement.averaged_gradients
+check_agreement = placement.check_agreement
+check_shares = placement.check_shares
 compiled = _backend.compiled
 divisible_layouts = _backend.divisible_layouts
+equalize = placement.equalize
 export_options = getattr(_backend, "export_options", lambda format, keys: {})
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
@@ -91,13 +120,20 @@ has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value
 in_shares = getattr(_backend, "in_shares", None)
 jit = _backend.jit
+join_processes = placement.join_processes
 keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
+num_replicas = placement.num_replicas
 num_shares = getattr(_backend, "num_shares", lambda x: 1)
+recomputed_parts = getattr(_backend, "recomputed_parts", _recomputed_parts)
+replica_index = placement.replica_index
+replicas_of = placement.replicas_of
 replicate = getattr(_backend, "replicate", lambda x: x)
 run = _backend.run
 scan = _backend.scan
+share = placement.share
+share_of_loss = placement.share_of_loss
 spread = _backend.spread
 step = _backend.step
 step_result = _backend.step_result

@@ -3,12 +3,14 @@
 import keras
 import tensorflow as tf
 
+from keras_drift.backend import tensorflow_replicas
 from keras_drift.backend.in_place import divisible_layouts
 from keras_drift.backend.in_place import keeps_weights
 from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
+from keras_drift.backend.tensorflow_recompute import RecomputedParts
 
 __all__ = [
     "SERVES_ANY_RANK",
@@ -22,6 +24,7 @@ __all__ = [
     "keeps_weights",
     "loses_first_axis",
     "matmul",
+    "recomputed_parts",
     "run",
     "scan",
     "spread",
@@ -98,6 +101,11 @@ def scan(function, carry, xs, recompute=False):
     return carry, keras.tree.pack_sequence_as(first, ys)
 
 
+def recomputed_parts(function, parts, network):
+    """A function of parts of a batch, see `keras_drift.backend`."""
+    return RecomputedParts(function, network, scan)(parts)
+
+
 def _in_memory(index, tensors):
     """Copies a loop slice into its own buffer, as on JAX."""
     if has_accelerator() or tf.executing_eagerly():
@@ -111,6 +119,8 @@ def _in_memory(index, tensors):
 
 def unless(done, function, state):
     """Conditional execution, see `keras_drift.backend`."""
+    if tensorflow_replicas.num_replicas() > 1:
+        return function(state)  # a branch cannot hold collectives
     return tf.cond(done, lambda: state, lambda: function(state))
 
 

@@ -5,6 +5,7 @@ import pathlib
 
 import keras
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift import images
 from keras_drift.callbacks.attach import require_drift_model
@@ -80,6 +81,8 @@ class SampleGrid(keras.callbacks.Callback):
             self._write(self._epoch)
 
     def _write(self, epoch):
+        if backend.replica_index() > 0:
+            return  # the first process writes
         with self.model.averaged_weights():
             picture = images.sample_grid(
                 self.model,

@@ -6,6 +6,7 @@ import warnings
 
 import keras
 
+from keras_drift import backend
 from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.callbacks.termination_signal import TerminationSignal
@@ -166,6 +167,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             )
 
     def _save(self):
+        if backend.replica_index() > 0:
+            return  # the state is that of the first process, which writes it
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"epoch_{self._epoch:06d}.npz"
         state_file.write(path, self.model.training_state())

@@ -1,6 +1,7 @@
-"""Distribution: layouts of networks over devices."""
+"""Distribution: processes that train one model, and layouts of networks."""
 
+from keras_drift.distribution.initialize import initialize
 from keras_drift.distribution.layout_map import layout_map
 from keras_drift.distribution.layout_summary import layout_summary
 
-__all__ = ["layout_map", "layout_summary"]
+__all__ = ["initialize", "layout_map", "layout_summary"]

@@ -129,7 +129,7 @@ class Drift(Annealable, keras.layers.Layer):
         unconditional_weights=None,
         guidance_scale=None,
         negatives_are_samples=False,
-        placement="groups",
+        placement="local",
         tokens=None,
     ):
         """Computes the velocity with its length scale and its raw norm.
@@ -150,9 +150,11 @@ class Drift(Annealable, keras.layers.Layer):
                 samples themselves at other positions, so that
                 `self_interaction` decides on each pair of a sample with its
                 own copy. Defaults to `False`.
-            placement: str, which axis is distributed over devices, where there
-                are several: `"groups"` or `"samples"`, see
-                `keras_drift.backend`. Defaults to `"groups"`.
+            placement: str, which axis is distributed over replicas, where
+                there are several: `"groups"`, whole groups, or `"samples"`, a
+                share of every group. All replicas must call it then, and
+                gradients do not pass between them. Defaults to `"local"`: the
+                field of the samples and points that are given.
             tokens: sequence of ints, the tokens of each of the features that
                 share the field: the groups are all tokens of the first group
                 of the batch, then of the second, and so on. Means over the
@@ -176,7 +178,11 @@ class Drift(Annealable, keras.layers.Layer):
             placement,
             tokens,
         )
-        field = self.compute_field(inputs)
+        if self.measures_signal:  # each sample moves independently
+            field = self.compute_field(inputs.with_all_points())
+        else:
+            field = self.compute_field(inputs.with_all_samples())
+            field = field._replace(velocity=inputs.own_share(field.velocity))
         if len(x.shape) == 3:
             return field
         return Field(field.velocity[0], field.length_scale, field.norm)
@@ -207,7 +213,7 @@ class Drift(Annealable, keras.layers.Layer):
                 f"{ADVICE} Received: drift={type(self).__name__}"
             )
         inputs = self._inputs(x, positives, negatives, **options)
-        found = self.compute_signal(inputs)
+        found = self.compute_signal(inputs.with_all_samples())
         return Signal(*map(ops.stop_gradient, found))
 
     def compute_signal(self, inputs):
@@ -243,7 +249,7 @@ class Drift(Annealable, keras.layers.Layer):
         unconditional_weights=None,
         guidance_scale=None,
         negatives_are_samples=False,
-        placement="groups",
+        placement="local",
         tokens=None,
     ):
         """The validated arguments of `field` and `signal`."""

@@ -10,6 +10,7 @@ from keras_drift import checks
 from keras_drift.drifts.segments import Segments
 from keras_drift.ops import PointCloud
 from keras_drift.ops import cost_sums
+from keras_drift.ops import join
 from keras_drift.ops import mask_absent
 from keras_drift.ops import mean_squares
 
@@ -34,7 +35,8 @@ class FieldInputs(NamedTuple):
         present: bool tensor `(groups, n or 1, 1)`, the samples that take part
             in means over the batch and that move; or `None`: all of them. Set
             by `masked`.
-        placement: `"groups"` or `"samples"`, see `keras_drift.backend`.
+        placement: `"groups"`, `"samples"` or `"local"`: what other replicas
+            hold, see `keras_drift.backend.placement`.
         segments: `Segments` of the groups, the features that share the field;
             or `None`: one feature.
 
@@ -50,8 +52,71 @@ class FieldInputs(NamedTuple):
     negatives_given: bool = False
     negatives_are_samples: bool = True
     present: Any = None
-    placement: str = "groups"
+    placement: str = "local"
     segments: Any = None
+
+    @property
+    def is_divided(self):
+        """Whether other replicas hold other samples of the same groups."""
+        return self.placement == "samples" and backend.num_replicas() > 1
+
+    def with_all_points(self):
+        """The same samples, with the points of all replicas.
+
+        For drifts that move each sample independently of the others. Samples
+        that are negatives come first among these, as on one device.
+        """
+        if not self.is_divided:
+            return self
+        negatives = self._gathered(self.negatives)
+        if self.negatives_are_samples:
+            count = ops.shape(self.negatives.points)[1]
+            shift = -backend.replica_index() * count
+            negatives = _mapped(
+                negatives, lambda part: ops.roll(part, shift, axis=1)
+            )
+        return self._replace(
+            positives=self._gathered(self.positives),
+            negatives=negatives,
+            unconditional=self._gathered(self.unconditional),
+        )
+
+    def with_all_samples(self):
+        """The inputs of all replicas: those of one device."""
+        if not self.is_divided:
+            return self
+        x = backend.gather(self.x, 1, self.placement)
+        negatives = self._all_negatives()
+        if self._samples_are_negatives:
+            negatives = negatives._replace(points=x)
+        return self._replace(
+            x=x,
+            positives=self._gathered(self.positives),
+            negatives=negatives,
+            unconditional=self._gathered(self.unconditional),
+            placement="local",
+        )
+
+    def own_share(self, velocity):
+        """The velocities of the samples of this replica, among those of all."""
+        return backend.share(velocity, 1) if self.is_divided else velocity
+
+    def _all_negatives(self):
+        if not (self.negatives_given and self.negatives_are_samples):
+            return self._gathered(self.negatives)
+        # All samples ahead, whatever negatives each replica has beside them.
+        count = ops.shape(self.x)[1]
+        parts = [
+            _mapped(self.negatives, lambda part: part[:, :count]),
+            _mapped(self.negatives, lambda part: part[:, count:]),
+        ]
+        return join(*map(self._gathered, parts))
+
+    def _gathered(self, cloud):
+        """A cloud with the points of all replicas."""
+        return _mapped(
+            cloud, lambda part: backend.gather(part, 1, self.placement)
+        )
 
     def map_points(self, function):
         """The same inputs with a function applied to all points."""
@@ -275,8 +340,15 @@ def _twice(values):
 
 def _dropped(cloud, count):
     """The cloud without its first points."""
-    weights = None if cloud.weights is None else cloud.weights[:, count:]
-    return cloud._replace(points=cloud.points[:, count:], weights=weights)
+    return _mapped(cloud, lambda part: part[:, count:])
+
+
+def _mapped(cloud, function):
+    """The cloud, a function applied to its points and its weights."""
+    if cloud is None:
+        return None
+    weights = None if cloud.weights is None else function(cloud.weights)
+    return cloud._replace(points=function(cloud.points), weights=weights)
 
 
 def _in_halves(cloud):
@@ -332,11 +404,11 @@ def parse(
         points = {name: value[None] for name, value in points.items()}
         weights = {name: value[None] for name, value in weights.items()}
     positives, negatives, unconditional = (
-        _cloud(points.get(name), weights.get(name), placement)
+        _cloud(points.get(name), weights.get(name))
         for name in ("positives", "negatives", "unconditional")
     )
     if negatives is None:
-        negatives = _cloud(points["x"], weights.get("negatives"), placement)
+        negatives = _cloud(points["x"], weights.get("negatives"))
     return FieldInputs(
         points["x"],
         positives,
@@ -369,13 +441,8 @@ def _as_tensors(values):
     }
 
 
-def _cloud(points, weights, placement):
-    """The cloud of all devices: a sample interacts with all of its points."""
-    if points is None:
-        return None
-    if weights is not None:
-        weights = backend.gather(weights, 1, placement)
-    return PointCloud(backend.gather(points, 1, placement), weights)
+def _cloud(points, weights):
+    return None if points is None else PointCloud(points, weights)
 
 
 def _check_points(points, self_interaction, negatives_are_samples):

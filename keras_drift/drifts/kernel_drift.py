@@ -254,7 +254,7 @@ class KernelDrift(KernelBased):
             float32 scalar, without gradients.
         """
         inputs = self._inputs(x, positives, negatives, **options)
-        return bandwidth_gradient(self, inputs)
+        return bandwidth_gradient(self, inputs.with_all_samples())
 
     @property
     def shares_fields(self):

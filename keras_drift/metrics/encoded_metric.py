@@ -24,6 +24,20 @@ class EncodedMetric(keras.metrics.Metric):
         self._direction = "down"  # for `EarlyStopping` and its like
         self.encoder = checked_encoder(encoder)
 
+    def add_variable(
+        self,
+        shape,
+        initializer,
+        dtype="float32",
+        aggregation="only_first_replica",
+        name=None,
+    ):
+        # `DriftModel` gives all replicas the whole batch, so that they hold one
+        # state, rather than parts of a sum.
+        return super().add_variable(
+            shape, initializer, dtype, aggregation, name
+        )
+
     def features(self, points):
         """Encodes samples, see `encode`."""
         return encode(self.encoder, points)

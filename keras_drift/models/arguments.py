@@ -11,8 +11,10 @@ from keras_drift import drifts
 from keras_drift import encoders
 from keras_drift.generators import Generator
 from keras_drift.training import FeatureDrifts
+from keras_drift.training import micro_batches
 from keras_drift.training.bandwidth_schedule import resolved
 from keras_drift.training.drift_objective import checked_loss_weights
+from keras_drift.training.drift_objective import checked_scope
 from keras_drift.training.power_law_guidance import checked_sampler
 
 
@@ -84,6 +86,9 @@ def check(model):
     checks.positive_integer("frozen_steps", model.frozen_steps)
     checked_sampler(model.guidance_sampler, model.generator)
     checked_loss_weights(model.loss_weights)
+    checked_scope(model.field_scope)
+    checks.positive_integer("micro_batches", model.micro_batches)
+    micro_batches.check(model)
     check_features(model)
     checks.distinct_variables(
         "model",

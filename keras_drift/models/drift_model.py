@@ -16,7 +16,9 @@ from keras_drift.training import TrainingBatch
 from keras_drift.training import adaptation
 from keras_drift.training import bandwidth_schedule as schedules
 from keras_drift.training import batches
+from keras_drift.training import micro_batches as parts
 from keras_drift.training import randomness
+from keras_drift.training import shares
 from keras_drift.training.drift_trainer import DriftTrainer
 from keras_drift.training.run_state import ARGUMENTS
 from keras_drift.training.run_state import RunState
@@ -31,7 +33,14 @@ _OBJECTS = (
     "guidance_sampler",
     "autoencoder",
 )
-_VALUES = ("loss_weights", "num_generated", "frozen_steps", "stop_gradient")
+_VALUES = (
+    "loss_weights",
+    "num_generated",
+    "frozen_steps",
+    "stop_gradient",
+    "field_scope",
+    "micro_batches",
+)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -85,6 +94,20 @@ class DriftModel(
             `from_config` the autoencoder itself, `copy.autoencoder =
             model.autoencoder`. Defaults to `None`: the samples are what is
             generated.
+        field_scope: the samples that a field is computed from where replicas
+            each train on a part of every batch (TensorFlow's `Strategy`,
+            processes of PyTorch). `"global"`: those of all replicas, so that
+            the number of replicas changes nothing: negatives, positives, length
+            scales, transport plans. `"local"`: those of the replica alone,
+            which exchanges nothing but gradients, and follows the noisier field
+            of a smaller batch. Defaults to `"global"`.
+        micro_batches: int >= 1: generator and encoder run on so many equal
+            parts of a batch, one after another, and the backward pass computes
+            each part again, so that memory is needed for the activations of
+            one. The field, the loss and the gradient are those of the whole
+            batch, for one more forward pass. Choose it for batches that do not
+            fit into memory. The generator can have neither layers that draw
+            random numbers nor `BatchNormalization`. Defaults to `1`.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
@@ -126,6 +149,8 @@ class DriftModel(
         stop_gradient=True,
         guidance_sampler=None,
         autoencoder=None,
+        field_scope="global",
+        micro_batches=1,
         seed=None,
         **kwargs,
     ):
@@ -148,6 +173,8 @@ class DriftModel(
         self.stop_gradient = checks.boolean("stop_gradient", stop_gradient)
         self.guidance_sampler = guidance_sampler
         self.autoencoder = autoencoder
+        self.field_scope = field_scope
+        self.micro_batches = micro_batches
         self.seed = arguments.checked_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
@@ -166,6 +193,8 @@ class DriftModel(
             self.loss_weights,
             self.stop_gradient,
             self.num_generated,
+            self.field_scope,
+            self.micro_batches,
         )
 
     def __setattr__(self, name, value):
@@ -200,8 +229,9 @@ class DriftModel(
         """
         *state, data = args
         batch, state = backend.run(self, state, self.prepare_batch, data, True)
-        for _ in range(self.frozen_steps):
-            logs, state = backend.step(super().train_step, state, (batch,))
+        with backend.averaged_gradients(self.optimizer):
+            for _ in range(self.frozen_steps):
+                logs, state = backend.step(super().train_step, state, (batch,))
         if self.run.schedule_of(self) is not None:
             width, state = backend.run(self, state, self._largest_bandwidth)
             logs = {**logs, "bandwidth": width}
@@ -233,8 +263,9 @@ class DriftModel(
     draw_inputs = batches.draw_inputs
 
     def call(self, inputs, training=None):
+        num_parts = 1
         if isinstance(inputs, TrainingBatch):
-            inputs = inputs.inputs
+            inputs, num_parts = inputs.inputs, self.micro_batches
         elif not isinstance(inputs, dict):
             inputs = {"noise": inputs}
         missing = [k for k in self.generator.input_keys if k not in inputs]
@@ -245,7 +276,7 @@ class DriftModel(
                 f"Received: inputs {sorted(inputs)}"
             )
         inputs = {key: inputs[key] for key in self.generator.input_keys}
-        return self.generator(inputs, training=training)
+        return parts.in_parts(self.generator, inputs, num_parts, training)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -266,7 +297,8 @@ class DriftModel(
         if targets is None:
             negatives = None
             if x.negative_inputs is not None:
-                negatives = self(x.negative_inputs, training=training)
+                others = x._replace(inputs=x.negative_inputs)
+                negatives = self(others, training=training)
             targets = self.compute_targets(features, x, negatives, training)
         norms = [ops.mean(each.norm, axis=-1) for each in targets.values()]
         self.drift_norm.update_state(
@@ -275,7 +307,11 @@ class DriftModel(
         loss = objective.loss(features, targets, x.targets is not None)
         for extra in self.losses:  # regularizers of the user's layers
             loss += ops.sum(ops.cast(extra, "float32"))
-        return loss
+        # The value is that of the whole batch, the gradient that of this share.
+        mean = backend.global_mean(loss)
+        if mean is not loss:
+            loss = loss + ops.stop_gradient(mean - loss)
+        return backend.share_of_loss(loss)
 
     def compute_targets(self, features, batch, negatives=None, training=True):
         """The regression targets of a batch; they may adapt the bandwidth.
@@ -298,7 +334,8 @@ class DriftModel(
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the compiled metrics with all positives and all samples."""
         if isinstance(x, TrainingBatch):
-            y = batches.counted_positives(x)
+            y = batches.counted_positives(shares.all_positives(x))
+            y_pred = backend.gather(y_pred)
         return super().compute_metrics(x, y, y_pred)
 
     def _largest_bandwidth(self):

@@ -5,8 +5,10 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift.training import adaptation
+from keras_drift.training import shares
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_negatives
+from keras_drift.training.data_batch import is_flat
 from keras_drift.training.training_batch import TrainingBatch
 
 
@@ -23,12 +25,18 @@ def prepare(model, data, step, training):
         A `TrainingBatch`.
     """
     guided = model.guidance_sampler is not None
-    data = DataBatch.parse(data, model.generator, guided)
-    groups = ops.shape(data.positives)[0]
-    count = model.num_generated or ops.shape(data.positives)[1]
+    given, data = data, DataBatch.parse(data, model.generator, guided)
+    placement = shares.placement_of(
+        data, is_flat(given, model.generator), backend.num_replicas()
+    )
+    data = shares.share_of(data, placement)
+    groups, positives = ops.shape(data.positives)[:2]
+    count = shares.generated_per_group(
+        model.num_generated, positives, placement
+    )
     if guided:
-        check_negatives(model.drift, count)
-    scales = _guidance_scales(model, data, groups)
+        check_negatives(model.drift, shares.whole_group(count, placement))
+    scales = _guidance_scales(model, data, groups, placement)
     inputs = model.draw_inputs(data, groups, count, scales)
     batch = TrainingBatch(
         inputs,
@@ -36,11 +44,13 @@ def prepare(model, data, step, training):
         guidance_scale=scales,
         step_size=_step_size(model, step),
         measure_signal=adaptation.is_due(model, step) if training else None,
-    )
+    ).share_along(placement)
     if model.drift.self_interaction == "independent":
         others = model.draw_inputs(data, groups, count, scales)
         if model.stop_gradient:
-            batch = batch._replace(negatives=model(others, training=training))
+            other_batch = batch._replace(inputs=others)
+            negatives = model(other_batch, training=training)
+            batch = batch._replace(negatives=negatives)
         else:
             batch = batch._replace(negative_inputs=others)
     if training and model.frozen_steps > 1:
@@ -52,7 +62,10 @@ def prepare(model, data, step, training):
 
 def draw_inputs(model, data, groups, count, scales):
     """Draws the generator's inputs for `count` samples of every group."""
-    inputs = model.generator.sample_noise(groups * count, model.seed_generator)
+    inputs = shares.drawn(
+        lambda count: model.generator.sample_noise(count, model.seed_generator),
+        groups * count,
+    )
     if data.labels is not None:
         inputs["labels"] = ops.repeat(ops.cast(data.labels, "int32"), count)
         inputs["guidance"] = ops.repeat(scales, count)
@@ -95,13 +108,21 @@ def counted_positives(batch):
     return ops.take(samples, ops.reshape(index, (-1,)), axis=0)
 
 
-def _guidance_scales(model, data, groups):
+def _guidance_scales(model, data, groups, placement):
     """Guidance scales `(groups,)`, or `None` without classes."""
     if data.labels is None:
         return None
     if model.guidance_sampler is None:
         return ops.ones((groups,), "float32")
-    return model.guidance_sampler.sample((groups,), model.seed_generator)
+
+    def draw(groups):
+        sampler = model.guidance_sampler
+        return sampler.sample((groups,), model.seed_generator)
+
+    # All replicas hold the same group, with one scale, or groups of their own.
+    if placement == "samples":
+        return draw(groups)
+    return shares.drawn(draw, groups)
 
 
 def _step_size(model, step):

@@ -55,8 +55,8 @@ class DataBatch(NamedTuple):
                 )
             weights = x.get("weights", weights)
             x = x["positives"]
-        rank = len(generator.sample_shape) + 1
-        if len(x.shape) == rank and generator.num_classes is None:
+        if is_flat(x, generator):
+            rank = len(generator.sample_shape) + 1
             x, weights = _one_group(x), _one_group(weights)
             if unconditional is not None and len(unconditional.shape) == rank:
                 unconditional = _one_group(unconditional)
@@ -70,6 +70,14 @@ class DataBatch(NamedTuple):
             _as_float32(unconditional),
             _as_float32(weights),
         )
+
+
+def is_flat(data, generator):
+    """Whether a batch of a data source is one group, without a group axis."""
+    x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+    x = x["positives"] if isinstance(x, dict) and "positives" in x else x
+    rank = len(generator.sample_shape) + 1
+    return len(x.shape) == rank and generator.num_classes is None
 
 
 def _one_group(value):

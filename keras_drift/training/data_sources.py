@@ -10,8 +10,10 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets import GroupedDataset
+from keras_drift.training import shares
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values
+from keras_drift.training.data_batch import is_flat
 from keras_drift.training.group_batches import GroupBatches
 from keras_drift.training.one_group import OneGroup
 from keras_drift.training.stepped_dataset import SteppedDataset
@@ -170,8 +172,10 @@ def _checked(x, generator, needs_unconditional, made_here=False):
     first, x, symbolic = _peek(x)
     if first is None:
         return Source(x, None, made_here)
+    batch = DataBatch.parse(first, generator, needs_unconditional)
+    num_replicas = backend.replicas_of(generator)
+    shares.check_batch(batch, is_flat(first, generator), num_replicas)
     if symbolic:
-        DataBatch.parse(first, generator, needs_unconditional)
         return Source(x, _ranks(first), made_here)
     return Source(
         x, check_batch(first, generator, needs_unconditional), made_here

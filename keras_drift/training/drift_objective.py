@@ -9,8 +9,13 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.drifts.segments import Segments
 from keras_drift.drifts.signal import Signal
+from keras_drift.training import shares
 from keras_drift.training.feature_drifts import FeatureDrifts
+from keras_drift.training.micro_batches import common_parts
+from keras_drift.training.micro_batches import in_parts
 from keras_drift.training.target import Target
+
+FIELD_SCOPES = ("global", "local")
 
 
 class DriftObjective:
@@ -33,6 +38,10 @@ class DriftObjective:
             Defaults to `True`.
         num_generated: int, generated samples per group. Defaults to `None`: as
             many as the group has positives.
+        field_scope: `"global"` or `"local"`, see `DriftModel`. Defaults to
+            `"global"`.
+        micro_batches: int >= 1, the parts that are encoded one after another,
+            see `DriftModel`. Defaults to `1`.
 
     Reference:
 
@@ -46,18 +55,29 @@ class DriftObjective:
         loss_weights=None,
         stop_gradient=True,
         num_generated=None,
+        field_scope="global",
+        micro_batches=1,
     ):
         self.encoder = encoder
         self.drift = drift
         self.loss_weights = checked_loss_weights(loss_weights)
         self.stop_gradient = stop_gradient
         self.num_generated = num_generated
+        self.field_scope = checked_scope(field_scope)
+        self.micro_batches = micro_batches
 
     def features(self, samples):
         """Encodes samples: a dict of features `(n, tokens, dim)`, float32."""
+        return self._features(samples, self.micro_batches)
+
+    def _features(self, samples, num_parts):
+        if not self.encoder.variables:  # it keeps no activations
+            num_parts = 1
         return {
             name: ops.cast(feature, "float32")
-            for name, feature in self.encoder(samples).items()
+            for name, feature in in_parts(
+                self.encoder, samples, num_parts
+            ).items()
         }
 
     def targets(self, features, batch, negatives=None, learn_bandwidth=False):
@@ -187,7 +207,7 @@ class DriftObjective:
         arguments = {
             **point_sets,
             "positive_weights": _repeat_for_tokens(batch.weights, sum(tokens)),
-            "placement": batch.placement,
+            "placement": self._placement(batch),
             "tokens": tokens if len(tokens) > 1 else None,
             **{
                 key: _repeat_for_tokens(value, sum(tokens))
@@ -195,18 +215,30 @@ class DriftObjective:
             },
         }
         field = drift.field(**arguments)
+        norm = ops.stop_gradient(field.norm)
+        signal = _signal(drift, arguments, norm, batch.measure_signal)
+        gradient = None
+        if learn_bandwidth:
+            gradient = drift.bandwidth_gradient(**arguments)
+        if arguments["placement"] == "local":
+            # What is logged, and what the bandwidth follows, is one number.
+            norm, signal, gradient = keras.tree.map_structure(
+                lambda x: None if x is None else backend.global_mean(x),
+                (norm, signal, gradient),
+            )
         return Target(
             point_sets["x"],
             batch.step_size * field.velocity,
             # One that is not shared has no axis of features.
             ops.reshape(ops.stop_gradient(field.length_scale), (-1,)),
-            ops.reshape(
-                ops.stop_gradient(field.norm),
-                (len(names), field.norm.shape[-1]),
-            ),
-            _signal(drift, arguments, field.norm, batch.measure_signal),
-            drift.bandwidth_gradient(**arguments) if learn_bandwidth else None,
+            ops.reshape(norm, (len(names), norm.shape[-1])),
+            signal,
+            gradient,
         )
+
+    def _placement(self, batch):
+        """What the field exchanges with those of other replicas."""
+        return "local" if self.field_scope == "local" else batch.placement
 
     def _encoded_sets(self, batch, negatives, count):
         """Points per group and features of positives and negatives."""
@@ -235,9 +267,10 @@ class DriftObjective:
         # Of groups that the devices do not divide, each holds all: it encodes
         # its share.
         flat = backend.spread(flat)
+        num_parts = common_parts(flat.shape[0], self.micro_batches)
         return {
             name: ops.stop_gradient(feature)
-            for name, feature in self.features(flat).items()
+            for name, feature in self._features(flat, num_parts).items()
         }
 
     def _guidance(self, batch, count):
@@ -247,25 +280,28 @@ class DriftObjective:
         if self.drift.guidance_mode == "velocity":
             return {"guidance_scale": batch.guidance_scale}
         count = batch_count(batch) if count is None else count
-        return {
-            "unconditional_weights": unconditional_weights(
-                batch.guidance_scale,
-                count,
-                ops.shape(batch.unconditional)[1],
-                self.drift.self_interaction,
-            )
-        }
+        num_points = ops.shape(batch.unconditional)[1]
+        placement = self._placement(batch)
+        weights = unconditional_weights(
+            batch.guidance_scale,
+            shares.whole_group(count, placement),
+            shares.whole_group(num_points, placement),
+            self.drift.self_interaction,
+        )
+        return {"unconditional_weights": weights[:, :num_points]}
 
     def _count(self, batch):
         """Generated samples per group; `None` if it is not static."""
-        return self.num_generated or batch.positives.shape[1]
+        return shares.generated_per_group(
+            self.num_generated, batch.positives.shape[1], batch.divided
+        )
 
 
 def _signal(drift, arguments, norm, measure):
     """The signal of a field, zero where it is not measured, or `None`."""
     if measure is None or not drift.measures_signal:
         return None
-    nothing = ops.zeros_like(ops.stop_gradient(norm))
+    nothing = ops.zeros_like(norm)
 
     def measured(signal):
         del signal
@@ -359,6 +395,11 @@ def _token_counts(features, names):
 def _repeat_for_tokens(values, tokens):
     """Repeats rows of groups: one row for each group and token."""
     return None if values is None else ops.repeat(values, tokens, axis=0)
+
+
+def checked_scope(field_scope):
+    """Validates `field_scope`."""
+    return checks.choice("field_scope", field_scope, FIELD_SCOPES)
 
 
 def checked_loss_weights(loss_weights):

@@ -150,6 +150,13 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             )
             self.run.expect("validation", held_out.ranks)
             validation_data = held_out.x
+        backend.check_agreement(
+            "number of epochs and of batches in each",
+            (epochs, kwargs["initial_epoch"], _length(source.x)),
+        )
+        backend.equalize(self)
+        if verbose == "auto" and backend.replica_index() > 0:
+            verbose = 0  # the first process shows the progress
         averages.warn_of_raw_weights(self, callbacks)
         first_epoch = kwargs["initial_epoch"]
         with self.run.training(self, source, callbacks, first_epoch) as added:
@@ -227,6 +234,19 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._assert_compile_called(method)
         self.encoder.require()
         self.drift.require_bandwidth()
+        if backend.replicas_of(self) > 1:
+            self._check_replicas()
+
+    def _check_replicas(self):
+        """Refuses what replicas cannot do."""
+        if self.stop_gradient or self.field_scope == "local":
+            return
+        raise ValueError(
+            "Gradients of a field do not pass from one replica to another: "
+            "with several replicas, stop_gradient=False needs "
+            "field_scope='local'. Received: stop_gradient=False, "
+            f"field_scope='global', {backend.replicas_of(self)} replicas"
+        )
 
     def _freeze_parts(self):
         """Freezes again what was made trainable with the whole model."""
@@ -317,3 +337,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         guided = self.guidance_sampler is not None
         ranks = data_sources.check_batch(data, self.generator, guided)
         self.run.expect(kind, ranks)
+
+
+def _length(data):
+    """The number of batches of a data source, or `None`."""
+    return len(data) if hasattr(data, "__len__") else None

@@ -22,6 +22,8 @@ ARGUMENTS = (
     "guidance_sampler",
     "loss_weights",
     "bandwidth_schedule",
+    "field_scope",
+    "micro_batches",
 )
 
 

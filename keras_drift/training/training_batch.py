@@ -44,6 +44,14 @@ class TrainingBatch(NamedTuple):
     measure_signal: Any = None
 
     @property
+    def divided(self):
+        """The axis, `"groups"` or `"samples"`, that replicas have divided.
+
+        `None` for a whole batch; a share of one is that of `share_along`.
+        """
+        return None
+
+    @property
     def placement(self):
         """The axis that is sharded over devices: `"groups"` or `"samples"`.
 
@@ -51,4 +59,31 @@ class TrainingBatch(NamedTuple):
         communication. The samples of a single group are sharded instead, and
         its positives and negatives are gathered.
         """
+        if self.divided is not None:
+            return self.divided
         return "samples" if self.positives.shape[0] == 1 else "groups"
+
+    def share_along(self, placement):
+        """The same batch, as the share of one of several replicas.
+
+        Args:
+            placement: `"groups"` or `"samples"`, the axis that is divided; or
+                `None`: the batch is whole.
+        """
+        return self if placement is None else _SHARES[placement](*self)
+
+
+# Types, not a field: Keras takes tensors only for the fields of an input.
+class _ShareOfGroups(TrainingBatch):
+    """Some of the groups of a batch."""
+
+    divided = "groups"
+
+
+class _ShareOfSamples(TrainingBatch):
+    """Some of the samples of a group."""
+
+    divided = "samples"
+
+
+_SHARES = {"groups": _ShareOfGroups, "samples": _ShareOfSamples}

@@ -1,9 +1,10 @@
-"""Batches that are distributed over two devices.
+"""Batches that are distributed over devices.
 
 On JAX the devices are an axis of `vmap` with a name, and on the other backends,
 where no mapped axis has collectives, they are threads.
 """
 
+import functools
 import threading
 
 import keras
@@ -77,42 +78,50 @@ DRIFTS = {
 
 
 class Devices:
-    """Two devices: `run` calls a function on each, with collectives.
+    """Devices: `run` calls a function on each, with collectives.
 
     Attributes:
         calls: list of the collectives that one device has taken part in.
     """
 
-    def __init__(self):
+    def __init__(self, count=2):
         self.calls = []
+        self.count = count
 
     def run(self, function, shares):
-        """Returns the results of both devices for their shares."""
+        """Returns the results of all devices for their shares."""
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("global_mean", "gather"):
+            for name in ("global_mean", "gather", "replica_index", "share"):
                 patch.setattr(backend, name, getattr(self, name))
+            patch.setattr(backend, "num_replicas", lambda: self.count)
             return self._run(function, shares)
 
 
 class Threads(Devices):
-    def __init__(self):
-        super().__init__()
-        self._barrier = threading.Barrier(2, timeout=60)
+    def __init__(self, count=2):
+        super().__init__(count)
+        self._barrier = threading.Barrier(count, timeout=60)
         self._device = threading.local()
-        self._shares = [None, None]
+        self._shares = [None] * count
 
     def global_mean(self, x, placement="groups"):
-        self._record("global_mean", placement)
-        return sum(self._exchange(x)) / 2
-
-    def gather(self, x, axis, placement="groups"):
-        self._record("gather", placement)
-        if placement == "groups":
+        if placement == "local":
             return x
+        self._record("global_mean", placement)
+        return sum(self._exchange(x)) / self.count
+
+    def gather(self, x, axis=0, placement="samples"):
+        self._record("gather", placement)
         return ops.concatenate(self._exchange(x), axis=axis)
 
+    def replica_index(self):
+        return self._device.index
+
+    def share(self, x, axis):
+        return ops.split(x, self.count, axis=axis)[self._device.index]
+
     def _run(self, function, shares):
-        results, errors = [None, None], []
+        results, errors = [None] * self.count, []
 
         def work(index):
             self._device.index = index
@@ -122,7 +131,9 @@ class Threads(Devices):
                 errors.append(error)
                 self._barrier.abort()
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+        threads = [
+            threading.Thread(target=work, args=(i,)) for i in range(self.count)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -147,16 +158,28 @@ class MappedAxis(Devices):
     def global_mean(self, x, placement="groups"):
         from jax import lax
 
+        if placement == "local":
+            return x
         self.calls.append(("global_mean", placement))
         return lax.pmean(x, "devices")
 
-    def gather(self, x, axis, placement="groups"):
+    def gather(self, x, axis=0, placement="samples"):
         from jax import lax
 
         self.calls.append(("gather", placement))
-        if placement == "groups":
-            return x
         return lax.all_gather(x, "devices", axis=axis, tiled=True)
+
+    def replica_index(self):
+        from jax import lax
+
+        return lax.axis_index("devices")
+
+    def share(self, x, axis):
+        from jax import lax
+
+        size = x.shape[axis] // self.count
+        start = self.replica_index() * size
+        return lax.dynamic_slice_in_dim(x, start, size, axis)
 
     def _run(self, function, shares):
         import jax
@@ -167,16 +190,16 @@ class MappedAxis(Devices):
         results = mapped(*map(np.stack, zip(*shares, strict=True)))
         return [
             keras.tree.map_structure(lambda part, i=i: part[i], results)
-            for i in range(2)
+            for i in range(self.count)
         ]
 
 
-two_devices = MappedAxis if contracts.ON_JAX else Threads
+make_devices = MappedAxis if contracts.ON_JAX else Threads
 
 
-def clouds(groups):
+def clouds(groups, sizes=(4, 6, 6)):
     rng = np.random.default_rng(0)
-    return [rng.normal(size=(groups, n, 3)) + 0.5 for n in (4, 6, 6)]
+    return [rng.normal(size=(groups, n, 3)) + 0.5 for n in sizes]
 
 
 def assert_equals_the_whole(results, whole, axis):
@@ -202,9 +225,9 @@ def test_groups_on_two_devices_are_one_batch(name):
     weights[0, :3] = 2  # devices of unequal weight
 
     def field(x, y, weights):
-        return drift.field(x, y, positive_weights=weights)
+        return drift.field(x, y, positive_weights=weights, placement="groups")
 
-    devices = two_devices()
+    devices = make_devices()
     results = devices.run(
         field,
         [[v[g : g + 1] for v in (x, y, weights)] for g in (0, 1)],
@@ -216,9 +239,23 @@ def test_groups_on_two_devices_are_one_batch(name):
     )
 
 
-@pytest.mark.parametrize("name", ["row", "spherical", "energy distance"])
-def test_samples_on_two_devices_are_one_group(name):
-    drift = DRIFTS[name][0](self_interaction="included")
+# Of samples that move independently of each other, none is gathered: only the
+# positives, the samples as negatives, and the unconditional points with their
+# weights.
+@pytest.mark.parametrize(
+    ("name", "num_gathered"),
+    [
+        ("row", 4),
+        ("spherical", 4),
+        ("energy distance", 4),
+        ("dual", 5),
+        ("sinkhorn", 5),
+        ("sliced", 5),
+        ("lookahead", 5),
+    ],
+)
+def test_samples_on_three_devices_are_one_group(name, num_gathered):
+    drift = DRIFTS[name][0]()
 
     def field(x, y, z, weights, placement="samples"):
         return drift.field(
@@ -229,16 +266,72 @@ def test_samples_on_two_devices_are_one_group(name):
             placement=placement,
         )
 
-    arrays = [*clouds(1), np.ones((1, 6))]
-    halves = [np.split(v, 2, axis=1) for v in arrays]
-    devices = two_devices()
-    results = devices.run(field, list(zip(*halves, strict=True)))
+    # Not equal: each point has to keep the weight that it came with.
+    # Not two devices, where the next one is the previous one.
+    arrays = [*clouds(1, (6, 9, 6)), np.arange(6.0)[None]]
+    parts = [np.split(v, 3, axis=1) for v in arrays]
+    devices = make_devices(3)
+    results = devices.run(field, list(zip(*parts, strict=True)))
     gathered = [call for call in devices.calls if call[0] == "gather"]
-    # The positives, the samples as negatives, and the unconditional points
-    # with their weights, once each.
-    assert gathered == [("gather", "samples")] * 4
+    assert gathered == [("gather", "samples")] * num_gathered
     whole = contracts.in_one_program(field)(*arrays)
     assert_equals_the_whole(results, whole, axis=1)
+
+
+def test_samples_that_are_not_the_negatives_keep_their_place():
+    # A sample is not its own negative, on whatever device the two are; one of
+    # them is absent.
+    x, y, z = clouds(1)
+    negatives = np.concatenate([x + 0.1, z[:, :2]], axis=1)
+    weights = np.array([[1.0, 2.0, 0.0, 1.0, 3.0, 0.5]])
+    drift = drifts.Sum(["kernel_drift", "energy_distance_drift"])
+    single = drifts.KernelDrift()
+
+    def field(drift, x, y, negatives, weights, placement="samples"):
+        return drift.field(
+            x,
+            y,
+            negatives,
+            negative_weights=weights,
+            negatives_are_samples=True,
+            placement=placement,
+        )
+
+    # Each device: its two samples, and one more.
+    order = [[0, 1, 4], [2, 3, 5]]
+    shares = [
+        (
+            x[:, 2 * i : 2 * i + 2],
+            y[:, 3 * i : 3 * i + 3],
+            negatives[:, own],
+            weights[:, own],
+        )
+        for i, own in enumerate(order)
+    ]
+    for each in (drift, single):
+        call = functools.partial(field, each)
+        results = make_devices().run(call, shares)
+        alone = functools.partial(call, placement="local")
+        whole = contracts.in_one_program(alone)(x, y, negatives, weights)
+        assert_equals_the_whole(results, whole, axis=1)
+
+
+def test_the_signal_of_samples_on_two_devices_is_that_of_one():
+    x, y, _ = clouds(1)
+    drift = drifts.KernelDrift(kernels.Laplacian(WIDTHS), **BATCH)
+
+    def signal(x, y, placement="samples"):
+        return drift.signal(x, y, placement=placement)
+
+    halves = [np.split(v, 2, axis=1) for v in (x, y)]
+    found = make_devices().run(signal, list(zip(*halves, strict=True)))
+    alone = functools.partial(signal, placement="local")
+    expected = contracts.in_one_program(alone)(x, y)
+    for each in found:
+        for one, two in zip(each, expected, strict=True):
+            contracts.assert_close(
+                contracts.numpy(one), contracts.numpy(two), 2e-5
+            )
 
 
 def test_one_device_has_nothing_to_exchange():
@@ -252,6 +345,6 @@ def test_placement_is_one_of_two():
     x = np.zeros((3, 2))
     with pytest.raises(
         ValueError,
-        match=r"`placement` must be one of 'groups', 'samples'.*='sample'",
+        match=r"must be one of 'groups', 'samples', 'local'.*='sample'",
     ):
         drifts.KernelDrift().field(x, x, placement="sample")

@@ -62,25 +62,6 @@ print(json.dumps([alone, together, shardings]))
 """
 )
 
-TENSORFLOW = (
-    COMMON
-    + """
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-)
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    keras.utils.set_random_seed(0)
-    model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
-    model.compile(keras.optimizers.SGD(0.1))
-data = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
-history = model.fit(data, batch_size=32, epochs=2, verbose=0).history
-model.evaluate(data, verbose=0)
-print(json.dumps([history["loss"], model.generate(3, seed=0).tolist()]))
-"""
-)
-
 
 def in_a_process_of_its_own(script):
     flags = os.environ.get("XLA_FLAGS", "")
@@ -105,10 +86,3 @@ def test_trains_on_two_devices_with_any_batch_size():
         )
     # No device generates the samples of the other.
     assert any("batch" in sharding for sharding in shardings)
-
-
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow's own way")
-def test_trains_under_a_mirrored_strategy_with_a_seed():
-    losses, samples = in_a_process_of_its_own(TENSORFLOW)
-    assert np.all(np.isfinite(losses))
-    assert np.all(np.isfinite(samples))

@@ -1,0 +1,139 @@
+# %% [markdown]
+# # Training on many devices
+#
+# A drift field compares every generated sample with the others and with the
+# data, so it is not a sum over samples: the field of two halves of a batch is
+# not that of the batch. keras_drift trains on the field of the whole batch,
+# whatever the number of devices. The loss, the metrics and the weights are
+# those of one device with the same `batch_size`, up to rounding.
+#
+# This script trains the same model on one device, on several and by several
+# processes. Run it as a script, or cell by cell:
+#
+#     KERAS_BACKEND=jax python guides/training_on_many_devices.py
+#
+# with the backend that you installed: `jax`, `tensorflow` or `torch`. PyTorch
+# has a process for each device, which `torchrun` starts, here two of them:
+#
+#     KERAS_BACKEND=torch torchrun --standalone --nproc-per-node=2 \
+#         guides/training_on_many_devices.py
+#
+# On two hosts of eight GPUs, run this on both, with the address of the first:
+#
+#     KERAS_BACKEND=torch torchrun --nnodes=2 --nproc-per-node=8 \
+#         --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 --rdzv-id=drift \
+#         guides/training_on_many_devices.py
+#
+# Under Slurm, `srun` runs that command on every host of the job:
+#
+#     #SBATCH --nodes=2 --ntasks-per-node=1 --gpus-per-node=8
+#     export KERAS_BACKEND=torch
+#     HOST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+#     srun torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d \
+#         --rdzv-endpoint="$HOST:29500" --rdzv-id="$SLURM_JOB_ID" \
+#         guides/training_on_many_devices.py
+#
+# The figure is written to `outputs/guides`.
+
+# %%
+import contextlib
+import os
+import pathlib
+
+import keras
+import matplotlib.pyplot as plt
+
+import keras_drift as kd
+
+# `quick` is for the tests, which run every guide.
+quick = bool(os.environ.get("KERAS_DRIFT_QUICK"))
+folder = pathlib.Path("outputs/guides")
+keras.utils.set_random_seed(0)
+
+# %% [markdown]
+# ## One line for each backend
+#
+# - JAX: `keras.distribution` divides the arrays, and one program sees them all.
+# - TensorFlow: the model is made in the scope of a `tf.distribute` strategy.
+# - PyTorch: `initialize()` joins the processes that `torchrun` has started, and
+#   does nothing in a single one. The weights are those of the first process.
+#
+# `rank` is the index of the process: the first one, of rank 0, prints and
+# saves. The callbacks of keras_drift that write files do so by themselves.
+
+# %%
+rank, num_processes = kd.distribution.initialize()
+scope = contextlib.nullcontext()
+if (
+    keras.backend.backend() == "jax"
+    and len(keras.distribution.list_devices()) > 1
+):
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        scope = tf.distribute.MirroredStrategy().scope()
+
+# %% [markdown]
+# ## The same script
+#
+# `batch_size` is that of the whole batch: with two replicas, each generates and
+# moves 128 samples here, and compares them with all 256. It must be a multiple
+# of the number of replicas; with classes, the groups of a batch must be. All
+# processes are given the same data and take their share of every batch, so give
+# a `DataLoader` of PyTorch no `DistributedSampler`.
+
+# %%
+data = kd.datasets.two_moons(512 if quick else 8192, seed=0)
+with scope:
+    model = kd.DriftModel(
+        kd.generators.MLP(
+            output_dim=2, hidden_dims=(32 if quick else 256,) * 2
+        ),
+        kd.drifts.KernelDrift(kd.kernels.Gaussian([0.5, 0.15])),
+        seed=0,
+    )
+    model.compile(
+        keras.optimizers.Adam(2e-3), metrics=[kd.metrics.SlicedWasserstein()]
+    )
+history = model.fit(
+    data, batch_size=256, epochs=1 if quick else 10, verbose=0
+).history
+
+# %% [markdown]
+# One process and two print the same numbers here, up to rounding that grows
+# with the number of steps.
+
+# %%
+if rank == 0:
+    last = {name: round(values[-1], 4) for name, values in history.items()}
+    print(f"{num_processes} processes, last epoch:", last)
+    samples = model.generate(1000, seed=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure, axis = plt.subplots(figsize=(4, 4), layout="constrained")
+    axis.scatter(*data[:1000].T, s=3, label="data")
+    axis.scatter(*samples.T, s=3, label="samples")
+    axis.legend()
+    figure.savefig(folder / "many_devices.png", dpi=110)
+    plt.close(figure)
+
+# %% [markdown]
+# ## The scope of the field, and memory
+#
+# `DriftModel(field_scope="local")` takes the field of each replica alone:
+# nothing but gradients is exchanged, but the field is that of a smaller batch,
+# with more noise. Batches in groups exchange next to nothing anyway: groups are
+# whole on one replica, and only means over the batch are global.
+#
+# If the batch does not fit into memory, `DriftModel(micro_batches=8)` runs
+# generator and encoder on an eighth of it at a time, for one more forward
+# pass. The field is still that of the whole batch, and so is the gradient:
+# unlike with the `gradient_accumulation_steps` of an optimizer, which averages
+# the gradients of eight noisier fields.
+#
+# ## When a process ends
+#
+# If one process of PyTorch is killed, the others stop with a message, and
+# `torchrun` ends the run. Continue from a `callbacks.TrainingCheckpoint`, in a
+# folder that all hosts share, with any number of processes.

@@ -1,0 +1,271 @@
+"""Short runs that are compared between one replica and two.
+
+A script, for processes that a test starts: `replica_cases.py OUTPUT NAME...`
+trains the cases on one replica and on two and writes what they come to as JSON,
+one file for each process. `--more` is for what is not a case.
+"""
+
+import contextlib
+import json
+import os
+import sys
+
+import keras
+import numpy as np
+
+import keras_drift as kd
+
+BACKEND = keras.backend.backend()
+RNG = np.random.default_rng(0)
+FLAT = RNG.normal(size=(20, 2)).astype("float32")
+GROUPED = kd.datasets.GroupedDataset(
+    RNG.normal(size=(24, 2)) + np.arange(24)[:, None] % 4,
+    np.arange(24) % 4,
+    groups_per_batch=4,
+    positives=4,
+    unconditional=2,
+    steps_per_epoch=5,
+)
+ONE_CLASS = kd.datasets.GroupedDataset(
+    RNG.normal(size=(24, 2)),
+    np.arange(24) % 4,
+    groups_per_batch=1,
+    positives=4,
+    unconditional=2,
+    steps_per_epoch=5,
+)
+WEIGHTS = np.linspace(0.0, 2.0, 20).astype("float32")
+GUIDED = {"guidance_sampler": kd.PowerLawGuidance()}
+WIDTHS = [0.6, 2.0]
+
+
+def laplacian():
+    return kd.kernels.Laplacian(WIDTHS)
+
+
+def row(**options):
+    return kd.drifts.KernelDrift(
+        laplacian(), relative=True, unit_rms=True, **options
+    )
+
+
+def dual():
+    return kd.drifts.KernelDrift(laplacian(), "dual")
+
+
+def sinkhorn(**options):
+    return kd.drifts.SinkhornDrift(WIDTHS, num_steps=3, **options)
+
+
+def sliced():
+    return kd.drifts.SlicedWassersteinDrift(num_projections=4, unit_rms=True)
+
+
+def total():
+    parts = [
+        kd.drifts.KernelDrift("gaussian", self_interaction="included"),
+        sinkhorn(relative=True, self_interaction="included"),
+        kd.drifts.SlicedWassersteinDrift(4, resample=False),
+    ]
+    return kd.drifts.Sum(parts, [1.0, 0.5, 0.5])
+
+
+def adaptive(**options):
+    return kd.callbacks.AdaptiveBandwidth(3.0, 0.1, **options)
+
+
+# A drift, data, and what else the model and `fit` are given.
+CASES = {
+    "row, one group": (row, FLAT, {}, {"sample_weight": WEIGHTS}),
+    "row, independent negatives": (
+        lambda: row(self_interaction="independent"),
+        FLAT,
+        {},
+        {},
+    ),
+    "row, grouped, guided": (
+        lambda: row(guidance_mode="velocity"),
+        GROUPED,
+        GUIDED,
+        {},
+    ),
+    "dual, one group": (dual, FLAT, {"num_generated": 6}, {}),
+    "dual, grouped, guided": (dual, GROUPED, GUIDED, {}),
+    "sinkhorn, independent negatives": (sinkhorn, FLAT, {}, {}),
+    "sinkhorn, grouped, guided": (sinkhorn, GROUPED, GUIDED, {}),
+    "sliced, one group": (sliced, FLAT, {}, {}),
+    "sliced, grouped": (sliced, GROUPED, {}, {}),
+    "sum, one group": (total, FLAT, {}, {}),
+    "sum, grouped": (total, GROUPED, {}, {}),
+    "variational": (
+        lambda: kd.drifts.VariationalDrift("frechet_distance"),
+        FLAT,
+        {"frozen_steps": 2},
+        {},
+    ),
+    "adaptive": (
+        lambda: row(signal_share=True),
+        FLAT,
+        {},
+        {"callbacks": [adaptive()]},
+    ),
+    # One group with a class, which TensorFlow cannot divide.
+    "dual, one class, guided": (dual, ONE_CLASS, GUIDED, {}),
+}
+
+
+def run(name, **options):
+    """Losses and metrics by epoch, and the weights after five steps."""
+    make, data, model_options, fit_options = CASES[name]
+    keras.utils.set_random_seed(0)
+    grouped = isinstance(data, keras.utils.PyDataset)
+    model = kd.DriftModel(
+        kd.generators.MLP(
+            2, hidden_dims=(8,), num_classes=4 if grouped else None
+        ),
+        make(),
+        seed=0,
+        **{**model_options, **options},
+    )
+    model.compile(
+        keras.optimizers.SGD(0.1, momentum=0.5),
+        metrics=[
+            kd.metrics.SlicedWasserstein(4),
+            kd.metrics.FrechetDistance(),
+        ],
+    )
+    arguments = {} if grouped else {"batch_size": 4}
+    history = model.fit(
+        data.fixed() if grouped else data,
+        **arguments,
+        **fit_options,
+        verbose=0,
+    ).history
+    scores = model.evaluate(data, **arguments, return_dict=True, verbose=0)
+    weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    if model.drift.has_bandwidth:
+        weights.append(keras.ops.convert_to_numpy(model.drift.bandwidth))
+    return {
+        **{key: value[0] for key, value in history.items()},
+        **{f"evaluated_{key}": float(v) for key, v in scores.items()},
+        "weights": np.concatenate([w.ravel() for w in weights]).tolist(),
+    }
+
+
+class WithGivenNoise(kd.DriftModel):
+    """A model whose noise is given, rather than drawn."""
+
+    noise = None
+
+    def draw_inputs(self, *args):
+        if self.noise is None:
+            return super().draw_inputs(*args)
+        return {"noise": keras.ops.convert_to_tensor(self.noise)}
+
+
+def one_step(x, noise=None, field_scope="global"):
+    """Loss, drift norm and weights of one step on one group, and samples."""
+    keras.utils.set_random_seed(0)
+    model = WithGivenNoise(
+        kd.generators.MLP(2, hidden_dims=(8,)),
+        dual(),
+        field_scope=field_scope,
+        seed=0,
+    )
+    model.noise = noise
+    model.compile(keras.optimizers.SGD(0.1))
+    samples = model.generate(2, seed=0)  # by the first weights
+    history = model.fit(x, batch_size=len(x), shuffle=False, verbose=0).history
+    weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    weights = np.concatenate([w.ravel() for w in weights])
+    logs = history["loss"][0], history["drift_norm"][0]
+    return np.array([*logs, *weights, *samples.ravel()])
+
+
+def each_alone(x):
+    """The mean of the steps of two models, on one half of the samples each."""
+    keras.utils.set_random_seed(0)
+    generator = kd.generators.MLP(2, hidden_dims=(8,))
+    seed_generator = keras.random.SeedGenerator(0)
+    noise = keras.ops.convert_to_numpy(
+        generator.sample_noise(len(x), seed_generator)["noise"]
+    )
+    halves = zip(np.split(x, 2), np.split(noise, 2), strict=True)
+    return np.mean([one_step(*half) for half in halves], axis=0)
+
+
+def refusals():
+    """Messages of what two replicas refuse."""
+    x = FLAT[:8]
+
+    def fit(x, batch_size=8, **options):
+        generator = kd.generators.MLP(2, hidden_dims=(8,))
+        model = kd.DriftModel(generator, **options)
+        model.compile("sgd")
+        model.fit(x, batch_size=batch_size, verbose=0)
+
+    calls = {
+        "batch": lambda: fit(x, batch_size=7),
+        "groups": lambda: fit(np.zeros((3, 4, 2), "float32")),
+        "num_generated": lambda: fit(x, num_generated=5),
+        "gradient": lambda: fit(x, stop_gradient=False),
+    }
+    if BACKEND == "torch":
+        rank = int(os.environ["RANK"])
+        calls["steps"] = lambda: fit(FLAT[: 8 + 8 * rank])
+    messages = {}
+    for name, call in calls.items():
+        try:
+            call()
+        except ValueError as error:
+            messages[name] = str(error)
+    return messages
+
+
+@contextlib.contextmanager
+def two_replicas():
+    """Context in which models have two replicas."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        devices = ["CPU:0", "CPU:1"]
+        with tf.distribute.MirroredStrategy(devices).scope():
+            yield
+        return
+    import torch
+
+    kd.distribution.initialize()
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def main(path, *names):
+    """Trains the cases on one replica and on two."""
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * 2,
+        )
+    x = FLAT[:8]
+    scopes, messages = {}, {}
+    more = "--more" in names
+    names = [name for name in names if name != "--more"]
+    if more:
+        scopes = {"global": one_step(x), "each alone": each_alone(x)}
+    alone = {name: run(name) for name in names}
+    with two_replicas():
+        together = {name: run(name) for name in names}
+        if more:
+            scopes["local"] = one_step(x, field_scope="local")
+            messages = refusals()
+    scopes = {scope: values.tolist() for scope, values in scopes.items()}
+    with open(f"{path}.{os.environ['RANK']}", "w") as file:
+        json.dump([alone, together, scopes, messages], file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,196 @@
+"""Two replicas under `fit`, each of which sees half of every batch."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_drift import backend
+
+BACKEND = keras.backend.backend()
+HERE = pathlib.Path(__file__).parent
+SCRIPT = HERE / "replica_cases.py"
+NAMES = (
+    "row, one group",
+    # TensorFlow compiles each for a minute.
+    "dual, grouped, guided",
+    "sinkhorn, independent negatives",
+    "row, independent negatives",
+    "row, grouped, guided",
+    "dual, one group",
+    "sinkhorn, grouped, guided",
+    "sliced, one group",
+    "sliced, grouped",
+    "sum, one group",
+    "sum, grouped",
+    "variational",
+    "adaptive",
+    "dual, one class, guided",
+)
+NUM_FAST = 1 if BACKEND == "tensorflow" else 3
+FAST, SLOW = NAMES[:NUM_FAST], NAMES[NUM_FAST:]
+
+pytestmark = pytest.mark.skipif(
+    BACKEND == "jax", reason="on JAX, one program sees the whole batch"
+)
+
+
+def start(script, *args):
+    """Starts the script: two processes on PyTorch, two devices in one else."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = ("0", "1") if BACKEND == "torch" else ("0",)
+    return [
+        subprocess.Popen(
+            [sys.executable, str(script), *map(str, args)],
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                "RANK": rank,
+                "LOCAL_RANK": rank,
+                "WORLD_SIZE": str(len(ranks)),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ranks
+    ]
+
+
+def trained(folder, names):
+    """What the processes have written."""
+    processes = start(SCRIPT, folder / "results", *names)
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=1200)
+            assert process.returncode == 0, errors
+    finally:
+        for process in processes:
+            process.kill()
+    return [
+        json.loads((folder / f"results.{rank}").read_text())
+        for rank in range(len(processes))
+    ]
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("fast"), [*FAST, "--more"])
+
+
+def assert_two_are_one(results, name):
+    for alone, together, *_ in results:
+        for key, expected in alone[name].items():
+            np.testing.assert_allclose(
+                together[name][key],
+                expected,
+                rtol=1e-4,
+                atol=1e-4 * np.max(np.abs(expected)),
+                err_msg=f"{name}: {key}",
+            )
+    # Replicas have one model, to the last bit.
+    assert results[0][1][name] == results[-1][1][name]
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_two_replicas_train_as_one(fast, name):
+    assert_two_are_one(fast, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_two_replicas_train_as_one_with_every_drift(tmp_path, name):
+    if BACKEND == "tensorflow" and "one class" in name:
+        pytest.skip("a strategy divides the first axis, that of groups")
+    assert_two_are_one(trained(tmp_path, [name]), name)
+
+
+def test_a_local_field_is_that_of_each_replica_alone(fast):
+    for _, _, scopes, _ in fast:
+        alone, local, whole = (
+            np.array(scopes[key]) for key in ("each alone", "local", "global")
+        )
+        np.testing.assert_allclose(local, alone, rtol=1e-4, atol=1e-6)
+        # The loss, the norm of the drift, and the weights.
+        assert np.all(np.abs(local - whole)[:2] > 0.01 * whole[:2])
+        assert np.max(np.abs(local - whole)[2:]) > 1e-3
+
+
+def test_refuses_what_replicas_cannot_divide(fast):
+    expected = {
+        "batch": "Received: a batch of 7 samples, 2 replicas",
+        "groups": "Received: a batch of 3 groups, 2 replicas",
+        "num_generated": "Received: a batch of 5 generated samples",
+        "gradient": "Received: stop_gradient=False, field_scope='global'",
+    }
+    if BACKEND == "torch":
+        expected["steps"] = "Received: [(1, 0, 1), (1, 0, 2)]"
+    for *_, messages in fast:
+        assert set(messages) == set(expected)
+        for name, words in expected.items():
+            assert words in messages[name]
+
+
+KILLED = """
+import os, signal, time
+import keras, numpy as np
+import keras_drift as kd
+
+rank, _ = kd.distribution.initialize()
+
+class Kill(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 2 and rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
+model.compile("sgd")
+data = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+model.fit(
+    data, batch_size=8, steps_per_epoch=10, verbose=0, callbacks=[Kill()]
+)
+"""
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
+def test_a_process_that_is_left_alone_says_so(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    left, killed = start(script)
+    killed.communicate(timeout=120)
+    assert killed.returncode < 0
+    _, errors = left.communicate(timeout=60)
+    assert left.returncode == 1
+    assert "Another process of this training run has ended" in errors
+    assert "Received: rank 0 of 2" in errors
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
+def test_warns_of_processes_that_train_alone(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.warns(UserWarning, match=r"trains alone: call `keras_drift"):
+        assert backend.replicas_of(None) == 1
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
+def test_keras_averages_gradients_itself_where_it_is_distributed(monkeypatch):
+    from keras_drift.backend import torch_replicas
+
+    monkeypatch.setattr(torch_replicas, "num_replicas", lambda: 2)
+    optimizer = keras.optimizers.SGD()
+    with torch_replicas.averaged_gradients(optimizer):
+        assert "apply" in vars(optimizer)
+    monkeypatch.setattr(keras.distribution, "distribution", object)
+    with torch_replicas.averaged_gradients(optimizer):
+        assert "apply" not in vars(optimizer)
