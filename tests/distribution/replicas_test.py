@@ -167,9 +167,13 @@ def test_a_process_that_is_left_alone_says_so(tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     left, killed = start(script)
-    killed.communicate(timeout=120)
-    assert killed.returncode < 0
-    _, errors = left.communicate(timeout=60)
+    try:
+        killed.communicate(timeout=600)
+        assert killed.returncode < 0
+        _, errors = left.communicate(timeout=60)
+    finally:
+        left.kill()
+        killed.kill()
     assert left.returncode == 1
     assert "Another process of this training run has ended" in errors
     assert "Received: rank 0 of 2" in errors
