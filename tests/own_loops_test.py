@@ -141,7 +141,7 @@ def test_a_generator_is_trained_under_a_tape(expected):
         for variable, gradient in zip(
             variables, tape.gradient(loss, variables), strict=True
         ):
-            variable.assign_sub(RATE * gradient)
+            variable.assign_sub(RATE * tf.convert_to_tensor(gradient))
         for one, two in zip(generator.get_weights(), after, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 
