@@ -260,10 +260,11 @@ def with_contrast(components, images, power=0.5):
 
 
 def measure(model, judge, train_images, test_images, num_samples):
-    """Accuracy, FID, precision and recall at every guidance scale, by `judge`.
+    """What `judge` and its features say of images at every guidance scale.
 
     Returns:
-        A list of dicts, one for each scale, and the FID of training images.
+        A list of dicts, one for each scale, and the floor of their Fréchet
+        distances, that of training images.
     """
     network = vectors(judge)
     found = kd.evaluation.sweep_guidance(
@@ -288,7 +289,7 @@ def measure(model, judge, train_images, test_images, num_samples):
             {
                 "guidance": scale,
                 "accuracy": accuracy(judge, images, labels),
-                "fid": result["fid"],
+                "frechet_distance": result["fid"],
                 "precision": result["precision"],
                 "recall": result["recall"],
             }
@@ -303,14 +304,16 @@ def measure(model, judge, train_images, test_images, num_samples):
 
 
 def plot(rows, path):
-    """What guidance changes: accuracy and recall against the scale, and FID."""
+    """What guidance changes: the measures against the scale."""
     scales = [row["guidance"] for row in rows]
     figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
     for name in ("accuracy", "precision", "recall"):
         axes[0].plot(scales, [row[name] for row in rows], "o-", label=name)
     axes[0].set(ylim=(0, 1))
     axes[0].legend()
-    axes[1].plot(scales, [row["fid"] for row in rows], "o-", color="black")
+    axes[1].plot(
+        scales, [row["frechet_distance"] for row in rows], "o-", color="black"
+    )
     axes[1].set(ylim=(0, None), ylabel="Fréchet distance")
     for axis in axes:
         axis.set(xlabel="guidance scale")
@@ -411,19 +414,19 @@ def main():
     images = shipped.generate(labels=labels, seed=1, batch_size=500)
     nearest = float(np.mean(nearest_class(images, *train_set) == labels))
     metrics = {
-        **min(rows, key=lambda row: row["fid"]),
-        "fid_floor": floor,
+        **min(rows, key=lambda row: row["frechet_distance"]),
+        "frechet_distance_floor": floor,
         "nearest_neighbor_accuracy": nearest,
         "by_guidance": rows,
     }
     shipped.save_to_preset(
         args.output / "preset", card(args, len(train_set[0]), metrics)
     )
-    print("scale  accuracy     FID  precision  recall")
+    print("scale  accuracy  Fréchet  precision  recall")
     for row in rows:
         print(
             f"{row['guidance']:5.1f}  {row['accuracy']:8.4f}"
-            f"  {row['fid']:6.2f}  {row['precision']:9.4f}"
+            f"  {row['frechet_distance']:7.2f}  {row['precision']:9.4f}"
             f"  {row['recall']:6.4f}"
         )
     print(f"FID of training images, the floor: {floor:.2f}")

@@ -6,6 +6,7 @@ import pathlib
 import re
 import runpy
 import sys
+import zipfile
 from importlib.util import find_spec
 
 import keras
@@ -114,7 +115,9 @@ def test_cifar10_example_generates_measures_and_saves(
     numbers = json.loads((output / "numbers.json").read_text())
     scales = [row["guidance"] for row in numbers["by_guidance"]]
     assert scales == [1.0, 1.5, 2.0, 2.5, 3.0, 4.0]
-    assert numbers["fid"] == min(row["fid"] for row in numbers["by_guidance"])
+    assert numbers["frechet_distance"] == min(
+        row["frechet_distance"] for row in numbers["by_guidance"]
+    )
     model = keras_drift.DriftModel.from_preset(output / "preset")
     images = model.generate(labels=[3], guidance=2.0, seed=0)
     assert images.shape == (1, 32, 32, 3)
@@ -376,6 +379,29 @@ def test_mnist_preset_is_as_good_as_it_says():
     assert np.mean(found == labels) == pytest.approx(metrics[key], abs=0.003)
 
 
+def test_cifar10_preset_is_as_good_as_it_says():
+    model, metrics = built_in_model("cifar10_mlp", 8_000_000)
+    labels = np.arange(1000) % 10
+    generated = model.generate(labels=labels, seed=1, batch_size=500)
+    assert np.abs(generated).max() <= 1
+    guided = model.generate(labels=labels[:10], guidance=4.0, seed=1)
+    assert np.abs(guided - generated[:10]).mean() > 0.01
+    path = ROOT.parent / "shared/data/cifar10.zip"
+    if not path.exists():
+        pytest.skip(f"needs the images in {path}")
+    images, classes = [], []
+    with zipfile.ZipFile(path) as file:
+        for name in sorted(file.namelist()):
+            if name.startswith("train/") and name.endswith(".jpg"):
+                images.append(np.asarray(Image.open(file.open(name))))
+                classes.append(name.split("/")[1])
+    images = np.stack(images).astype("float32") / 127.5 - 1
+    classes = np.unique(classes, return_inverse=True)[1]
+    found = small_images.nearest_class(generated, images, classes)
+    key = "nearest_neighbor_accuracy"
+    assert np.mean(found == labels) == pytest.approx(metrics[key], abs=0.003)
+
+
 def test_every_preset_of_the_package_is_tested():
     names = set(keras_drift.DriftModel.presets) & set(registry.built_in_names())
-    assert names == {"digits_dit", "mnist_mlp"}
+    assert names == {"cifar10_mlp", "digits_dit", "mnist_mlp"}
