@@ -54,8 +54,9 @@ one, and `check_agreement(what, values)` refuses values that differ.
 `join_processes(timeout)` connects the processes of a run, on PyTorch.
 
 Where one program computes for all devices (XLA under `keras.distribution`),
-`num_shares(x)` is how many of them a tensor in that program is spread over, and
-1 everywhere else. `spread(tensors, axis=0)` cuts an axis of tensors over them,
+`num_devices()` is how many of them batches are spread over, `num_shares(x)` is
+how many of them a tensor in that program is spread over, and both are 1
+everywhere else. `spread(tensors, axis=0)` cuts an axis of tensors over them,
 where they divide it, and `replicate(x)` gives all of them the whole tensor.
 `in_shares(function, inputs, axes, out_axis)` calls
 `along, partial = function(index, *shares)` on every device, with its number and
@@ -124,6 +125,7 @@ join_processes = placement.join_processes
 keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
+num_devices = getattr(_backend, "num_devices", lambda: 1)
 num_replicas = placement.num_replicas
 num_shares = getattr(_backend, "num_shares", lambda x: 1)
 recomputed_parts = getattr(_backend, "recomputed_parts", _recomputed_parts)

@@ -14,6 +14,7 @@ SERVES_ANY_RANK = True
 
 divisible_layouts = jax_batches.divisible_layouts
 in_shares = jax_shares.in_shares
+num_devices = jax_shares.num_devices
 num_shares = jax_shares.num_shares
 replicate = jax_shares.replicate
 spread = jax_shares.spread

@@ -14,11 +14,19 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 
 
+def num_devices():
+    """The devices that batches are spread over, see `keras_drift.backend`."""
+    if keras.distribution.distribution() is None:
+        return 1
+    mesh, name = _mesh_and_axis()
+    return mesh.shape[name]
+
+
 def num_shares(x):
     """How many devices a tensor is spread over, see `keras_drift.backend`."""
     # One operation at a time, each would be a program on all devices.
     traced = isinstance(x, jax.core.Tracer)
-    return _num_devices() if traced and not _inside_of_shares() else 1
+    return num_devices() if traced and not _inside_of_shares() else 1
 
 
 def spread(tensors, axis=0):
@@ -39,7 +47,7 @@ def replicate(x):
 def in_shares(function, inputs, axes, out_axis):
     """Runs a function on every device, see `keras_drift.backend`."""
     mesh, name = _mesh_and_axis()
-    count = _num_devices()
+    count = num_devices()
     inputs = [
         each if axis is None else _padded(each, axis, count)
         for each, axis in zip(inputs, axes, strict=True)
@@ -83,7 +91,7 @@ def _struct_of_share(x, axis, count):
 def _spread_one(x, axis):
     # XLA takes other sizes as well, but not always computes the gradients of
     # its padding right: on a mesh of two axes it adds to row 0 of embeddings.
-    if x.shape[axis] % _num_devices():
+    if x.shape[axis] % num_devices():
         return x
     mesh, name = _mesh_and_axis()
     return keras.distribution.distribute_tensor(
@@ -110,13 +118,6 @@ def _spec(name, axis):
 def _mesh_and_axis():
     distribution = keras.distribution.distribution()
     return distribution.device_mesh.backend_mesh, distribution.batch_dim_name
-
-
-def _num_devices():
-    if keras.distribution.distribution() is None:
-        return 1
-    mesh, name = _mesh_and_axis()
-    return mesh.shape[name]
 
 
 def _inside_of_shares():

@@ -100,7 +100,8 @@ class DriftModel(
             the number of replicas changes nothing: negatives, positives, length
             scales, transport plans. `"local"`: those of the replica alone,
             which exchanges nothing but gradients, and follows the noisier field
-            of a smaller batch. Defaults to `"global"`.
+            of a smaller batch; not under `keras.distribution` (JAX). Defaults
+            to `"global"`.
         micro_batches: int >= 1: generator and encoder run on so many equal
             parts of a batch, one after another, and the backward pass computes
             each part again, so that memory is needed for the activations of

@@ -236,6 +236,13 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self.drift.require_bandwidth()
         if backend.replicas_of(self) > 1:
             self._check_replicas()
+        if backend.num_devices() > 1 and self.field_scope == "local":
+            raise ValueError(
+                "Under `keras.distribution` one program computes the field of "
+                "the whole batch, on all devices: use field_scope='global'. "
+                f"Received: field_scope='local', {backend.num_devices()} "
+                "devices"
+            )
 
     def _check_replicas(self):
         """Refuses what replicas cannot do."""

@@ -58,7 +58,15 @@ alone = run()
 keras.distribution.set_distribution(keras.distribution.DataParallel())
 shardings = []
 together = run(shardings)
-print(json.dumps([alone, together, shardings]))
+
+model = kd.DriftModel(kd.generators.MLP(2), field_scope="local", seed=0)
+model.compile("adam")
+try:
+    model.fit(np.zeros((32, 2), "float32"), verbose=0)
+    refused = ""
+except ValueError as error:
+    refused = str(error)
+print(json.dumps([alone, together, shardings, refused]))
 """
 )
 
@@ -79,10 +87,12 @@ def in_a_process_of_its_own(script):
 
 @pytest.mark.skipif(BACKEND != "jax", reason="`keras.distribution` is JAX's")
 def test_trains_on_two_devices_with_any_batch_size():
-    alone, together, shardings = in_a_process_of_its_own(JAX)
+    alone, together, shardings, refused = in_a_process_of_its_own(JAX)
     for name, expected in alone.items():
         np.testing.assert_allclose(
             together[name], expected, rtol=1e-4, err_msg=name
         )
     # No device generates the samples of the other.
     assert any("batch" in sharding for sharding in shardings)
+    # One program knows no field of one device alone.
+    assert "field_scope='local', 2 devices" in refused
