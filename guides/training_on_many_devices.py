@@ -33,6 +33,25 @@
 #         --rdzv-endpoint="$HOST:29500" --rdzv-id="$SLURM_JOB_ID" \
 #         guides/training_on_many_devices.py
 #
+# On several hosts with JAX, the slice of a TPU pod for instance, every process
+# gives its own share of each batch, so its data set has a seed of its own:
+#
+#     gcloud compute tpus tpu-vm ssh NAME --worker=all \
+#         --command="KERAS_BACKEND=jax python train.py"
+#
+#     # train.py
+#     jax.distributed.initialize()
+#     keras.utils.set_random_seed(0)  # the same weights in all processes
+#     keras.distribution.set_distribution(
+#         keras.distribution.DataParallel(auto_shard_dataset=False)
+#     )
+#     batches = kd.datasets.GroupedDataset(
+#         samples, labels, seed=jax.process_index()
+#     )
+#
+# Under Kubernetes, a `JobSet` (JAX) or a `PyTorchJob` (PyTorch) sets what
+# `jax.distributed.initialize()` or `torchrun` reads; the scripts are the same.
+#
 # The figure is written to `outputs/guides`.
 
 # %%

@@ -13,6 +13,8 @@ from keras_drift.backend import jax_shares
 SERVES_ANY_RANK = True
 
 divisible_layouts = jax_batches.divisible_layouts
+gives_shares = jax_batches.gives_shares
+of_all_processes = jax_batches.of_all_processes
 in_shares = jax_shares.in_shares
 num_devices = jax_shares.num_devices
 num_shares = jax_shares.num_shares

@@ -2,8 +2,21 @@
 
 import contextlib
 
+import jax
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 from keras.src.backend.jax import distribution_lib
+
+
+def gives_shares():
+    """Whether this process gives a share of each batch."""
+    return jax.process_count() > 1
+
+
+def of_all_processes(number):
+    """The values of a number in all processes, see `keras_drift.backend`."""
+    return multihost_utils.process_allgather(np.int32(number)).tolist()
 
 
 @contextlib.contextmanager

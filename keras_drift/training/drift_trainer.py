@@ -12,6 +12,7 @@ from keras_drift.compile_config import PortableCompileConfig
 from keras_drift.frozen import freeze
 from keras_drift.training import averaged_weights as averages
 from keras_drift.training import data_sources
+from keras_drift.training import process_shares
 from keras_drift.training import training_state as states
 
 
@@ -139,6 +140,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             )
         else:
             source = self._source(x, y, sample_weight, batch_size)
+        process_shares.check(source.x)
         if validation_data is not None:
             held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
             if validation_batch_size is None and (

@@ -1,0 +1,28 @@
+"""What the processes of one run are given, where each gives its share."""
+
+from keras_drift import backend
+from keras_drift.datasets.seeded_dataset import SeededDataset
+
+
+def check(data):
+    """Refuses one data set in several processes, whose batches are shares.
+
+    A batch would hold every sample as often as there are processes, and nobody
+    would notice.
+
+    Args:
+        data: the data source of `fit`. Only a `SeededDataset` is looked at:
+            reading from others would change what they give.
+    """
+    if not isinstance(data, SeededDataset) or not backend.gives_shares():
+        return
+    # As many bits as JAX sends by default, without the sign.
+    found = backend.of_all_processes(int(data.get_state()["checksum"][:7], 16))
+    if len(set(found)) < len(found):
+        raise ValueError(
+            "Each process gives its share of a batch, and these are the same "
+            "samples in several of them. Give each process samples of its own, "
+            "as by `datasets.GroupedDataset(..., seed=process_index)`. "
+            f"Received: {len(set(found))} different first batches in "
+            f"{len(found)} processes"
+        )
