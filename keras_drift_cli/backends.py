@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 
-NAMES = ("jax", "tensorflow", "torch")
+# The default of Keras is first: it writes it to its configuration file when it
+# is first imported, and the next command finds it there.
+NAMES = ("tensorflow", "jax", "torch")
 
 
 def installed():

@@ -104,6 +104,9 @@ def _print_devices():
         devices = keras.distribution.list_devices()
     except (AttributeError, NotImplementedError):
         devices = [keras.ops.convert_to_tensor(0.0).device]
+    except Exception as error:  # a backend that is installed does not start
+        print(f"devices      none: {type(error).__name__}: {error}")
+        return False
     print(f"devices      {', '.join(map(str, devices))}")
     print(f"precision    {keras.config.dtype_policy().name}")
     return True

@@ -46,9 +46,7 @@ def add_arguments(parser):
         help="samples in a folder or array: one for each of --labels by "
         "default, or 64",
     )
-    parser.add_argument(
-        "--rows", type=int, default=8, help="rows of a grid (default: 8)"
-    )
+    parser.add_argument("--rows", type=int, help="rows of a grid (default: 8)")
     parser.add_argument(
         "--guidance",
         type=float,
@@ -67,20 +65,42 @@ def add_arguments(parser):
 
 def run(options):
     """Generates the samples and writes them."""
+    _check(options)
     import keras_drift as kd
 
     model = kd.DriftModel.from_preset(options.preset, load_encoder=False)
     labels = options.labels and [*itertools.chain(*options.labels)]
     if options.out.suffix == ".png":
-        if options.number is not None:
-            raise ValueError(
-                "A grid has --rows rows, and a column for each class. Leave "
-                f"--number out. Received: --number {options.number}"
-            )
         _write_grid(model, labels, options)
     else:
         _write_samples(model, labels, options)
     print(options.out)
+
+
+def _check(options):
+    """Refuses options before a preset is fetched."""
+    kind = options.out.suffix
+    if kind not in ("", ".npy", ".png"):
+        raise ValueError(
+            "--out is a .png file, an .npy file, or a folder. "
+            f"Received: --out {options.out}"
+        )
+    if kind == ".png" and options.number is not None:
+        raise ValueError(
+            "A grid has --rows rows, and a column for each class. Leave "
+            f"--number out. Received: --number {options.number}"
+        )
+    if kind != ".png" and options.rows is not None:
+        raise ValueError(
+            "--rows is for a grid, a .png file. Give --number instead. "
+            f"Received: --rows {options.rows}"
+        )
+    for name in ("rows", "number"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(
+                f"--{name} must be at least 1. Received: --{name} {value}"
+            )
 
 
 def label_range(text):
@@ -103,7 +123,7 @@ def _write_grid(model, labels, options):
 
     picture = images.sample_grid(
         model,
-        options.rows,
+        options.rows or 8,
         guidance=options.guidance,
         seed=options.seed,
         labels=labels,
@@ -134,11 +154,6 @@ def _write_samples(model, labels, options):
 
         atomic_files.write_atomically(options.out, write)
         return
-    if options.out.suffix:
-        raise ValueError(
-            "--out is a .png file, an .npy file, or a folder. "
-            f"Received: --out {options.out}"
-        )
     evaluation.write_samples(
         model,
         options.out,

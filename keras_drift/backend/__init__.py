@@ -52,8 +52,9 @@ for the gradients as `averaged_gradients(optimizer)`, a context of a step,
 reduces them. `equalize(model)` gives all replicas the variables of the first
 one, and `check_agreement(what, values)` refuses values that differ.
 Where `gives_shares()`, each process gives a share of every batch, as in a run
-of several processes of JAX, and `of_all_processes(number)` lists an int of
-each. `join_processes(timeout)` connects the processes of a run, on PyTorch.
+of several processes of JAX. `of_all_processes(number)` lists an int of each
+process, and the one whose `process_index()` is 0 writes files.
+`join_processes(timeout)` connects the processes of a run, on PyTorch.
 
 Where one program computes for all devices (XLA under `keras.distribution`),
 `num_devices()` is how many of them batches are spread over, `num_shares(x)` is
@@ -131,7 +132,10 @@ matmul = _backend.matmul
 num_devices = getattr(_backend, "num_devices", lambda: 1)
 num_replicas = placement.num_replicas
 num_shares = getattr(_backend, "num_shares", lambda x: 1)
-of_all_processes = getattr(_backend, "of_all_processes", lambda x: [x])
+of_all_processes = getattr(
+    _backend, "of_all_processes", placement.of_all_processes
+)
+process_index = getattr(_backend, "process_index", placement.replica_index)
 recomputed_parts = getattr(_backend, "recomputed_parts", _recomputed_parts)
 replica_index = placement.replica_index
 replicas_of = placement.replicas_of

@@ -39,6 +39,7 @@ check_shares = _replicas.check_shares
 equalize = _replicas.equalize
 join_processes = _replicas.join_processes
 num_replicas = _replicas.num_replicas
+of_all_processes = getattr(_replicas, "of_all_processes", lambda x: [x])
 replica_index = _replicas.replica_index
 replicas_of = _replicas.replicas_of
 share = _replicas.share

@@ -167,6 +167,15 @@ def equalize(model):
             variable.value.copy_(value)
 
 
+def of_all_processes(number):
+    """Lists a number of each process, in the order of their indices."""
+    found = [number]
+    if num_replicas() > 1:
+        found = [None] * num_replicas()
+        _run(distributed.all_gather_object, found, number)
+    return found
+
+
 def check_agreement(what, values):
     """Refuses values that differ between processes.
 
@@ -174,10 +183,7 @@ def check_agreement(what, values):
         what: str, what they are, for the message.
         values: tuple of ints or `None`.
     """
-    if num_replicas() == 1:
-        return
-    found = [None] * num_replicas()
-    _run(distributed.all_gather_object, found, values)
+    found = of_all_processes(values)
     if any(each != found[0] for each in found):
         raise ValueError(
             f"All processes must have the same {what}: each of them is given "

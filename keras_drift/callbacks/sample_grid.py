@@ -92,6 +92,8 @@ class SampleGrid(keras.callbacks.Callback):
                 self.seed,
                 self.scale,
             )
+        if backend.process_index() > 0:
+            return  # on JAX, all of them generate together
         self.directory.mkdir(parents=True, exist_ok=True)
         images.write_png(self.directory / f"epoch_{epoch:04d}.png", picture)
         self._show_in_tensorboard(picture, epoch)

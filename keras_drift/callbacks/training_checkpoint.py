@@ -146,13 +146,17 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._epoch = epoch + 1
         # The weights here are those of training; `on_train_end` comes after
         # Keras has replaced them by their averages.
-        stops = self._signal.received or self.model.stop_training
+        self._restored = None  # its files are older from here on
+        # A signal to one process ends all of them, or they would wait for it.
+        signaled = any(backend.of_all_processes(int(self._signal.received)))
+        stops = signaled or self.model.stop_training
         last = self._epoch == self.params.get("epochs")
         if stops or last or self._epoch % self.every == 0:
             self._save()
-        if self._signal.received:
-            print(f"Stopped by a signal after epoch {self._epoch}, saved.")
+        if signaled:
+            self._signal.received = True
             self.model.stop_training = True
+            print(f"Stopped by a signal after epoch {self._epoch}, saved.")
 
     def _refuse_to_replace(self, epoch):
         """A run that was not restored must not delete what another left."""
@@ -167,11 +171,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             )
 
     def _save(self):
-        if backend.replica_index() > 0:
+        state = self.model.training_state()
+        if backend.process_index() > 0:
             return  # the state is that of the first process, which writes it
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"epoch_{self._epoch:06d}.npz"
-        state_file.write(path, self.model.training_state())
+        state_file.write(path, state)
         for epoch, file in self._files().items():
             # Newer ones are damaged: `restore` has passed over them.
             if epoch > self._epoch:

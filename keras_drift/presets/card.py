@@ -1,6 +1,7 @@
 """The model card of a preset, in Markdown."""
 
 import json
+import re
 
 # Licenses by the names of the Hugging Face hub; others are quoted.
 _LICENSES = (
@@ -14,6 +15,7 @@ _LICENSES = (
     "mit",
     "openrail",
 )
+_LICENSE_OF_WEIGHTS = re.compile(r"([\w.+-]+)( \(weights\))?(; [^;]*\(data\))?")
 _NOT_STATED = "Not stated."
 
 
@@ -21,11 +23,13 @@ def license_id(metadata):
     """The license of the weights, as hubs call it, or `None`.
 
     Args:
-        metadata: dict, of a preset. What is in parentheses behind the license,
-            and the licenses of other things after a semicolon, do not count.
+        metadata: dict, of a preset. The license may be followed by
+            `"(weights)"`, and by those of data after a semicolon. Anything else
+            may restrict it, and then it is none that hubs know.
     """
-    stated = str(metadata.get("license") or "")
-    name = stated.partition(";")[0].partition("(")[0].strip().lower()
+    stated = str(metadata.get("license") or "").strip()
+    match = _LICENSE_OF_WEIGHTS.fullmatch(stated)
+    name = match[1].lower() if match else None
     return name if name in _LICENSES else None
 
 
@@ -114,6 +118,8 @@ def _metrics(metadata):
         of = name.removesuffix("_floor")
         if of != name and of in metrics:
             continue  # in the line of its metric
+        if isinstance(value, (dict, list)):
+            continue  # no single value
         floor = metrics.get(f"{name}_floor", "")
         cells = (name.replace("_", " "), value, floor)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")

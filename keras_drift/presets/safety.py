@@ -94,7 +94,8 @@ def check_config(config, folder, may_refer=None):
 
 
 def _check_class(name, folder):
-    if name in _RUNS_CODE:
+    # Keras finds "layers.Lambda" in the module "keras" as well.
+    if isinstance(name, str) and name.rpartition(".")[-1] in _RUNS_CODE:
         raise ValueError(
             f"This preset has a `{name}`, which runs code that it brings "
             "along, so it is not loaded. Whoever made it can write a layer as "

@@ -1,7 +1,9 @@
 """Fetches files from public buckets of Google Cloud Storage."""
 
+import os
 import pathlib
 import re
+import uuid
 
 import keras
 
@@ -57,9 +59,9 @@ def fetcher(handle):
         # Where it is missing, Keras takes a folder that all users share.
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            # `get_file` deletes what it could not download as a whole.
+            # A process that is killed leaves a part of a file behind.
             found = keras.utils.get_file(
-                filename,
+                f".{uuid.uuid4().hex}.{filename}",
                 url,
                 cache_subdir=str(pathlib.PurePath("gs", place)),
                 cache_dir=str(cache.root()),
@@ -70,6 +72,7 @@ def fetcher(handle):
                 f"public. Received: preset={str(handle)!r}, "
                 f"filename={filename!r} ({error})"
             ) from error
-        return pathlib.Path(found)
+        os.replace(found, path)
+        return path
 
     return fetch

@@ -71,8 +71,8 @@ class DriftObjective:
         return self._features(samples, self.micro_batches)
 
     def _features(self, samples, num_parts):
-        if not self.encoder.variables:  # it keeps no activations
-            num_parts = 1
+        if num_parts > 1 and not self.encoder.variables:
+            num_parts = 1  # it keeps no activations
         return {
             name: ops.cast(feature, "float32")
             for name, feature in in_parts(

@@ -129,6 +129,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 x, y, sample_weight, validation_split
             )
         callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+        # What saves the run comes after all that may change or stop it.
+        callbacks = sorted(callbacks, key=lambda each: hasattr(each, "resume"))
         if "initial_epoch" not in kwargs:
             kwargs["initial_epoch"] = self._resume(callbacks, epochs)
         is_data_source = not data_sources.is_array_like(x)

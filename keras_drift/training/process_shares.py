@@ -4,6 +4,17 @@ from keras_drift import backend
 from keras_drift.datasets.seeded_dataset import SeededDataset
 
 
+def restore(data, state):
+    """Gives a data source its state, of which a checkpoint holds one.
+
+    Where each process gives its share, every one has data of its own, of which
+    the epoch is what they have in common.
+    """
+    if backend.gives_shares() and isinstance(data, SeededDataset):
+        state = {"seed": data.seed, "epoch": state["epoch"]}
+    data.set_state(state)
+
+
 def check(data):
     """Refuses one data set in several processes, whose batches are shares.
 

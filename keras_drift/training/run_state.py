@@ -6,6 +6,7 @@ import weakref
 import keras
 
 from keras_drift import backend
+from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training.averaged_weights import averaged_weights
 from keras_drift.training.data_position import DataPosition
@@ -185,7 +186,7 @@ class RunState:
         """
         if self.data_state is not None and data is not None:
             if hasattr(data, "set_state"):
-                data.set_state(self.data_state)
+                process_shares.restore(data, self.data_state)
             self._data_base = (None, None)
         self.data_state = None
 

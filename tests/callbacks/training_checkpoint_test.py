@@ -184,6 +184,28 @@ def test_the_last_epoch_is_saved_whatever_the_interval(tmp_path):
     assert names(tmp_path) == [f"epoch_00000{e}.npz" for e in (2, 4, 5)]
 
 
+def test_the_last_epoch_is_saved_if_a_later_callback_stops(tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path, every=9)
+    compiled_model().fit(
+        batches(), epochs=5, callbacks=[checkpoint, Stop()], verbose=0
+    )
+    assert names(tmp_path) == ["epoch_000002.npz"]
+
+
+def test_one_object_does_not_replace_what_it_saved(tmp_path):
+    train(tmp_path, 1)
+    model, checkpoint = compiled_model(), callbacks.TrainingCheckpoint(tmp_path)
+    start = checkpoint.restore(model)
+    options = {"initial_epoch": start, "callbacks": [checkpoint], "verbose": 0}
+    model.fit(batches(), epochs=3, **options)
+    with pytest.raises(ValueError, match="run that is further"):
+        model.fit(batches(), epochs=2, **options)
+
+
 def test_only_the_newest_files_are_kept(tmp_path):
     train(tmp_path, 5)
     assert names(tmp_path) == ["epoch_000004.npz", "epoch_000005.npz"]

@@ -147,7 +147,12 @@ def test_describes_a_preset(capsys):
         (("draw", "{}", "--out", "x.jpg"), "--out is a .png file, an .npy"),
         (("draw", "{}", "--labels", 3, "--out", "x.npy"), "numbers from 0 to"),
         (("draw", "{}", "--number", 3, "--out", "x.png"), "Leave --number out"),
-        (("draw", "{}", "--rows", 0, "--out", "x.png"), "must be an integer"),
+        (
+            ("draw", "{}", "--rows", 0, "--out", "x.png"),
+            "--rows must be at least 1",
+        ),
+        (("draw", "{}", "--rows", 3, "--out", "x.npy"), "--rows is for a grid"),
+        (("draw", "no_preset", "--out", "x.txt"), "--out is a .png file"),
         (("draw", "{}", "--guidance", 9, "--out", "x.npy"), "guidance"),
     ],
 )

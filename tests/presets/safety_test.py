@@ -99,6 +99,16 @@ def test_layer_with_pickled_objects_is_refused(preset, tmp_path, name):
     assert not (tmp_path / "run").exists()
 
 
+def test_name_with_a_dot_is_no_way_around(preset):
+    def change(config):
+        layers_of(config)[-1].update(
+            class_name="layers.JaxLayer", module="keras"
+        )
+
+    changed(preset, change)
+    refused(preset, r"has a `layers\.JaxLayer`, which runs code")
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [

@@ -65,6 +65,22 @@ def test_uploaded_preset_is_loaded(model, hub, folder, handle):
     assert {path.name for path in folder.iterdir()} == expected
 
 
+@pytest.mark.parametrize(
+    ("stated", "known"),
+    [
+        ("Apache-2.0", "apache-2.0"),
+        ("MIT (weights)", "mit"),
+        ("Apache-2.0 (weights); CC BY-SA 3.0 (data)", "apache-2.0"),
+        ("MIT (code); CC BY-NC 4.0 (weights)", None),
+        ("MIT; not for commercial use", None),
+        ("Apache-2.0 (code only)", None),
+        (None, None),
+    ],
+)
+def test_restricted_weights_are_not_published_as_free(stated, known):
+    assert card.license_id({"license": stated}) == known
+
+
 def test_kaggle_is_told_the_license(hub, folder):
     keras_drift.upload_preset("kaggle://owner/model/keras/small", folder)
     assert hub.uploads == [("owner/model/keras/small", "Apache 2.0")]

@@ -9,6 +9,8 @@ import numpy as np
 
 import keras_drift as kd
 
+SAMPLES = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+
 
 def message(data):
     """The error of `fit`, or `""`."""
@@ -22,6 +24,17 @@ def message(data):
     return ""
 
 
+def trained_epochs(folder, index, epochs):
+    """The epochs of a run with checkpoints, and the seed of its data."""
+    keras.utils.set_random_seed(0)
+    model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(4,)), seed=0)
+    model.compile("sgd")
+    data = kd.datasets.ArrayDataset(SAMPLES, batch_size=8, seed=index)
+    checkpoint = kd.callbacks.TrainingCheckpoint(folder, keep=1)
+    history = model.fit(data, epochs=epochs, verbose=0, callbacks=[checkpoint])
+    return history.epoch, data.seed
+
+
 def main():
     _, index, count, address = sys.argv[1].split()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -29,9 +42,10 @@ def main():
     keras.distribution.set_distribution(
         keras.distribution.DataParallel(auto_shard_dataset=False)
     )
-    samples = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
-    own = kd.datasets.ArrayDataset(samples, batch_size=8, seed=int(index))
-    print(json.dumps([message(samples), message(own)]))
+    index = int(index)
+    own = kd.datasets.ArrayDataset(SAMPLES, batch_size=8, seed=index)
+    runs = [trained_epochs(sys.argv[2], index, epochs) for epochs in (2, 3)]
+    print(json.dumps([message(SAMPLES), message(own), runs]))
 
 
 if __name__ == "__main__":
