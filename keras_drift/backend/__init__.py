@@ -53,7 +53,7 @@ reduces them. `equalize(model)` gives all replicas the variables of the first
 one, and `check_agreement(what, values)` refuses values that differ.
 Where `gives_shares()`, each process gives a share of every batch, as in a run
 of several processes of JAX. `of_all_processes(number)` lists an int of each
-process, and the one whose `process_index()` is 0 writes files.
+of the `num_processes()`, and the one whose `process_index()` is 0 writes files.
 `join_processes(timeout)` connects the processes of a run, on PyTorch.
 
 Where one program computes for all devices (XLA under `keras.distribution`),
@@ -135,6 +135,7 @@ num_shares = getattr(_backend, "num_shares", lambda x: 1)
 of_all_processes = getattr(
     _backend, "of_all_processes", placement.of_all_processes
 )
+num_processes = getattr(_backend, "num_processes", placement.num_replicas)
 process_index = getattr(_backend, "process_index", placement.replica_index)
 recomputed_parts = getattr(_backend, "recomputed_parts", _recomputed_parts)
 replica_index = placement.replica_index

@@ -15,6 +15,7 @@ SERVES_ANY_RANK = True
 divisible_layouts = jax_batches.divisible_layouts
 gives_shares = jax_batches.gives_shares
 of_all_processes = jax_batches.of_all_processes
+num_processes = jax.process_count
 process_index = jax.process_index
 in_shares = jax_shares.in_shares
 num_devices = jax_shares.num_devices

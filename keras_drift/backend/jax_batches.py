@@ -71,11 +71,12 @@ def _axes(shape, distribution):
         axes[0] = name
     elif one_group and len(shape) > 1 and shape[1] % devices == 0:
         axes[1] = name
-    elif processes > 1 and shape and shape != (1,):
+    elif processes > 1 and shape:
         raise ValueError(
             "In a run of several processes each gives its share of a batch, "
             f"which its {devices} devices must divide: by groups, or by the "
-            "samples of one group. Received: an array of shape "
+            "samples of one group without a class, since groups of different "
+            "classes are not one. Received: an array of shape "
             f"{shape} in process {distribution.data_shard_id} of {processes}"
         )
     return axes

@@ -21,9 +21,10 @@ def initialize(timeout=600.0):
 
     Args:
         timeout: float > 0, seconds after which a process gives up waiting for
-            another one that is silent. One that has ended is noticed at once.
-            Nothing in a step may take longer, an evaluation by one process
-            alone included. Defaults to `600.0`.
+            another one that is silent. What one process does alone, such as
+            `generate` and saving, must take less; `fit`, `evaluate` and
+            `train_on_batch` are called by all processes, or they wait for each
+            other. Defaults to `600.0`.
 
     Returns:
         `(rank, num_processes)`: the index of this process, and how many there
@@ -38,4 +39,4 @@ def initialize(timeout=600.0):
     """
     checks.positive_number("timeout", timeout)
     backend.join_processes(timeout)
-    return backend.replica_index(), backend.num_replicas()
+    return backend.process_index(), backend.num_processes()

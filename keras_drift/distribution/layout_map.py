@@ -50,8 +50,9 @@ def layout_map(network, mesh, style="fsdp"):
             divide is not cut. Defaults to `"fsdp"`.
 
     Returns:
-        A `keras.distribution.LayoutMap`. Variables that it does not hold, those
-        of other networks among them, are whole on every device.
+        A `keras.distribution.LayoutMap`. Variables that it does not hold are
+        whole on every device; those of other networks are cut as well where
+        they have the same paths.
 
     Raises:
         TypeError: if the mesh is none.

@@ -100,15 +100,18 @@ class DriftModel(
             the number of replicas changes nothing: negatives, positives, length
             scales, transport plans. `"local"`: those of the replica alone,
             which exchanges nothing but gradients, and follows the noisier field
-            of a smaller batch; not under `keras.distribution` (JAX). Defaults
-            to `"global"`.
+            of a smaller batch; not under `keras.distribution` (JAX). Layers
+            that draw random numbers or normalize over the batch see the part of
+            their replica with either. Defaults to `"global"`.
         micro_batches: int >= 1: generator and encoder run on so many equal
             parts of a batch, one after another, and the backward pass computes
             each part again, so that memory is needed for the activations of
             one. The field, the loss and the gradient are those of the whole
             batch, for one more forward pass. Choose it for batches that do not
-            fit into memory. The generator can have neither layers that draw
-            random numbers nor `BatchNormalization`. Defaults to `1`.
+            fit into memory. Data whose number they do not divide are encoded
+            in fewer parts. The generator can have no layers that draw random
+            numbers, change variables or add losses, such as `Dropout` and
+            `BatchNormalization`. Defaults to `1`.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.

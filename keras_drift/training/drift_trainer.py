@@ -142,7 +142,6 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             )
         else:
             source = self._source(x, y, sample_weight, batch_size)
-        process_shares.check(source.x)
         if validation_data is not None:
             held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
             if validation_batch_size is None and (
@@ -159,7 +158,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             (epochs, kwargs["initial_epoch"], _length(source.x)),
         )
         backend.equalize(self)
-        if verbose == "auto" and backend.replica_index() > 0:
+        if verbose == "auto" and backend.process_index() > 0:
             verbose = 0  # the first process shows the progress
         averages.warn_of_raw_weights(self, callbacks)
         first_epoch = kwargs["initial_epoch"]
@@ -341,6 +340,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             fixed,
             num_steps,
         )
+        process_shares.check(source.x)
         self.run.expect("test" if fixed else "train", source.ranks)
         return source
 

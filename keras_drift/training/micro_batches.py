@@ -54,21 +54,32 @@ def common_parts(size, count):
     return 1 if size is None else math.gcd(size, count)
 
 
+# Of these, each call changes variables.
+_STATEFUL = (
+    keras.layers.BatchNormalization,
+    keras.layers.SpectralNormalization,
+)
+
+
 def check(model):
     """Raises an error if the generator of a model cannot be recomputed."""
     if model.micro_batches == 1:
         return
     layers = model.generator._flatten_layers()
-    normalized = any(
-        isinstance(layer, keras.layers.BatchNormalization) for layer in layers
-    )
-    if normalized or seed_generators(model.generator):
+    refused = [
+        layer.name
+        for layer in layers
+        if isinstance(layer, _STATEFUL)
+        or getattr(layer, "activity_regularizer", None) is not None
+    ]
+    if refused or seed_generators(model.generator):
         raise ValueError(
             "With `micro_batches` the generator runs on a part of the batch at "
             "a time, and again in the backward pass, so it can have neither "
             "layers that draw random numbers, such as `Dropout`, nor "
-            "`BatchNormalization`. "
-            f"Received: micro_batches={model.micro_batches}"
+            "`BatchNormalization`, `SpectralNormalization` or an "
+            "`activity_regularizer`. "
+            f"Received: micro_batches={model.micro_batches}, layers {refused}"
         )
 
 

@@ -147,7 +147,12 @@ def test_the_number_of_parts_divides_the_samples():
 
 
 def test_refuses_a_generator_that_is_not_the_same_twice():
-    for layer in (keras.layers.Dropout(0.1), keras.layers.BatchNormalization()):
+    for layer in (
+        keras.layers.Dropout(0.1),
+        keras.layers.BatchNormalization(),
+        keras.layers.SpectralNormalization(keras.layers.Dense(2)),
+        keras.layers.Dense(2, activity_regularizer="l2"),
+    ):
         noise = keras.Input((4,), name="noise")
         network = keras.Model(noise, keras.layers.Dense(2)(layer(noise)))
         generator = kd.generators.Functional(network)
