@@ -1,11 +1,31 @@
 """What the examples on MNIST and CIFAR-10 share."""
 
+import json
+
 import keras
 import numpy as np
 
 import keras_drift as kd
 from keras_drift.images import image_grid
 from keras_drift.images import write_png
+
+
+def check_arguments(parser, args):
+    """Refuses to go on with a run in `args.output` of other arguments.
+
+    Its classifiers and backups would be used, and the card would name the new
+    arguments.
+    """
+    args.output.mkdir(parents=True, exist_ok=True)
+    arguments = {name: str(value) for name, value in vars(args).items()}
+    path = args.output / "arguments.json"
+    if path.exists() and json.loads(path.read_text()) != arguments:
+        parser.error(
+            f"{args.output} holds a run with other arguments, see {path}: "
+            "choose another folder by --output, or delete this one"
+        )
+    path.write_text(json.dumps(arguments, indent=2))
+
 
 # === Classifiers ===
 

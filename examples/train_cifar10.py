@@ -23,6 +23,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 from small_images import accuracy
+from small_images import check_arguments
 from small_images import frechet
 from small_images import nearest_class
 from small_images import principal_components
@@ -121,7 +122,7 @@ def trained(build, dtype, images, labels, epochs, path, seed):
 def without_normalization(classifier, dtype):
     """The same network, with batch normalization as part of convolutions.
 
-    It is fixed in a trained classifier, and a third of the time.
+    It is fixed in a trained classifier, and takes a fifth of a training step.
     """
     convolutions, normalizations = (
         [layer for layer in classifier.layers if isinstance(layer, kind)]
@@ -340,9 +341,11 @@ def card(args, num_images, metrics):
             if key != "by_guidance"
         }
         | {"by_guidance": rows},
-        "measured_with": f"examples/train_cifar10.py --steps {args.steps} "
-        f"--dtype {args.dtype}, on {keras.backend.backend()}; {args.samples} "
-        "generated images, features of a CNN that training does not see",
+        "measured_with": f"examples/train_cifar10.py --data {args.data} "
+        f"--steps {args.steps} --dtype {args.dtype}, on "
+        f"{keras.backend.backend()}; {args.samples} generated images, features "
+        "of a CNN that training does not see; nearest_neighbor_accuracy of "
+        "1000, without guidance",
         "license": "Apache-2.0 (weights)",
     }
 
@@ -362,7 +365,7 @@ def main():
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/cifar10")
     )
     args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
+    check_arguments(parser, args)
     train_set, test_set = load(args.data)
 
     start = time.perf_counter(), time.process_time()

@@ -22,6 +22,7 @@ import numpy as np
 from keras import layers
 from keras import ops
 from small_images import accuracy
+from small_images import check_arguments
 from small_images import frechet
 from small_images import nearest_class
 from small_images import principal_components
@@ -222,7 +223,7 @@ def main():
     )
     args = parser.parse_args()
     keras.utils.set_random_seed(0)
-    args.output.mkdir(parents=True, exist_ok=True)
+    check_arguments(parser, args)
     train_set, test_set = load(args.data)
     epochs = args.classifier_epochs
 

@@ -81,6 +81,10 @@ def test_mnist_example_generates_measures_and_saves(
     model = keras_drift.DriftModel.from_preset(output / "preset")
     assert model.generate(labels=[3], seed=0).shape == (1, 28, 28, 1)
 
+    # One with other arguments is not mixed with it.
+    with pytest.raises(SystemExit):
+        run(monkeypatch, tmp_path, script, "--steps=3", f"--data={mnist_like}")
+
     # A run that ended is not trained again.
     before = model.generator.get_weights()
     run(monkeypatch, tmp_path, script, *MNIST, f"--data={mnist_like}")
