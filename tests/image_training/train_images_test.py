@@ -88,15 +88,15 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     expected = trained(at_once)
     other = tmp_path / "other"
     other.mkdir()
-    on_epoch_end = report.Report.on_epoch_end
+    on_epoch_begin = report.Report.on_epoch_begin
 
     def stop(self, epoch, logs=None):
-        on_epoch_end(self, epoch, logs)
-        if epoch == 1:
+        on_epoch_begin(self, epoch, logs)
+        if epoch == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(report.Report, "on_epoch_end", stop)
+        patch.setattr(report.Report, "on_epoch_begin", stop)
         with pytest.raises(KeyboardInterrupt):
             train(patch, other, PIXELS, "--until=generator")
     capsys.readouterr()
