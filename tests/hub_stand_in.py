@@ -105,9 +105,9 @@ class Hub:
 
     def get_file(self, fname, origin, cache_subdir, cache_dir):
         server = "https://storage.googleapis.com/"
-        address = origin.removeprefix(server).removesuffix(f"/{fname}")
+        address, _, filename = origin.removeprefix(server).rpartition("/")
         place = pathlib.Path(cache_dir) / cache_subdir / fname
-        found = self._download(address, fname, place)
+        found = self._download(address, filename, place)
         if not found:
             raise Exception(f"URL fetch failure on {origin}: 404 -- Not Found")
         return str(found)
