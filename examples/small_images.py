@@ -1,6 +1,8 @@
 """What the examples on MNIST and CIFAR-10 share."""
 
+import argparse
 import json
+import pathlib
 
 import keras
 import numpy as np
@@ -10,21 +12,53 @@ from keras_drift.images import image_grid
 from keras_drift.images import write_png
 
 
-def check_arguments(parser, args):
-    """Refuses to go on with a run in `args.output` of other arguments.
+def arguments(description, steps, classifier_epochs, output):
+    """A parser of the command line, and what all examples have in it."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--data", type=pathlib.Path)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument(
+        "--classifier-epochs", type=int, default=classifier_epochs
+    )
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        help="mixed_bfloat16 is faster on CPUs with AMX",
+    )
+    parser.add_argument(
+        "--output", type=pathlib.Path, default=pathlib.Path(output)
+    )
+    return parser
 
-    Its classifiers and backups would be used, and the card would name the new
-    arguments.
+
+def parsed(parser):
+    """Parses the command line, and makes the folder of the run.
+
+    A run of other arguments in it is not continued: its classifiers and backups
+    would be used, and the card would name the new arguments.
     """
+    args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    arguments = {name: str(value) for name, value in vars(args).items()}
+    given = {name: str(value) for name, value in vars(args).items()}
     path = args.output / "arguments.json"
-    if path.exists() and json.loads(path.read_text()) != arguments:
+    if path.exists() and json.loads(path.read_text()) != given:
         parser.error(
             f"{args.output} holds a run with other arguments, see {path}: "
             "choose another folder by --output, or delete this one"
         )
-    path.write_text(json.dumps(arguments, indent=2))
+    path.write_text(json.dumps(given, indent=2))
+    return args
+
+
+def warmed_up(num_steps, alpha, warmup_divisor):
+    """A learning rate that rises to 3e-3, and falls along a cosine."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        num_steps,
+        alpha=alpha,
+        warmup_target=3e-3,
+        warmup_steps=max(1, num_steps // warmup_divisor),
+    )
 
 
 # === Classifiers ===
@@ -32,13 +66,8 @@ def check_arguments(parser, args):
 
 def train_classifier(model, images, labels, epochs, augment=None, seed=0):
     """Trains for `epochs`, on `augment(images, rng)` where that is given."""
-    num_steps = epochs * -(-len(images) // 128)
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        num_steps,
-        alpha=0.01,
-        warmup_target=3e-3,
-        warmup_steps=max(1, num_steps // 10),
+    learning_rate = warmed_up(
+        epochs * -(-len(images) // 128), alpha=0.01, warmup_divisor=10
     )
     model.compile(
         keras.optimizers.AdamW(learning_rate, weight_decay=0.02),
@@ -101,16 +130,9 @@ def train(model, images, labels, steps, positives, output, **grouped):
         output: path of the folder for backups and pictures.
         **grouped: passed to `GroupedDataset`.
     """
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        steps,
-        alpha=0.02,
-        warmup_target=3e-3,
-        warmup_steps=max(1, steps // 50),
-    )
     model.compile(
         keras.optimizers.AdamW(
-            learning_rate,
+            warmed_up(steps, alpha=0.02, warmup_divisor=50),
             weight_decay=1e-3,
             beta_2=0.95,
             clipnorm=2.0,

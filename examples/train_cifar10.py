@@ -12,9 +12,7 @@ downloads its copy. A run that was stopped goes on where it was. Everything goes
 to `outputs/cifar10`.
 """
 
-import argparse
 import json
-import pathlib
 import time
 
 import keras
@@ -23,9 +21,10 @@ import numpy as np
 from keras import layers
 from keras import ops
 from small_images import accuracy
-from small_images import check_arguments
+from small_images import arguments
 from small_images import frechet
 from small_images import nearest_class
+from small_images import parsed
 from small_images import principal_components
 from small_images import save_picture
 from small_images import shifted
@@ -351,21 +350,14 @@ def card(args, num_images, metrics):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--classifier-epochs", type=int, default=14)
+    parser = arguments(
+        __doc__.splitlines()[0],
+        steps=2400,
+        classifier_epochs=14,
+        output="outputs/cifar10",
+    )
     parser.add_argument("--samples", type=int, default=3000)
-    parser.add_argument(
-        "--dtype",
-        default="float32",
-        help="mixed_bfloat16 is faster on CPUs with AMX",
-    )
-    parser.add_argument(
-        "--output", type=pathlib.Path, default=pathlib.Path("outputs/cifar10")
-    )
-    args = parser.parse_args()
-    check_arguments(parser, args)
+    args = parsed(parser)
     train_set, test_set = load(args.data)
 
     start = time.perf_counter(), time.process_time()

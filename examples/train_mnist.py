@@ -12,9 +12,7 @@ its copy. A run that was stopped goes on where it was. Everything goes to
 `outputs/mnist`.
 """
 
-import argparse
 import json
-import pathlib
 import time
 
 import keras
@@ -22,9 +20,10 @@ import numpy as np
 from keras import layers
 from keras import ops
 from small_images import accuracy
-from small_images import check_arguments
+from small_images import arguments
 from small_images import frechet
 from small_images import nearest_class
+from small_images import parsed
 from small_images import principal_components
 from small_images import save_picture
 from small_images import shifted
@@ -209,21 +208,14 @@ def encoder_of(images, labels, epochs, dtype, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path)
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--classifier-epochs", type=int, default=4)
-    parser.add_argument(
-        "--dtype",
-        default="float32",
-        help="mixed_bfloat16 is faster on CPUs with AMX",
+    parser = arguments(
+        __doc__.splitlines()[0],
+        steps=4000,
+        classifier_epochs=4,
+        output="outputs/mnist",
     )
-    parser.add_argument(
-        "--output", type=pathlib.Path, default=pathlib.Path("outputs/mnist")
-    )
-    args = parser.parse_args()
+    args = parsed(parser)
     keras.utils.set_random_seed(0)
-    check_arguments(parser, args)
     train_set, test_set = load(args.data)
     epochs = args.classifier_epochs
 
