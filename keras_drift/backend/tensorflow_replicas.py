@@ -7,6 +7,7 @@ from keras_drift.backend.one_replica import averaged_gradients
 from keras_drift.backend.one_replica import check_agreement
 from keras_drift.backend.one_replica import equalize
 from keras_drift.backend.one_replica import join_processes
+from keras_drift.backend.one_replica import of_all_processes
 
 __all__ = [
     "RECEIVES_SHARES",
@@ -18,6 +19,7 @@ __all__ = [
     "equalize",
     "join_processes",
     "num_replicas",
+    "of_all_processes",
     "replica_index",
     "replicas_of",
     "share",

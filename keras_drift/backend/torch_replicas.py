@@ -14,6 +14,27 @@ import keras
 import torch
 from torch import distributed
 
+# `training.shares` has divided the whole batch, and gradients are averaged.
+from keras_drift.backend.one_replica import check_shares
+from keras_drift.backend.one_replica import share_of_loss
+
+__all__ = [
+    "RECEIVES_SHARES",
+    "all_gather",
+    "all_mean",
+    "averaged_gradients",
+    "check_agreement",
+    "check_shares",
+    "equalize",
+    "join_processes",
+    "num_replicas",
+    "of_all_processes",
+    "replica_index",
+    "replicas_of",
+    "share",
+    "share_of_loss",
+]
+
 
 class ReplicaError(RuntimeError):
     """A process of the run has ended, or cannot be reached."""
@@ -99,16 +120,6 @@ def share(x, axis):
         return x
     size = x.shape[axis] // count
     return x.narrow(axis, replica_index() * size, size)
-
-
-def check_shares(size):
-    """Nothing to do: `training.shares` has divided the whole batch."""
-    del size
-
-
-def share_of_loss(loss):
-    """The loss: gradients are averaged, not added."""
-    return loss
 
 
 @contextlib.contextmanager
