@@ -83,14 +83,19 @@ def sample_grid(
     return image_grid(samples, columns, scale)
 
 
+def draws_images(model):
+    """Whether the samples of a model are images of one or three channels."""
+    shape = model.image_shape
+    return len(shape) == 3 and shape[-1] in (1, 3)
+
+
 def check_shown(model):
     """Refuses models whose samples are not images that can be shown."""
-    shape = model.image_shape
-    if len(shape) != 3 or shape[-1] not in (1, 3):
+    if not draws_images(model):
         raise ValueError(
             "Only images of one or three channels can be shown; latents "
             "are decoded by the `autoencoder` of the model. "
-            f"Received: samples of shape {shape}"
+            f"Received: samples of shape {model.image_shape}"
         )
 
 

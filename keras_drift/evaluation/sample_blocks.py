@@ -9,6 +9,7 @@ from keras_drift import checks
 from keras_drift import fingerprints
 from keras_drift.evaluation.pixels import ROUNDINGS
 from keras_drift.evaluation.pixels import to_uint8
+from keras_drift.images import draws_images
 from keras_drift.models import DriftModel
 from keras_drift.training.power_law_guidance import check_scales
 
@@ -104,12 +105,11 @@ def _checked_model(model):
         raise TypeError(
             f"`model` is a `keras_drift.DriftModel`. Received: model={model!r}"
         )
-    shape = model.image_shape
-    if len(shape) != 3 or shape[-1] not in (1, 3):
+    if not draws_images(model):
         raise ValueError(
             "Published metrics are those of images with one or three channels; "
             "latents are decoded by the `autoencoder` of the model. Received: "
-            f"a model of samples of shape {shape}"
+            f"a model of samples of shape {model.image_shape}"
         )
     return model
 
