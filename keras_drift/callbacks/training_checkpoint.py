@@ -144,13 +144,13 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._epoch = epoch + 1
-        # The weights here are those of training; `on_train_end` comes after
-        # Keras has replaced them by their averages.
         self._restored = None  # its files are older from here on
         # A signal to one process ends all of them, or they would wait for it.
         signaled = any(backend.of_all_processes(int(self._signal.received)))
         stops = signaled or self.model.stop_training
         last = self._epoch == self.params.get("epochs")
+        # The weights here are those of training; `on_train_end` comes after
+        # Keras has replaced them by their averages.
         if stops or last or self._epoch % self.every == 0:
             self._save()
         if signaled:
@@ -177,12 +177,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"epoch_{self._epoch:06d}.npz"
         state_file.write(path, state)
-        for epoch, file in self._files().items():
-            # Newer ones are damaged: `restore` has passed over them.
-            if epoch > self._epoch:
-                file.unlink()
         files = self._files()
-        for epoch in sorted(files)[: -self.keep]:
+        # Newer ones are damaged: `restore` has passed over them.
+        kept = sorted(e for e in files if e <= self._epoch)[-self.keep :]
+        for epoch in files.keys() - kept:
             files[epoch].unlink()
 
     def _files(self):

@@ -95,12 +95,9 @@ class SeededDataset(keras.utils.PyDataset):
                 whose first batch is another one, since it has other samples or
                 arguments, continues with its own batches and a warning.
         """
+        position = {"seed", "epoch"}
         # Older checkpoints have no checksum.
-        if not isinstance(state, dict) or {*state, "checksum"} != {
-            "seed",
-            "epoch",
-            "checksum",
-        }:
+        if not isinstance(state, dict) or {*state} - {"checksum"} != position:
             raise ValueError(
                 f"The state of a `{type(self).__name__}` is the dict that its "
                 "`get_state` returned, with `seed` and `epoch`. "
@@ -109,7 +106,7 @@ class SeededDataset(keras.utils.PyDataset):
         seed = checks.non_negative_integer("seed", state["seed"])
         epoch = checks.non_negative_integer("epoch", state["epoch"])
         self.seed, self.epoch = seed, epoch
-        if state.get("checksum", self._checksum()) != self._checksum():
+        if "checksum" in state and state["checksum"] != self._checksum():
             warnings.warn(
                 "These are not the data of the checkpoint: with the same seed "
                 "their first batch is another one, so this run does not repeat "
