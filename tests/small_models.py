@@ -24,6 +24,13 @@ def gaussian_model(**options):
     return DriftModel(small_mlp(), drift, seed=0, **options)
 
 
+def image_model():
+    """A model of 4x4 images of three classes."""
+    return DriftModel(
+        generators.DiT((4, 4, 1), 3, patch_size=2, hidden_dim=8, depth=1)
+    )
+
+
 def fitted(model, *data, optimizer="adam", compile_options=None, **options):
     model.compile(optimizer, **(compile_options or {}))
     options = {"batch_size": 32, "epochs": 1, "verbose": 0, **options}

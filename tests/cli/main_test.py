@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import keras_drift
+import small_models
 from keras_drift import DriftModel
 from keras_drift import generators
 from keras_drift import images
@@ -24,9 +25,7 @@ def _environment(monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return DriftModel(
-        generators.DiT((4, 4, 1), 3, patch_size=2, hidden_dim=8, depth=1)
-    )
+    return small_models.image_model()
 
 
 @pytest.fixture

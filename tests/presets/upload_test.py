@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_drift
+import small_models
 from contracts import numpy
 from hub_stand_in import Hub
 from keras_drift import DriftModel
@@ -38,9 +39,7 @@ def hub(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return DriftModel(
-        generators.DiT((4, 4, 1), 3, patch_size=2, hidden_dim=8, depth=1)
-    )
+    return small_models.image_model()
 
 
 @pytest.fixture
