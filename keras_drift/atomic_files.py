@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import uuid
 
 import numpy as np
@@ -43,3 +44,18 @@ def write_arrays(path, arrays, synced=False):
             np.savez(file, **arrays)
 
     write_atomically(path, write, synced)
+
+
+def move_folder(fresh, target):
+    """Moves a complete folder to its path, then deletes the old one."""
+    if not target.exists():
+        os.replace(fresh, target)
+        return
+    old = fresh.with_name(fresh.name + ".old")
+    os.replace(target, old)
+    try:
+        os.replace(fresh, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old)

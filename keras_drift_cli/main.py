@@ -8,11 +8,12 @@ from keras_drift_cli import backends
 from keras_drift_cli import doctor
 from keras_drift_cli import draw
 from keras_drift_cli import evaluate
+from keras_drift_cli import export
 from keras_drift_cli import presets
 
-COMMANDS = (draw, evaluate, presets, doctor)
+COMMANDS = (draw, export, evaluate, presets, doctor)
 _DESCRIPTION = """\
-Draw from, measure and list one-step generators of keras_drift.
+Draw from, export, measure and list one-step generators of keras_drift.
 
 A preset is the name of one (see `keras-drift presets`), the path of a folder
 that `model.save_to_preset` wrote, or such a folder on a hub:

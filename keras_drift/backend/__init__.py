@@ -72,9 +72,9 @@ new first axis. Loops inside of it are those of one device.
 `keras_drift.ops`, or `None` where a backend has nothing faster.
 `attention` is `keras.ops.dot_product_attention`, or a faster form of it.
 
-`EXPORT_FORMAT` is the format in which Keras exports models of this backend, and
-`export_options(format, keys)` what a model whose inputs are a dict with these
-keys passes to it, for batches of any size.
+`export_options(network, format)` is what a network whose inputs are a dict
+passes to `keras.Model.export`, for batches of any size, and
+`export_onnx(network, path, opset_version=None)` writes it to an ONNX file.
 """
 
 import keras
@@ -99,7 +99,12 @@ def _recomputed_parts(function, parts, network):
     return _backend.scan(body, (), parts, recompute=True)[1]
 
 
-EXPORT_FORMAT = getattr(_backend, "EXPORT_FORMAT", "tf_saved_model")
+def _export_onnx(network, path, opset_version=None):
+    keras.Model.export(
+        network, path, "onnx", verbose=False, opset_version=opset_version
+    )
+
+
 PLACEMENTS = placement.PLACEMENTS
 RECEIVES_SHARES = placement.RECEIVES_SHARES
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
@@ -113,7 +118,8 @@ check_shares = placement.check_shares
 compiled = _backend.compiled
 divisible_layouts = _backend.divisible_layouts
 equalize = placement.equalize
-export_options = getattr(_backend, "export_options", lambda format, keys: {})
+export_onnx = getattr(_backend, "export_onnx", _export_onnx)
+export_options = getattr(_backend, "export_options", lambda network, format: {})
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
 )

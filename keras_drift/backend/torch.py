@@ -11,6 +11,8 @@ from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
+from keras_drift.backend.torch_export import export_onnx
+from keras_drift.backend.torch_export import export_options
 
 # Stands for minus infinity.
 _LOWEST = -1e30
@@ -23,10 +25,7 @@ _SMALLEST = 2e-38
 # system time and again, and half of the time goes into clean new memory.
 torch.empty(2**23 - 2**12, device="cpu", dtype=torch.float32)
 
-EXPORT_FORMAT = "torch"
-
 __all__ = [
-    "EXPORT_FORMAT",
     "SERVES_ANY_RANK",
     "TrainerGuard",
     "compiled",
@@ -34,6 +33,7 @@ __all__ = [
     "divisible_layouts",
     "dual_field",
     "exp_of_difference",
+    "export_onnx",
     "export_options",
     "gradient",
     "has_accelerator",
@@ -53,22 +53,6 @@ __all__ = [
 
 # Whether a compiled step takes batches of several ranks.
 SERVES_ANY_RANK = True
-
-
-def export_options(format, keys):
-    """Options of `keras.Model.export`, see `keras_drift.backend`."""
-    if format == "tf_saved_model":
-        raise ValueError(
-            "From PyTorch, Keras writes a SavedModel only of models whose "
-            'input is one tensor. Use format="torch" and a path that ends in '
-            '".pt2", or load the model with KERAS_BACKEND=jax or tensorflow. '
-            f"Received: format={format!r}, for the inputs {sorted(keys)}"
-        )
-    if format != "torch":
-        return {}
-    # PyTorch would export a program for batches of one otherwise.
-    batch = {0: torch.export.Dim.DYNAMIC}
-    return {"dynamic_shapes": dict.fromkeys(keys, batch)}
 
 
 def loses_first_axis(model):

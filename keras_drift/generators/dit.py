@@ -282,7 +282,7 @@ def _graph(config):
         name="to_pixels",
         dtype="float32",
     )
-    pixels = to_pixels(norm(tokens) * (1 + scale) + shift)
+    pixels = to_pixels(norm(tokens) * (1.0 + scale) + shift)
     image = _to_image(pixels[:, num_context:], (height, width, channels), size)
     return {"noise": noise, **conditions}, image
 

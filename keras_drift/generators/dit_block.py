@@ -104,9 +104,10 @@ class DiTBlock(layers.Layer):
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulation(
             condition
         )
-        normed = self.attention_norm(tokens) * (1 + scale_a) + shift_a
+        # Of a 1 that is an integer, jax2onnx adds an int32 to floats.
+        normed = self.attention_norm(tokens) * (1.0 + scale_a) + shift_a
         tokens = tokens + gate_a * self.attention(normed)
-        normed = self.feed_forward_norm(tokens) * (1 + scale_f) + shift_f
+        normed = self.feed_forward_norm(tokens) * (1.0 + scale_f) + shift_f
         return tokens + gate_f * self.feed_forward(normed)
 
     def compute_output_shape(self, tokens_shape, condition_shape):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_drift import backend
 from keras_drift import checks
+from keras_drift import export
 from keras_drift.presets import PresetMixin
 
 
@@ -72,7 +72,7 @@ class Generator(PresetMixin, keras.Model):
         }
         if "styles" in self.input_keys:
             noise["styles"] = keras.random.randint(
-                (batch_size, self._num_styles),
+                (batch_size, *self.input["styles"].shape[1:]),
                 0,
                 self.style_codebook_size,
                 seed=seed,
@@ -134,23 +134,49 @@ class Generator(PresetMixin, keras.Model):
         return array.astype("int32")
 
     def export(self, filepath, format=None, **kwargs):
-        """Writes the network for serving, without Python code of this library.
+        """Writes the network for another runtime, without Python code of ours.
 
-        The exported program takes the dict that `sample_inputs` returns, in
-        batches of any size.
+        The artifact takes the dict that `sample_inputs` returns, noise
+        included, in batches of any size, and returns the samples.
+
+        Formats, and the backends that write them:
+
+        | `format` | path | runtime | backends |
+        |---|---|---|---|
+        | `"onnx"` | `*.onnx` | ONNX Runtime, browsers | all |
+        | `"openvino"` | `*.xml` | OpenVINO | all |
+        | `"tf_saved_model"` | a folder | TensorFlow | JAX, TensorFlow |
+        | `"litert"` | `*.tflite` | LiteRT | TensorFlow |
+        | `"torch"` | `*.pt2` | PyTorch | PyTorch |
+
+        They need `pip install "keras-drift[export]"`. A preset saved on one
+        backend loads on every other, and can be exported there. After
+        `generator.quantize("int8")` the weights are exported as int8, to
+        all formats but `"litert"`.
 
         Args:
-            filepath: path of the folder or file to write; for `"torch"` it ends
-                in `.pt2`.
-            format: str, as for `keras.Model.export`. Defaults to `None`:
-                `"tf_saved_model"` on JAX (where it needs TensorFlow) and on
-                TensorFlow, `"torch"` on PyTorch.
-            **kwargs: passed to `keras.Model.export`.
+            filepath: path of the file or folder to write, atomically. An
+                artifact of the same format is replaced.
+            format: str, one of the above. Defaults to `None`: that which the
+                ending of the path names; no ending, a SavedModel.
+            **kwargs: `verbose=False`, to print nothing; `opset_version`, an
+                int, for `"onnx"` and `"openvino"`; what
+                `keras.Model.export` takes for the other formats.
+
+        Raises:
+            ValueError: if the running backend cannot write the format, or the
+                network computes in another precision than it takes.
+
+        Example:
+
+        >>> import keras_drift as kd
+        >>> generator = kd.generators.MLP(2, hidden_dims=(8,))
+        >>> generator.export("/tmp/points.onnx")  # doctest: +SKIP
+        Exported as 'onnx': /tmp/points.onnx
+          takes noise (batch, 2) float32
+          returns samples (batch, 2) float32
         """
-        format = backend.EXPORT_FORMAT if format is None else format
-        options = backend.export_options(format, self.input_keys)
-        self(self.input)  # some formats of Keras refuse models never called
-        return super().export(filepath, format, **{**options, **kwargs})
+        export.write(self, filepath, format, **kwargs)
 
     def base_config(self):
         """The entries of the config of every generator that makes its layers.
@@ -171,10 +197,6 @@ class Generator(PresetMixin, keras.Model):
             config["config"]["dtype"] = None
         return config
 
-    @property
-    def _num_styles(self):
-        return self.input["styles"].shape[1]
-
     def _host_noise(self, batch_size, seed):
         if seed is None:
             seed = np.random.randint(2**31)
@@ -192,7 +214,7 @@ class Generator(PresetMixin, keras.Model):
         if "styles" in self.input_keys:
             inputs["styles"] = np.random.default_rng(style_seed).integers(
                 self.style_codebook_size,
-                size=(batch_size, self._num_styles),
+                size=(batch_size, *self.input["styles"].shape[1:]),
                 dtype="int32",
             )
         return inputs

@@ -107,16 +107,35 @@ class ModelSampling:
             return samples
         return decoder.decode(samples, min(batch_size, decoder.batch_size))
 
-    def export(self, filepath, decode=True, **kwargs):
+    def export(self, filepath, format=None, decode=True, **kwargs):
         """Exports the generator, and the decoder behind it, for inference.
 
-        The artifact maps the inputs of the generator to what `generate`
-        returns.
+        The artifact maps the inputs of the generator, noise included, to what
+        `generate` returns, without Python code of this library. Formats,
+        backends and options are those of `Generator.export`.
 
         Args:
-            filepath: path of the artifact.
+            filepath: path of the artifact: `"*.onnx"` for ONNX Runtime and
+                browsers, `"*.xml"` for OpenVINO, `"*.tflite"` for LiteRT,
+                `"*.pt2"` for PyTorch, a folder for TensorFlow.
+            format: str, as in `Generator.export`. Defaults to `None`: that
+                which the ending of the path names.
             decode: bool, as in `generate`. Defaults to `True`.
             **kwargs: passed to `Generator.export`.
+
+        Example:
+
+        The digits of `model.generate(labels=[3, 1, 4], seed=0)`, by ONNX
+        Runtime:
+
+        ```python
+        model = keras_drift.DriftModel.from_preset("digits_dit")
+        model.export("digits.onnx")
+
+        session = onnxruntime.InferenceSession("digits.onnx")
+        inputs = model.generator.sample_inputs(3, labels=[3, 1, 4], seed=0)
+        images = session.run(["samples"], inputs)[0]
+        ```
         """
         network = self.generator
         if checks.boolean("decode", decode) and self.autoencoder is not None:
@@ -127,4 +146,4 @@ class ModelSampling:
                 network.num_classes,
                 network.style_codebook_size,
             )
-        return network.export(filepath, **kwargs)
+        network.export(filepath, format, **kwargs)

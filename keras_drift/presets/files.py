@@ -9,6 +9,7 @@ import tempfile
 import keras
 import numpy as np
 
+from keras_drift import atomic_files
 from keras_drift import json_file
 from keras_drift.presets import safety
 from keras_drift.presets import weight_files
@@ -77,7 +78,7 @@ def write(directory, config, weights, metadata, max_shard_size):
         else:
             weights.save_weights(fresh / WEIGHTS)
         fresh.chmod(0o755)
-        _replace(fresh, target)
+        atomic_files.move_folder(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -261,18 +262,3 @@ def _is_preset_or_empty(folder):
     names = {path.name for path in folder.iterdir()}
     names -= {CONFIG, METADATA, WEIGHTS, INDEX}
     return all(map(weight_files.is_shard, names))
-
-
-def _replace(fresh, target):
-    """Moves a complete folder to its path, then deletes the old one."""
-    if not target.exists():
-        os.replace(fresh, target)
-        return
-    old = fresh.with_name(fresh.name + ".old")
-    os.replace(target, old)
-    try:
-        os.replace(fresh, target)
-    except OSError:
-        os.replace(old, target)
-        raise
-    shutil.rmtree(old)

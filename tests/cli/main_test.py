@@ -16,6 +16,7 @@ from keras_drift import DriftModel
 from keras_drift import generators
 from keras_drift import images
 from keras_drift_cli import main
+from runtimes import served
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +172,17 @@ def test_labels_are_numbers_and_ranges(label, capsys):
     with pytest.raises(SystemExit):
         call("draw", "digits_dit", "--labels", label, "--out", "x.png")
     assert "--labels" in capsys.readouterr().err
+
+
+def test_exports_what_the_library_does(preset, model, tmp_path, capsys):
+    path = tmp_path / "model.onnx"
+    assert call("export", preset, "--out", path) == 0
+    assert str(path) in capsys.readouterr().out
+    inputs = model.generator.sample_inputs(2, seed=0)
+    images = model.generate(2, seed=0)
+    np.testing.assert_allclose(served(path, inputs), images, atol=1e-5)
+    assert call("export", "no_such_preset", "--out", "model.h5") == 1
+    assert "'.onnx'" in capsys.readouterr().err  # the path, not the preset
 
 
 def test_every_command_has_help_with_examples(capsys):

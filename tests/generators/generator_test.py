@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -172,49 +169,3 @@ def test_inputs_drawn_on_the_device_are_tensors_throughout():
     assert all(keras.ops.is_tensor(value) for value in inputs.values())
     assert numpy(inputs["labels"]).tolist() == [2, 1, 0, 2]
     assert generator(inputs).shape == (4, 2)
-
-
-LOAD_AND_SERVE = """
-import sys
-import numpy as np
-folder, backend = sys.argv[1:]
-inputs = dict(np.load(f"{folder}/inputs.npz"))
-if backend == "torch":
-    import torch
-    program = torch.export.load(f"{folder}/generator.pt2").module()
-    inputs = {key: torch.as_tensor(value) for key, value in inputs.items()}
-    samples = program(inputs).detach().numpy()
-else:
-    import tensorflow as tf
-    program = tf.saved_model.load(f"{folder}/generator")
-    samples = program.serve(inputs).numpy()
-assert "keras_drift" not in sys.modules
-np.save(f"{folder}/samples.npy", samples)
-"""
-
-
-def test_exported_network_serves_batches_of_any_size_without_us(
-    tmp_path, tiny_dit, randomized
-):
-    generator = randomized(tiny_dit())
-    on_torch = keras.backend.backend() == "torch"
-    name = "generator.pt2" if on_torch else "generator"
-    generator.export(tmp_path / name, verbose=False)
-    inputs = generator.sample_inputs(3, seed=0)
-    np.savez(tmp_path / "inputs.npz", **inputs)
-    backend = keras.backend.backend()
-    subprocess.run(
-        [sys.executable, "-c", LOAD_AND_SERVE, str(tmp_path), backend],
-        check=True,
-    )
-    np.testing.assert_allclose(
-        np.load(tmp_path / "samples.npy"), numpy(generator(inputs)), atol=1e-5
-    )
-
-
-@pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="others write a SavedModel"
-)
-def test_names_a_format_that_cannot_be_written(tmp_path, points):
-    with pytest.raises(ValueError, match=r'"torch".*pt2.*tf_saved_model'):
-        points.export(tmp_path / "model", format="tf_saved_model")

@@ -8,6 +8,7 @@ from keras_drift import autoencoders
 from keras_drift import callbacks
 from keras_drift import generators
 from keras_drift import images as pictures
+from runtimes import served
 from tiny_autoencoder import TinyAutoencoder
 
 BACKEND = keras.backend.backend()
@@ -158,19 +159,10 @@ def test_sample_grid_shows_images(tmp_path):
 
 def test_exported_model_serves_images(model, tmp_path):
     path = tmp_path / ("model.pt2" if BACKEND == "torch" else "model")
+    model.export(path, verbose=False)
     inputs = model.generator.sample_inputs(3, seed=0)
-    if BACKEND == "torch":
-        torch = pytest.importorskip("torch")
-        model.export(path, verbose=False)
-        program = torch.export.load(path).module()
-        inputs = {key: torch.as_tensor(value) for key, value in inputs.items()}
-        images = program(inputs).detach().cpu().numpy()
-    else:
-        tf = pytest.importorskip("tensorflow")
-        model.export(path, verbose=False)
-        program = tf.saved_model.load(path)
-        images = program.serve(inputs).numpy()
-    np.testing.assert_allclose(images, model.generate(3, seed=0), atol=1e-5)
+    images = model.generate(3, seed=0)
+    np.testing.assert_allclose(served(path, inputs), images, atol=1e-5)
 
 
 def test_names_samples_that_are_no_latents(model):

@@ -1,0 +1,127 @@
+"""Writes a network as an artifact of another runtime."""
+
+import importlib
+import os
+import pathlib
+import tempfile
+import warnings
+
+import keras
+
+from keras_drift import atomic_files
+from keras_drift import backend
+from keras_drift import checks
+from keras_drift.export import formats
+from keras_drift.export import onnx_file
+
+
+def write(network, filepath, format=None, verbose=True, **kwargs):
+    """Writes a network as an artifact of another runtime, atomically.
+
+    Args:
+        network: functional `keras.Model` of a dict of inputs.
+        filepath: path of the artifact.
+        format: str, or `None`: that which the ending of the path names.
+            Defaults to `None`.
+        verbose: bool, whether to print what was written. Defaults to `True`.
+        **kwargs: options of the format.
+    """
+    path, format = formats.resolve(filepath, format)
+    path = path.resolve()
+    _check_target(path, format)
+    formats.check_precision(network, format)
+    network(network.input)  # some formats of Keras refuse models never called
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = _WRITERS.get(format, _write_by_keras)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{path.name}.", dir=path.parent
+    ) as folder:
+        unfinished = pathlib.Path(folder) / path.name
+        writer(network, unfinished, format, **kwargs)
+        _publish(unfinished, path)
+    if verbose or verbose is None:
+        print(_summary(network, format, path))
+
+
+def _write_by_keras(network, path, format, **kwargs):
+    options = {**backend.export_options(network, format), **kwargs}
+    keras.Model.export(network, str(path), format, verbose=False, **options)
+
+
+def _write_onnx(network, path, format, opset_version=None):
+    del format
+    _check_opset(opset_version)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = os.path.join(folder, "raw.onnx")
+        with warnings.catch_warnings():
+            # Of the packages that convert, about themselves.
+            warnings.simplefilter("ignore")
+            backend.export_onnx(network, raw, opset_version)
+        onnx_file.tidy(raw, path, network.input, network.output.shape[1:])
+
+
+def _write_openvino(network, path, format, opset_version=None):
+    """By ONNX, which every backend writes and OpenVINO reads."""
+    openvino = importlib.import_module("openvino")
+    with tempfile.TemporaryDirectory() as folder:
+        onnx = pathlib.Path(folder) / "network.onnx"
+        _write_onnx(network, onnx, format, opset_version)
+        model = openvino.convert_model(onnx)
+    # Weights in float16 would be another network.
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+_WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino}
+
+
+def _publish(unfinished, path):
+    """Moves an artifact to its path, after the files of weights beside it."""
+    files = sorted(unfinished.parent.iterdir(), key=unfinished.__eq__)
+    for file in files:
+        if file.is_dir():
+            atomic_files.move_folder(file, path)
+        else:
+            os.replace(file, path.with_name(file.name))
+
+
+def _check_target(path, format):
+    if format == "tf_saved_model":
+        replaceable = path.is_dir() and (
+            (path / "saved_model.pb").exists() or not any(path.iterdir())
+        )
+    else:
+        replaceable = path.is_file()
+    if path.exists() and not replaceable:
+        raise ValueError(
+            "An artifact replaces one of its format, but this path holds "
+            "something else. Choose another. "
+            f"Received: filepath={str(path)!r}, format={format!r}"
+        )
+
+
+def _check_opset(version):
+    """Refuses versions that no runtime knows: some converters write them."""
+    if version is None:
+        return
+    checks.positive_integer("opset_version", version)
+    latest = importlib.import_module("onnx").defs.onnx_opset_version()
+    if version > latest:
+        raise ValueError(
+            f"The package onnx knows versions up to {latest}. "
+            f"Received: opset_version={version}"
+        )
+
+
+def _summary(network, format, path):
+    takes = ", ".join(
+        f"{name} {_shape(x)} {keras.backend.standardize_dtype(x.dtype)}"
+        for name, x in network.input.items()
+    )
+    return (
+        f"Exported as {format!r}: {path}\n  takes {takes}\n"
+        f"  returns samples {_shape(network.output)} float32"
+    )
+
+
+def _shape(x):
+    return f"({', '.join(map(str, ('batch', *x.shape[1:])))})"
