@@ -33,3 +33,17 @@ def test_survives_its_config():
     assert isinstance(copy, TokenDense)
     assert (copy.units, copy.name) == (4, "up")
     assert copy.activation is keras.activations.silu
+
+
+def test_is_quantized_like_dense():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype("float32")
+    layer, dense = TokenDense(8), keras.layers.Dense(8)
+    for each in (layer, dense):
+        each.build((None, 3, 4))
+    dense.set_weights(layer.get_weights())
+    exact = numpy(layer(x))
+    for each in (layer, dense):
+        each.quantize("int8")
+    assert layer.quantization_mode == "int8"
+    np.testing.assert_array_equal(numpy(layer(x)), numpy(dense(x)))
+    np.testing.assert_allclose(numpy(layer(x)), exact, atol=0.05)
