@@ -21,7 +21,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
 
-.PHONY: demo test test-slow bench package lint format $(BACKENDS:%=test-%) clean
+.PHONY: demo test test-slow bench package page lint format $(BACKENDS:%=test-%) clean
 
 demo: $(VENV)/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/digits.py
@@ -59,6 +59,15 @@ package: $(VENV)/.test
 	$(BIN)/python -m twine check --strict dist/*
 	KERAS_BACKEND=$(BACKEND) $(PYTEST) tests/packaging_test.py
 
+# The page of docs/demo with the models it runs: static files.
+page: $(VENV)/.demo-$(BACKEND) docs/demo/node_modules/.package-lock.json
+	$(PIP) -e ".[export]"
+	KERAS_BACKEND=$(BACKEND) $(BIN)/python docs/demo/build_page.py
+
+docs/demo/node_modules/.package-lock.json: docs/demo/package-lock.json
+	npm ci --prefix docs/demo
+	touch $@
+
 $(VENV):
 	$(PYTHON) -m venv $(VENV)
 
@@ -74,4 +83,4 @@ $(VENV)/.test: pyproject.toml | $(VENV)
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist outputs .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist outputs docs/demo/node_modules .pytest_cache .ruff_cache
