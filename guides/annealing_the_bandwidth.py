@@ -57,7 +57,6 @@ steps = spectral.convergence_time(
 )
 print("annealed                  ", " ".join(f"{s:8.2g}" for s in steps))
 figure.savefig(folder / "fixed_bandwidths.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # Each bandwidth is fast for one frequency and none is fast for all three: with
@@ -134,7 +133,6 @@ axes[-1].set_title("data")
 for axis in axes:
     axis.set(xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
 figure.savefig(folder / "annealed_particles.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # The wide kernel covers the whole board and blurs its squares. The narrow one
@@ -232,7 +230,6 @@ axes[-1].set_title("data")
 for axis in axes:
     axis.set(xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
 figure.savefig(folder / "annealed_generator.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # The fixed bandwidth is a good guess, the mean of those planned for particles,

@@ -164,7 +164,6 @@ for axis in axes:
     axis.set(xticks=[], yticks=[])
 figure.tight_layout()
 figure.savefig(folder / "how_wide.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # On JAX it printed, for precision: 5.7 with the wide bandwidth, whose samples
@@ -221,7 +220,6 @@ axis.set(xlabel="position of the sample", ylabel="velocity")
 axis.set_title("data around 0 (gray), generated samples around 3 (red)")
 axis.legend()
 figure.savefig(folder / "normalizations.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # - `"row"`, the default, is the kernel-weighted mean of the data minus that of
@@ -271,7 +269,6 @@ for kernel in candidates:
     numbers = "".join(f"{v:10.3g}" for v in steps)
     print(f"{type(kernel).__name__:33s}{numbers}")
 figure.savefig(folder / "kernels.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # At equal bandwidths the Gaussian is the fastest near the peak of its rate, and
@@ -391,7 +388,6 @@ for column, (name, candidate) in enumerate(candidate_drifts.items()):
 axes[0, 0].set_ylabel("wide start")
 axes[1, 0].set_ylabel("narrow start")
 figure.savefig(folder / "drifts.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # - From the wide start, where every mode has particles nearby, kernel drifts
@@ -445,7 +441,6 @@ for axis, divergence in zip(axes, divergences, strict=True):
     axis.set_title(divergence)
 axes[0].legend(fontsize=8)
 figure.savefig(folder / "divergences.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # `"kl_qp"`, which is `KernelDrift`, fits the larger mode exactly and loses the

@@ -310,7 +310,6 @@ for axis, name in zip(axes, shown, strict=True):
     axis.imshow(image_grid(rows, columns=7, scale=3))
     axis.set(title=name, xticks=[], yticks=[])
 figure.savefig(folder / "encoders.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # - Pixels fail where things move, and statistics of pixels do not help.

@@ -198,7 +198,6 @@ for axis, scale, panel in zip(axes, scales, panels, strict=True):
     axis.imshow(image_grid(panel, num_noises, zoom))
     axis.set(title=f"guidance {scale}", xticks=[], yticks=[])
 figure.savefig(folder / "official_guidance.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # The mean difference of the pixels to those at guidance 1 says how much the

@@ -71,7 +71,6 @@ for axis, points, title in zip(axes, shown, titles, strict=True):
     axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
     axis.set(xticks=[], yticks=[])
 figure.savefig(folder / "particles.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # `flow.animate("flow.gif")` writes an animation of the trajectories.
@@ -124,7 +123,6 @@ for axis, points, title in zip(
     axis.scatter(*points.T, s=2)
     axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
 figure.savefig(folder / "network.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # ## Where to go from here

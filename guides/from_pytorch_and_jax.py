@@ -147,7 +147,6 @@ for axis, points, title in zip(
     axis.scatter(*points.T, s=2)
     axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
 figure.savefig(folder / "own_loop.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # ## Tensors in, tensors out

@@ -212,7 +212,6 @@ axes[3].axvline(best["guidance"], color="gray", linestyle=":")
 axes[3].set(xlabel="guidance scale (dotted: lowest FID)", ylim=(0, 1.03))
 axes[3].legend()
 figure.savefig(folder / "guidance.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # ![Digits at three guidance scales, and their metrics](../docs/guidance.png)

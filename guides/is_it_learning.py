@@ -182,4 +182,3 @@ axes[1, -1].set_title("data")
 for axis in axes[1]:
     axis.axis("off")
 figure.savefig(folder / "is_it_learning.png", dpi=110)
-plt.close(figure)

@@ -110,10 +110,9 @@ print("in memory:", pixels.shape, f"from {pixels.min()} to {pixels.max()}")
 
 # %%
 rows = [pixels[labels == label][:10] for label in range(images.num_classes)]
-write_png(
-    folder / "folder_data.png",
-    image_grid(np.concatenate(rows), columns=10, scale=3),
-)
+grid = image_grid(np.concatenate(rows), columns=10, scale=3)
+write_png(folder / "folder_data.png", grid)
+Image.fromarray(grid)  # a notebook shows it
 
 # %% [markdown]
 # ## Train
@@ -147,9 +146,9 @@ model.compile(
 model.fit(batches, epochs=1 if quick else 4, verbose=2)
 
 samples = model.generate(labels=np.repeat(np.arange(3), 10), seed=0)
-write_png(
-    folder / "folder_samples.png", image_grid(samples, columns=10, scale=3)
-)
+grid = image_grid(samples, columns=10, scale=3)
+write_png(folder / "folder_samples.png", grid)
+Image.fromarray(grid)
 
 # %% [markdown]
 # ## Images that do not fit in memory

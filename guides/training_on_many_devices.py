@@ -135,7 +135,6 @@ if rank == 0:
     axis.scatter(*samples.T, s=3, label="samples")
     axis.legend()
     figure.savefig(folder / "many_devices.png", dpi=110)
-    plt.close(figure)
 
 # %% [markdown]
 # ## The scope of the field, and memory

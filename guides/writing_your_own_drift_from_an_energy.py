@@ -146,7 +146,6 @@ axes[3].set_title("data")
 for axis in axes[1:]:
     axis.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
 figure.savefig(folder / "energy_particles.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # ## A generator
@@ -219,7 +218,6 @@ for axis, points, title in zip(
     axis.scatter(*points.T, s=1)
     axis.set(title=title, xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
 figure.savefig(folder / "energy_generator.png", dpi=110)
-plt.close(figure)
 
 # %% [markdown]
 # The Fréchet distance decreases further, and the moons are as blurred as

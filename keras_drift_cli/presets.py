@@ -15,6 +15,7 @@ shown with its floor, the value for two sets of data, where that was measured.
 In Python:
   keras_drift.DriftModel.presets
 """
+COLUMNS = ("name", "parameters", "image", "metric", "download", "license")
 # The metric of a line: the first of these that the preset has.
 _METRICS = (
     "fid",
@@ -69,23 +70,44 @@ def table(presets):
     Returns:
         A str of one line for each, and a heading.
     """
-    rows = [("name", "parameters", "image", "metric", "download", "license")]
-    for name, metadata in presets.items():
-        size = metadata.get("download_bytes")
-        rows.append(
-            (
-                name,
-                f"{metadata.get('num_parameters', 0) / 1e6:.3g}M",
-                "x".join(map(str, metadata.get("image_shape", ()))) or "-",
-                _metric(metadata.get("metrics", {})),
-                "-" if size is None else f"{size / 1e9:.2g} GB",
-                _license(metadata),
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [COLUMNS, *rows(presets)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows
+        "  ".join(map(str.ljust, line, widths)).rstrip() for line in lines
     )
+
+
+def rows(presets):
+    """The cells of presets under `COLUMNS`.
+
+    Args:
+        presets: dict from names to metadata.
+
+    Returns:
+        List of tuples of str.
+    """
+    return [
+        (
+            name,
+            _count(metadata.get("num_parameters", 0)),
+            "x".join(map(str, metadata.get("image_shape", ()))) or "-",
+            _metric(metadata.get("metrics", {})),
+            _gigabytes(metadata.get("download_bytes")),
+            _license(metadata),
+        )
+        for name, metadata in presets.items()
+    ]
+
+
+def _count(parameters):
+    millions = parameters / 1e6
+    if millions < 1000:
+        return f"{millions:.3g}M"
+    return f"{millions / 1000:.3g}B"
+
+
+def _gigabytes(size):
+    return "-" if size is None else f"{size / 1e9:.2g} GB"
 
 
 def _metric(metrics):

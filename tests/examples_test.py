@@ -32,6 +32,9 @@ def run(monkeypatch, folder, script, *arguments):
     monkeypatch.setenv("KERAS_DRIFT_QUICK", "1")
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     runpy.run_path(str(ROOT / script), run_name="__main__")
+    import matplotlib.pyplot as plt  # not before `MPLBACKEND` is set
+
+    plt.close("all")  # guides leave them open, and notebooks show them
 
 
 def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
