@@ -21,7 +21,13 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) \
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
 
-.PHONY: demo test test-slow bench package page lint format $(BACKENDS:%=test-%) clean
+# What the guides print and plot, for their pages. QUICK=1: in small sizes.
+EXECUTED := outputs/docs/$(if $(QUICK),quick,full)-$(BACKEND)
+GUIDES := $(patsubst guides/%.py,$(EXECUTED)/%.ipynb,$(wildcard guides/*.py))
+SOURCES := $(foreach depth,* */* */*/*,$(wildcard keras_drift/$(depth).py))
+
+.PHONY: demo test test-slow bench docs notebooks package page lint format \
+	clean $(BACKENDS:%=test-%)
 
 demo: $(VENV)/.demo-$(BACKEND)
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python examples/digits.py
@@ -50,6 +56,20 @@ test-slow: $(VENV)/.test
 bench: $(VENV)/.test
 	$(PIP) -e ".[bench]"
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python benchmarks/bench.py $(BENCH)
+
+# The documentation, in `site`: open site/index.html. The guides are executed
+# again where they or the library have changed.
+docs: $(GUIDES)
+	EXECUTED_GUIDES=$(EXECUTED) KERAS_BACKEND=$(BACKEND) $(BIN)/mkdocs build
+
+$(EXECUTED)/%.ipynb: guides/%.py $(SOURCES) | $(VENV)/.test
+	mkdir -p $(EXECUTED)
+	KERAS_BACKEND=$(BACKEND) KERAS_DRIFT_QUICK=$(QUICK) \
+		$(BIN)/jupytext --quiet --to ipynb --set-kernel python3 \
+		--execute --run-path $(CURDIR) --output $@ $<
+
+notebooks: $(VENV)/.test
+	$(BIN)/python docs/hooks/notebooks.py
 
 # The wheel and the source distribution in `dist`, checked.
 package: $(VENV)/.test
@@ -83,4 +103,5 @@ $(VENV)/.test: pyproject.toml | $(VENV)
 	touch $@
 
 clean:
-	rm -rf $(VENV) dist outputs docs/demo/node_modules .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist outputs site docs/demo/node_modules .pytest_cache \
+		.ruff_cache
