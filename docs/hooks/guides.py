@@ -14,6 +14,7 @@ def notebook(guide, executed):
     """The notebook of a guide, with its outputs if it was executed."""
     path = executed / f"{guide.stem}.ipynb"
     found = jupytext.read(path if path.exists() else guide)
+    found.metadata["language_info"] = {"name": "python"}
     for cell in found.cells:
         if cell.cell_type == "code":
             # Progress and notes of other libraries.
