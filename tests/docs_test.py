@@ -233,6 +233,36 @@ def test_code_of_the_first_page_is_that_of_the_readme():
     assert f"```python\n{block}```" in readme
 
 
+def test_page_of_a_guide_shows_what_it_prints_and_plots(tmp_path):
+    v4 = pytest.importorskip("nbformat").v4
+    guide = tmp_path / "small.py"
+    guide.write_text("# %% [markdown]\n# # Title\n\n# %%\nprint(1)\n")
+    guides = hook("guides")
+    text, pictures = guides.page(guide, tmp_path)  # not executed
+    assert "# Title" in text
+    assert "```python\nprint(1)\n```" in text
+    assert not pictures
+
+    picture = {"image/png": "aGVsbG8=", "text/plain": "<Figure>"}
+    outputs = [
+        v4.new_output("stream", name="stdout", text="step 1\n"),
+        v4.new_output("stream", name="stderr", text="a note\n"),
+        v4.new_output("stream", name="stdout", text="step 2\n"),
+        v4.new_output("execute_result", data={"text/plain": "<History>"}),
+        v4.new_output("display_data", data=picture),
+    ]
+    cell = v4.new_code_cell("print(1)", outputs=outputs)
+    executed = v4.new_notebook(cells=[cell])
+    (tmp_path / "small.ipynb").write_text(v4.writes(executed))
+    text, pictures = guides.page(guide, tmp_path)
+    assert "    step 1\n    step 2\n" in text
+    assert "a note" not in text
+    assert "<History>" not in text
+    ((name, content),) = pictures.items()
+    assert f"({name})" in text
+    assert content == b"hello"
+
+
 def test_notebooks_are_those_of_the_guides():
     expected = hook("notebooks").notebooks()
     found = sorted((ROOT / "guides/notebooks").iterdir())
