@@ -28,6 +28,9 @@ SOURCES = [
     ROOT / "benchmarks/README.md",
     *sorted((ROOT / "examples").rglob("README.md")),
 ]
+# Modules that no user imports: what they do is a method of a class, or has a
+# name in the package itself.
+INTERNAL = ("backend", "converters", "export", "models")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
@@ -66,7 +69,7 @@ def public_modules(package=keras_drift):
     for name, value in vars(package).items():
         if isinstance(value, types.ModuleType) and hasattr(value, "__all__"):
             inside = value.__name__ == f"{package.__name__}.{name}"
-            if inside and name not in ("backend", "converters", "models"):
+            if inside and name not in INTERNAL:
                 yield from public_modules(value)
 
 
