@@ -57,7 +57,8 @@ bench: $(VENV)/.test
 	$(PIP) -e ".[bench]"
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python benchmarks/bench.py $(BENCH)
 
-# The documentation, in `site`: open site/index.html. The guides are executed
+# The documentation, in `site`: open site/index.html, or for the search as well
+# `python -m http.server --directory site`. The guides are executed
 # again where they or the library have changed.
 docs: $(GUIDES)
 	EXECUTED_GUIDES=$(EXECUTED) KERAS_BACKEND=$(BACKEND) $(BIN)/mkdocs build
