@@ -1,5 +1,6 @@
 """What every test and every example in a docstring finds in place."""
 
+import gc
 import os
 import pathlib
 
@@ -24,6 +25,16 @@ import pytest  # noqa: E402
 
 # Imported by tests; another import, for its examples, registers other classes.
 collect_ignore = ["tests/tiny_autoencoder.py"]
+
+
+def pytest_collection_finish():
+    """Lets the garbage collector pass over modules and collected tests.
+
+    They live until the end, and a single `gc.collect()` over them takes as long
+    as ten tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
