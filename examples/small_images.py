@@ -6,6 +6,7 @@ import pathlib
 
 import keras
 import numpy as np
+from scipy import linalg
 
 import keras_drift as kd
 from keras_drift.images import image_grid
@@ -109,10 +110,12 @@ def shifted(images, rng, pixels, **padding):
 def principal_components(images, count):
     """Directions of largest variance times its root, and the mean image."""
     x = images.reshape(len(images), -1)
-    variances, directions = np.linalg.eigh(np.cov(x, rowvar=False))
-    largest = slice(None, -count - 1, -1)
-    scales = np.sqrt(np.maximum(variances[largest], 0.0))
-    return [scales[:, None] * directions[:, largest].T, x.mean(0)]
+    dim = x.shape[1]
+    variances, directions = linalg.eigh(
+        np.cov(x, rowvar=False), subset_by_index=[dim - count, dim - 1]
+    )
+    scales = np.sqrt(np.maximum(variances[::-1], 0.0))
+    return [scales[:, None] * directions[:, ::-1].T, x.mean(0)]
 
 
 def train(model, images, labels, steps, positives, output, **grouped):
