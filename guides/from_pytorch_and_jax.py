@@ -170,7 +170,8 @@ if backend == "torch":
 elif backend == "jax":
     x, positives = jax.numpy.asarray(points), jax.numpy.asarray(data[:500])
     velocity = jax.jit(drift)(x, positives)
-    gradient = jax.grad(lambda x: (drift(x, positives) ** 2).mean())(x)
+    slope = jax.jit(jax.grad(lambda x: (drift(x, positives) ** 2).mean()))
+    gradient = slope(x)
 else:
     x = tf.constant(points)
     with tf.GradientTape() as tape:
