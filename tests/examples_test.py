@@ -55,6 +55,23 @@ def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
 
 
 @pytest.fixture
+def few_images(monkeypatch):
+    """Classifiers train on 16 images, and groups have 4 positives at first."""
+    train_classifier, train = small_images.train_classifier, small_images.train
+
+    def on_few_images(model, images, labels, *args, **options):
+        return train_classifier(
+            model, images[:16], labels[:16], *args, **options
+        )
+
+    def on_small_groups(model, images, labels, steps, _, *args, **options):
+        return train(model, images, labels, steps, 4, *args, **options)
+
+    monkeypatch.setattr(small_images, "train_classifier", on_few_images)
+    monkeypatch.setattr(small_images, "train", on_small_groups)
+
+
+@pytest.fixture
 def mnist_like(tmp_path):
     """The path of a file like that of MNIST: 200 images, 20 of each class."""
     rng = np.random.default_rng(0)
@@ -68,6 +85,7 @@ def mnist_like(tmp_path):
 MNIST = ("--steps=2", "--classifier-epochs=1")
 
 
+@pytest.mark.usefixtures("few_images")
 def test_mnist_example_generates_measures_and_saves(
     monkeypatch, tmp_path, mnist_like
 ):
@@ -109,6 +127,7 @@ def cifar_like(tmp_path):
     return tmp_path / "data"
 
 
+@pytest.mark.usefixtures("few_images")
 @pytest.mark.filterwarnings("ignore:The covariance of 192 features")
 def test_cifar10_example_generates_measures_and_saves(
     monkeypatch, tmp_path, cifar_like
