@@ -104,12 +104,15 @@ def test_radii_are_units_too(clouds):
 
 def test_shared_fields_are_averaged(clouds):
     x, y, *_ = clouds
-    drift = drifts.KernelDrift(kernels.Laplacian(WIDTHS))
+    gradient = drifts.KernelDrift(kernels.Laplacian(WIDTHS)).bandwidth_gradient
     # One group of the batch, whose features have one and two tokens.
-    together = float(drift.bandwidth_gradient(x, y, tokens=[1, 2]))
+    shared = contracts.in_one_program(
+        lambda x, y: gradient(x, y, tokens=[1, 2])
+    )
+    alone = contracts.in_one_program(gradient)
+    together = float(shared(x, y))
     each = [
-        float(drift.bandwidth_gradient(x[part], y[part]))
-        for part in (slice(0, 1), slice(1, 3))
+        float(alone(x[part], y[part])) for part in (slice(0, 1), slice(1, 3))
     ]
     assert together == pytest.approx(np.mean(each), rel=1e-4)
 
@@ -117,8 +120,6 @@ def test_shared_fields_are_averaged(clouds):
 def test_spherical_kernels_compare_directions(clouds):
     x, y, *_ = clouds
     drift = drifts.KernelDrift(kernels.VonMisesFisher(0.5))
-    one, other = (
-        float(drift.bandwidth_gradient(*sets))
-        for sets in ((x, y), (3 * x, 0.5 * y))
-    )
+    gradient = contracts.in_one_program(drift.bandwidth_gradient)
+    one, other = (float(gradient(*sets)) for sets in ((x, y), (3 * x, 0.5 * y)))
     assert one == pytest.approx(other, rel=1e-4)

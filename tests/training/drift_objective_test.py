@@ -181,9 +181,18 @@ def test_the_gradient_of_the_steps_is_that_of_a_regression():
 def test_gradients_are_those_of_each_feature():
     import jax
 
+    # One of a dimension of its own, and two that share a field.
+    names = ("wide", "narrow", "narrow_mean")
+
     def gradient(shares, stop_gradient, features_moved=False):
-        features = draw(GENERATED, 0)
-        rest = [draw(POSITIVES, 1), draw(POSITIVES, 2)]
+        features, *rest = (
+            {name: features[name] for name in names}
+            for features in (
+                draw(GENERATED, 0),
+                draw(POSITIVES, 1),
+                draw(POSITIVES, 2),
+            )
+        )
         drift = CountedDrift(shares)
         batch = TrainingBatch({}, np.zeros((GROUPS, POSITIVES, 1), "float32"))
 
@@ -203,7 +212,7 @@ def test_gradients_are_those_of_each_feature():
         found = gradient(True, stop_gradient)
         # Without sharing, and with a regression that is not taken apart.
         expected = gradient(False, stop_gradient, features_moved=True)
-        for name in FORMS:
+        for name in names:
             contracts.assert_close(
                 np.asarray(found[name]), np.asarray(expected[name]), 1e-5
             )

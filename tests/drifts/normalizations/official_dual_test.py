@@ -32,8 +32,10 @@ def test_absent_points_take_part_in_the_softmaxes():
     x, data = rng.normal(size=(5, 2)), rng.normal(size=(6, 2)) + 0.5
     x_weights, data_weights = np.ones(5), np.array([1.0, 0, 2, 1, 0, 1])
     x_weights[3] = 0
-    drift = drifts.KernelDrift(
-        kernels.Laplacian(BANDWIDTH), normalization="official_dual"
+    drift = contracts.in_one_program(
+        drifts.KernelDrift(
+            kernels.Laplacian(BANDWIDTH), normalization="official_dual"
+        )
     )
     velocity = contracts.numpy(
         drift(
