@@ -190,7 +190,8 @@ classifier.fit(
     train_images,
     train_labels,
     batch_size=64,
-    epochs=2 if quick else 20,
+    epochs=1 if quick else 20,
+    steps_per_epoch=2 if quick else None,
     verbose=0,
 )
 of_classifier = encoders.Pretrained(

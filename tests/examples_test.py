@@ -38,6 +38,12 @@ def run(monkeypatch, folder, script, *arguments):
 
 
 def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
+    digits = keras_drift.datasets.digits
+    monkeypatch.setattr(
+        keras_drift.datasets,
+        "digits",
+        lambda split: [array[:300] for array in digits(split)],
+    )
     run(
         monkeypatch,
         tmp_path,

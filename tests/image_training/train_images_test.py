@@ -222,8 +222,11 @@ def test_a_preset_needs_no_other_folder(monkeypatch, tmp_path):
         3,
         base_channels=8,
         num_blocks=[1, 1, 1, 1],
+        every_k_blocks=None,
         global_mean=False,
         global_std=False,
+        means=(),
+        stds=(),
     )
     encoder.save_to_preset(tmp_path / "mine")
     run = train(

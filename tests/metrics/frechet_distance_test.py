@@ -96,7 +96,7 @@ def test_batches_gather_the_moments_of_all_samples():
 
 
 @settings(deadline=None, max_examples=10, database=None)
-@given(st.sets(st.sampled_from([2, 8, 14])))
+@given(st.sets(st.sampled_from([2, 22])))
 def test_does_not_depend_on_how_batches_are_cut(cuts):
     rng = np.random.default_rng(0)
     real, generated = rng.normal(size=(2, 24, 2))
