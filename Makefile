@@ -18,6 +18,9 @@ BACKENDS := jax tensorflow torch
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) \
 	--dist worksteal
 
+# Tests of files, arrays and packages run once, beside those on PyTorch.
+ONCE := and not backend_free
+
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PYTHONUNBUFFERED = 1
 
@@ -44,13 +47,13 @@ format: $(VENV)/.test
 
 $(BACKENDS:%=test-%): test-%: $(VENV)/.test
 	@echo "== $* =="
-	KERAS_BACKEND=$* $(PYTEST) -m "not slow"
+	KERAS_BACKEND=$* $(PYTEST) -m "not slow $(if $(filter torch,$*),,$(ONCE))"
 
 # An empty XLA_FLAGS: all programs as XLA optimizes them for users.
 test-slow: $(VENV)/.test
 	for backend in $(BACKENDS); do \
 		KERAS_BACKEND=$$backend $(PYTEST) -m slow || exit 1; done
-	XLA_FLAGS= KERAS_BACKEND=jax $(PYTEST) -m "not slow"
+	XLA_FLAGS= KERAS_BACKEND=jax $(PYTEST) -m "not slow $(ONCE)"
 
 # BENCH="--official DIR" measures a checkout of the official release as well.
 bench: $(VENV)/.test

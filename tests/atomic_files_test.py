@@ -5,6 +5,8 @@ import pytest
 from keras_drift.atomic_files import write_atomically
 from keras_drift.atomic_files import write_bytes
 
+pytestmark = pytest.mark.backend_free
+
 
 def test_a_file_that_was_interrupted_is_absent(tmp_path):
     def write(path):

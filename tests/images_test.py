@@ -6,6 +6,8 @@ import pytest
 from keras_drift.images import image_grid
 from keras_drift.images import write_png
 
+pytestmark = pytest.mark.backend_free
+
 
 def test_grid_keeps_order_and_range():
     images = np.stack([np.full((2, 3, 1), v) for v in (-1, 0, 1, 5, -5)])

@@ -12,6 +12,8 @@ import pytest
 
 from keras_drift import __version__
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("keras_drift", "keras_drift_cli")
 MAX_BYTES = {".whl": 12_000_000, ".gz": 16_000_000}

@@ -8,6 +8,8 @@ import pytest
 
 from keras_drift.converters import flax_msgpack
 
+pytestmark = pytest.mark.backend_free
+
 msgpack = pytest.importorskip("msgpack")
 
 

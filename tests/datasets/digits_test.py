@@ -5,6 +5,8 @@ import pytest
 
 from keras_drift import datasets
 
+pytestmark = pytest.mark.backend_free
+
 
 def rows(images):
     return {image.tobytes() for image in images}

@@ -9,6 +9,8 @@ import pytest
 from keras_drift.datasets import draw_ahead
 from keras_drift.datasets.draw_ahead import DrawAhead
 
+pytestmark = pytest.mark.backend_free
+
 NAME = "draw-ahead-test"
 
 

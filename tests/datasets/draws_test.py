@@ -4,6 +4,8 @@ from scipy import stats
 
 from keras_drift.datasets.draws import draw
 
+pytestmark = pytest.mark.backend_free
+
 # Fewer than drawn, as many, one more, about twice, many, very many.
 COUNTS = np.array([1, 4, 5, 6, 11, 12, 13, 100, 10**6])
 

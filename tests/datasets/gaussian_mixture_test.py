@@ -5,6 +5,8 @@ from scipy import stats
 
 from keras_drift.datasets import GaussianMixture
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture
 def mixture():

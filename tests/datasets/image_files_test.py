@@ -4,6 +4,8 @@ from PIL import Image
 
 from keras_drift.datasets import image_files
 
+pytestmark = pytest.mark.backend_free
+
 TURNED = {
     1: lambda x: x,
     2: lambda x: x[:, ::-1],

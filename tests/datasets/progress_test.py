@@ -7,6 +7,8 @@ from keras_drift.datasets import progress
 from keras_drift.datasets.progress import Progress
 from keras_drift.datasets.progress import duration
 
+pytestmark = pytest.mark.backend_free
+
 
 class Terminal(io.StringIO):
     def isatty(self):

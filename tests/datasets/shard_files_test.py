@@ -6,6 +6,8 @@ import pytest
 
 from keras_drift.datasets import shard_files
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture
 def record(tmp_path):

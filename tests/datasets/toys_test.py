@@ -4,6 +4,8 @@ from scipy import stats
 
 from keras_drift import datasets
 
+pytestmark = pytest.mark.backend_free
+
 NAMES = sorted(datasets.TOYS)
 NOISY = ["spirals", "swiss_roll", "two_moons"]
 

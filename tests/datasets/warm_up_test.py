@@ -3,6 +3,8 @@ import pytest
 
 from keras_drift.datasets.warm_up import WarmUp
 
+pytestmark = pytest.mark.backend_free
+
 
 def counts(*values):
     return np.array(values)

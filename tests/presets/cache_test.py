@@ -6,6 +6,8 @@ import pytest
 from keras_drift.presets import cache
 from keras_drift.presets import files
 
+pytestmark = pytest.mark.backend_free
+
 pytest.importorskip("filelock")
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from keras_drift.presets import hub
 
+pytestmark = pytest.mark.backend_free
+
 pytest.importorskip("huggingface_hub")
 
 REPOSITORY = "owner/name"

@@ -1,8 +1,12 @@
 import socket
 import time
 
+import pytest
+
 from keras_drift.presets import hub
 from keras_drift.presets import network
+
+pytestmark = pytest.mark.backend_free
 
 
 def test_server_that_listens_is_reachable(monkeypatch):
