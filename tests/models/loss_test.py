@@ -45,7 +45,9 @@ def test_gradient_is_minus_twice_the_step_over_the_number_of_samples(points):
     model = gaussian_model(step_size=0.3)
     model.compile(keras.optimizers.SGD(1.0))
     batch = prepared(model, points)
-    velocity = numpy(model.drift(model(batch), points))
+    velocity = numpy(
+        in_one_program(model, lambda: model.drift(model(batch), points))
+    )
     expected = -2 * 0.3 * velocity.sum(axis=0) / velocity.size
     bias = model.trainable_variables[-1]
     before = numpy(bias)
