@@ -18,7 +18,7 @@ import keras_drift
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 HOOKS = DOCS / "hooks"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("own/*.md")])
 GUIDES = sorted((ROOT / "guides").glob("*.py"))
 # All that is written in Markdown and kept in the repository.
 SOURCES = [
