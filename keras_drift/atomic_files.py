@@ -2,10 +2,13 @@
 
 import os
 import pathlib
+import re
 import shutil
 import uuid
 
 import numpy as np
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.(.+)")
 
 
 def write_atomically(path, write, synced=False):
@@ -29,6 +32,16 @@ def write_atomically(path, write, synced=False):
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def name_of_unfinished(path):
+    """The name that an unfinished file was to have, or `None`.
+
+    Args:
+        path: of a file that a process may have left when it was killed.
+    """
+    match = _UNFINISHED.fullmatch(pathlib.Path(path).name)
+    return match and match[1]
 
 
 def write_bytes(path, content, synced=False):

@@ -1,7 +1,5 @@
 """Checkpoints that a training run resumes from bit for bit."""
 
-import pathlib
-import re
 import warnings
 
 import keras
@@ -9,10 +7,8 @@ import keras
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
+from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
 from keras_drift.callbacks.termination_signal import TerminationSignal
-from keras_drift.training import state_file
-
-_NAME = re.compile(r"epoch_(\d{6,})\.npz")
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -44,6 +40,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     Ctrl-C ends `fit` at once, without the epoch it interrupts: epochs should
     not be longer than what you can afford to lose.
 
+    Training waits for a copy of the state in host memory; a thread writes the
+    file while training goes on. The next checkpoint and the end of `fit` wait
+    for it, and raise an `OSError` if it could not be written, for example on a
+    full disk: the checkpoints before stay.
+
     A file is complete or does not exist. If the newest one is damaged, the one
     before it is restored, with a warning.
 
@@ -74,11 +75,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def __init__(self, directory, every=1, keep=2):
         super().__init__()
-        self.directory = pathlib.Path(directory)
         self.every = checks.positive_integer("every", every)
         self.keep = checks.positive_integer("keep", keep)
+        self._folder = CheckpointFolder(directory, keep)
         self._epoch = self._restored = self._resumed = None
         self._signal = TerminationSignal()
+
+    @property
+    def directory(self):
+        """The path of the folder."""
+        return self._folder.directory
 
     def set_model(self, model):
         require_drift_model(self, model)
@@ -111,31 +117,31 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 "`compile` the model before its training is restored. "
                 "Received: a model that was not compiled"
             )
-        files = self._files()
-        for epoch in sorted(files, reverse=True):
-            try:
-                state = state_file.read(files[epoch])
-            except state_file.DamagedError as error:
-                warnings.warn(f"{error} An older one is tried.", stacklevel=2)
-                continue
-            model.restore_training_state(state)
-            self._restored = epoch
-            return epoch
-        if files:
-            raise ValueError(
-                "None of the checkpoints can be read. Delete the folder to "
-                f"begin anew. Received: directory={str(self.directory)!r}"
-            )
-        return 0
+        found = self._folder.newest()
+        if found is None:
+            return 0
+        self._restored, state = found
+        model.restore_training_state(state)
+        return self._restored
 
     def on_train_begin(self, logs=None):
         if self._resumed and self.params.get("verbose"):
             print(f"Resuming after epoch {self._resumed} of {self.directory}.")
         self._resumed = None
+        if backend.process_index() == 0:
+            self._folder.require_writable()
         self._signal.wait_for()
+
+    def on_train_end(self, logs=None):
+        self._folder.wait()
 
     def on_fit_end(self):
         """Called by `fit` at its very end, also after an exception."""
+        try:
+            self._folder.wait()
+        except Exception as error:
+            # Beside the exception that ended `fit` before `on_train_end`.
+            warnings.warn(str(error), stacklevel=2)
         self._signal.pass_on()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -147,6 +153,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._restored = None  # its files are older from here on
         # A signal to one process ends all of them, or they would wait for it.
         signaled = any(backend.of_all_processes(int(self._signal.received)))
+        if signaled:
+            # Passed on once the file is complete: what fails is to be seen.
+            self._signal.received = False
         stops = signaled or self.model.stop_training
         last = self._epoch == self.params.get("epochs")
         # The weights here are those of training; `on_train_end` comes after
@@ -154,13 +163,14 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if stops or last or self._epoch % self.every == 0:
             self._save()
         if signaled:
+            self._folder.wait()
             self._signal.received = True
             self.model.stop_training = True
             print(f"Stopped by a signal after epoch {self._epoch}, saved.")
 
     def _refuse_to_replace(self, epoch):
         """A run that was not restored must not delete what another left."""
-        newer = [e for e in self._files() if e > epoch]
+        newer = [e for e in self._folder.files() if e > epoch]
         if newer:
             raise ValueError(
                 "The folder holds checkpoints of a run that is further. Leave "
@@ -171,21 +181,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             )
 
     def _save(self):
+        self._folder.wait()  # two copies of the state would need more memory
         state = self.model.training_state()
         if backend.process_index() > 0:
             return  # the state is that of the first process, which writes it
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / f"epoch_{self._epoch:06d}.npz"
-        state_file.write(path, state)
-        files = self._files()
-        # Newer ones are damaged: `restore` has passed over them.
-        kept = sorted(e for e in files if e <= self._epoch)[-self.keep :]
-        for epoch in files.keys() - kept:
-            files[epoch].unlink()
-
-    def _files(self):
-        """The path of each checkpoint, by its epoch."""
-        if not self.directory.is_dir():
-            return {}
-        found = map(_NAME.fullmatch, (p.name for p in self.directory.iterdir()))
-        return {int(m[1]): self.directory / m[0] for m in found if m}
+        self._folder.write(self._epoch, state)

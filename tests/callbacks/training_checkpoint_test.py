@@ -1,5 +1,8 @@
+import contextlib
 import signal
+import time
 
+import full_disk
 import keras
 import numpy as np
 import pytest
@@ -157,6 +160,128 @@ def test_a_terminated_run_ends_its_epoch_and_goes_on_later(
     assert start == 2
     for one, other in zip(states(at_once), states(resumed), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+class SlowState(dict):
+    def items(self):
+        time.sleep(0.3)
+        return super().items()
+
+
+class SlowlyWritten(datasets.GroupedDataset):
+    """Data whose state takes long to write."""
+
+    def get_state(self):
+        return SlowState(super().get_state())
+
+
+def slow_batches():
+    return SlowlyWritten(DATA, LABELS, positives=8, seed=3)
+
+
+def test_a_signal_ends_the_process_after_the_file_is_complete(tmp_path):
+    complete = []
+    before = signal.signal(
+        signal.SIGTERM, lambda *_: complete.append(names(tmp_path))
+    )
+    both = [callbacks.TrainingCheckpoint(tmp_path), Terminate(0)]
+    compiled_model().fit(slow_batches(), epochs=2, callbacks=both, verbose=0)
+    signal.signal(signal.SIGTERM, before)
+    assert complete == [["epoch_000001.npz"]]
+
+
+def test_fit_ends_after_the_file_is_complete(tmp_path):
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    model = compiled_model()
+    model.fit(slow_batches(), epochs=1, callbacks=[checkpoint], verbose=0)
+    assert names(tmp_path) == ["epoch_000001.npz"]
+
+
+class Limit(keras.callbacks.Callback):
+    """Leaves no room on the disk from an epoch on, and ends another one."""
+
+    def __init__(self, stack, epoch, ends=None, after=None):
+        super().__init__()
+        self.stack, self.epoch, self.ends = stack, epoch, ends
+        self.after = after
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            while self.after is not None and not self.after.exists():
+                time.sleep(0.01)
+            self.stack.enter_context(full_disk.no_room_for(1000))
+        if epoch == self.ends:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epochs", [2, 5])
+def test_a_full_disk_ends_fit_and_leaves_model_and_checkpoint(tmp_path, epochs):
+    """Found at the next checkpoint, or at the end of `fit`."""
+    at_once, _ = train(tmp_path / "a", 4)
+    model, folder = compiled_model(), tmp_path / "b"
+    checkpoint = callbacks.TrainingCheckpoint(folder)
+    first = folder / "epoch_000001.npz"
+    with contextlib.ExitStack() as stack:
+        with pytest.raises(OSError, match=r"epoch 2 could not.*File too large"):
+            model.fit(
+                batches(),
+                epochs=epochs,
+                callbacks=[checkpoint, Limit(stack, epoch=1, after=first)],
+                verbose=0,
+            )
+        trained = int(numpy(model.optimizer.iterations))
+        assert trained == {2: 8, 5: 12}[epochs]  # steps, all of them whole
+    assert names(folder) == ["epoch_000001.npz"]
+    resumed, start = train(folder, 4)
+    assert start == 1
+    for one, other in zip(states(at_once), states(resumed), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_full_disk_does_not_hide_another_exception(tmp_path):
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with (
+        contextlib.ExitStack() as stack,
+        pytest.warns(UserWarning, match="epoch 1 could not be written"),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        compiled_model().fit(
+            batches(),
+            epochs=2,
+            callbacks=[checkpoint, Limit(stack, epoch=0, ends=1)],
+            verbose=0,
+        )
+
+
+def test_a_full_disk_is_seen_although_a_signal_came(tmp_path, terminations):
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with (
+        contextlib.ExitStack() as stack,
+        pytest.raises(OSError, match="epoch 1 could not be written"),
+    ):
+        compiled_model().fit(
+            batches(),
+            epochs=2,
+            callbacks=[checkpoint, Limit(stack, epoch=0), Terminate(0)],
+            verbose=0,
+        )
+    assert terminations == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_training(
+    tmp_path,
+):
+    (tmp_path / "run").write_text("")
+    model = compiled_model()
+    before = states(model)
+    with pytest.raises(OSError, match="No checkpoint can be written"):
+        train_with(model, callbacks.TrainingCheckpoint(tmp_path / "run"))
+    for one, other in zip(before, states(model), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def train_with(model, *added):
+    model.fit(batches(), epochs=1, callbacks=list(added), verbose=0)
 
 
 def test_a_second_signal_and_one_after_an_exception_act_at_once(

@@ -1,0 +1,141 @@
+import errno
+import threading
+
+import full_disk
+import numpy as np
+import pytest
+
+from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
+
+
+class Slow(dict):
+    """A state that is not written before `event` is set."""
+
+    def __init__(self, event, **items):
+        super().__init__(**items)
+        self.event = event
+
+    def items(self):
+        assert self.event.wait(60)
+        return super().items()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def state(number, size=10):
+    return {"weights": [np.full(size, number, "float32")]}
+
+
+def test_writing_does_not_hold_up_the_caller(tmp_path):
+    folder, event = CheckpointFolder(tmp_path, keep=2), threading.Event()
+    folder.write(1, Slow(event, **state(1)))
+    assert folder.newest() is None
+    event.set()
+    folder.wait()
+    epoch, found = folder.newest()
+    assert epoch == 1
+    np.testing.assert_array_equal(found["weights"], state(1)["weights"])
+
+
+def test_a_write_waits_for_the_one_before(tmp_path):
+    folder, event = CheckpointFolder(tmp_path, keep=2), threading.Event()
+    folder.write(1, Slow(event, **state(1)))
+    second = threading.Thread(target=folder.write, args=(2, state(2)))
+    second.start()
+    second.join(0.2)
+    assert second.is_alive()
+    assert names(tmp_path) == []
+    event.set()
+    second.join()
+    folder.wait()
+    assert names(tmp_path) == ["epoch_000001.npz", "epoch_000002.npz"]
+
+
+def test_the_newest_files_are_kept_and_damaged_ones_replaced(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    for epoch in (1, 2, 3, 10):
+        folder.write(epoch, state(epoch))
+    folder.wait()
+    assert names(tmp_path) == ["epoch_000003.npz", "epoch_000010.npz"]
+    (tmp_path / "epoch_000010.npz").write_bytes(b"")
+    folder.write(4, state(4))
+    folder.wait()
+    assert names(tmp_path) == ["epoch_000003.npz", "epoch_000004.npz"]
+
+
+def test_a_failure_is_raised_by_the_next_write_and_once(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    folder.write(1, state(1))
+    folder.wait()
+    with full_disk.no_room_for(5000):
+        folder.write(2, state(2, size=10_000))
+        with pytest.raises(OSError, match="after epoch 2 could not") as error:
+            folder.write(3, state(3))
+    assert "'epoch_000001.npz' is complete on the disk" in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert error.value.errno == errno.EFBIG
+    folder.wait()
+    assert names(tmp_path) == ["epoch_000001.npz"]  # nothing unfinished
+
+
+def test_what_is_no_error_of_the_disk_is_raised_as_it_is(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    folder.write(1, {"data": object()})
+    with pytest.raises(TypeError, match="JSON"):
+        folder.wait()
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path):
+    folder = CheckpointFolder(tmp_path / "disk" / "run", keep=1)
+    (tmp_path / "disk").mkdir()
+    with full_disk.mounted(tmp_path / "disk", "size=200k"):
+        folder.require_writable()
+        folder.write(1, state(1, size=30_000))
+        folder.wait()
+        folder.write(2, state(2, size=30_000))
+        with pytest.raises(OSError, match="No space left on device") as error:
+            folder.wait()
+        assert error.value.errno == errno.ENOSPC
+        assert "'epoch_000001.npz' is complete" in str(error.value)
+        assert names(folder.directory) == ["epoch_000001.npz"]
+        assert folder.newest()[0] == 1
+        folder.write(3, state(3))  # there is room for a smaller one
+        folder.wait()
+        assert folder.newest()[0] == 3
+
+
+def test_a_read_only_disk_is_refused_at_once(tmp_path):
+    folder = CheckpointFolder(tmp_path / "run", keep=1)
+    with (
+        full_disk.mounted(tmp_path, "ro"),
+        pytest.raises(OSError, match=r"Read-only.*Received: directory=.*run"),
+    ):
+        folder.require_writable()
+
+
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with (
+        full_disk.as_a_user(),
+        pytest.raises(PermissionError, match="Choose another one"),
+    ):
+        CheckpointFolder(tmp_path, keep=1).require_writable()
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(OSError, match=r"File exists.*run"):
+        CheckpointFolder(tmp_path / "run", keep=1).require_writable()
+
+
+def test_what_a_killed_process_left_is_not_read_and_deleted(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    left = tmp_path / f".{'0123456789abcdef' * 2}.epoch_000007.npz"
+    left.write_bytes(b"half of a checkpoint")
+    (tmp_path / ".hidden").write_text("of somebody else")
+    assert folder.newest() is None
+    folder.write(1, state(1))
+    folder.wait()
+    assert names(tmp_path) == [".hidden", "epoch_000001.npz"]
