@@ -3,7 +3,8 @@
 Keras gives `train_step` one form on JAX, where the variables travel through the
 step as an explicit state, and another on TensorFlow and PyTorch, where the step
 changes them in place. `run`, `step` and `step_result` let a step be written
-once.
+once. `skipped_step(args, num_batches)` takes the arguments of a compiled step
+and returns what it does, after reading the batches without training on them.
 
 `scan(function, carry, xs)` calls `carry, y = function(index, carry, x)` for
 each `x` along the first axes of the tensors in `xs`, of static length, and
@@ -153,6 +154,7 @@ share = placement.share
 share_of_loss = placement.share_of_loss
 spread = _backend.spread
 step = _backend.step
+skipped_step = _backend.skipped_step
 step_result = _backend.step_result
 sync = _backend.sync
 unless = _backend.unless

@@ -65,6 +65,14 @@ def step_result(logs, state):
     return logs, state[0]
 
 
+def skipped_step(args, num_batches):
+    """Reads batches without a step, see `keras_drift.backend`."""
+    state, iterator = args
+    for _ in range(num_batches):
+        next(iterator)
+    return {}, state
+
+
 def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
     length = len(jax.tree.leaves(xs)[0])

@@ -65,6 +65,14 @@ def run(model, state, function, *args):
     return function(*args), state
 
 
+def skipped_step(args, num_batches):
+    """Reads batches without a step, see `keras_drift.backend`."""
+    (iterator,) = args
+    for _ in range(num_batches):
+        next(iterator)
+    return {}
+
+
 def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
     # `tf.recompute_grad` drops the gradients of what a function encloses.

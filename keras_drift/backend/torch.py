@@ -68,6 +68,12 @@ def run(model, state, function, *args):
         return function(*args), state
 
 
+def skipped_step(args, num_batches):
+    """No step, see `keras_drift.backend`; Keras has read the batch."""
+    del args, num_batches
+    return {}
+
+
 def scan(function, carry, xs, recompute=False):
     """A loop over the first axis, see `keras_drift.backend`."""
     function = _recomputed(function) if recompute else function

@@ -11,11 +11,14 @@ import warnings
 from keras_drift import atomic_files
 from keras_drift.training import state_file
 
-_NAME = re.compile(r"epoch_(\d{6,})\.npz")
+_NAME = re.compile(r"epoch_(\d{6,})(?:_batch_(\d{6,}))?\.npz")
 
 
 class CheckpointFolder:
     """The checkpoint files of a training run, written by a thread.
+
+    The position of a file is `(epoch, batch)`: the complete epochs of the run,
+    and the complete batches of the next one.
 
     One file is written at a time: `write` waits for the one before. What fails
     on the thread is raised by the next `write`, or by `wait`.
@@ -31,22 +34,26 @@ class CheckpointFolder:
         self._writing = None
 
     def files(self):
-        """The path of each complete file, by the epoch it was saved after."""
+        """The path of each complete file, by its position."""
         if not self.directory.is_dir():
             return {}
         found = map(_NAME.fullmatch, (p.name for p in self.directory.iterdir()))
-        return {int(m[1]): self.directory / m[0] for m in found if m}
+        return {
+            (int(m[1]), int(m[2] or 0)): self.directory / m[0]
+            for m in found
+            if m
+        }
 
     def newest(self):
         """Reads the newest file that is not damaged.
 
         Returns:
-            `(epoch, state)`, or `None` if there is no file.
+            `(position, state)`, or `None` if there is no file.
         """
         files = self.files()
-        for epoch in sorted(files, reverse=True):
+        for position in sorted(files, reverse=True):
             try:
-                return epoch, state_file.read(files[epoch])
+                return position, state_file.read(files[position])
             except state_file.DamagedError as error:
                 warnings.warn(f"{error} An older one is tried.", stacklevel=3)
         if files:
@@ -69,11 +76,11 @@ class CheckpointFolder:
                 f"Received: directory={str(self.directory)!r}",
             ) from error
 
-    def write(self, epoch, state):
+    def write(self, position, state):
         """Starts to write a state, after the end of the write before.
 
         Args:
-            epoch: int, the number of trained epochs.
+            position: tuple of two ints, see the class.
             state: dict, see `state_file.write`; it must not change any more.
         """
         self.wait()
@@ -81,41 +88,41 @@ class CheckpointFolder:
             1, "keras_drift.checkpoint"
         )
         # Python waits for the thread at its exit, where nobody else does.
-        self._writing = epoch, pool.submit(self._write, epoch, state)
+        self._writing = position, pool.submit(self._write, position, state)
         pool.shutdown(wait=False)
 
     def wait(self):
         """Waits until the last file is complete; raises what failed."""
         if self._writing is None:
             return
-        epoch, future = self._writing
+        position, future = self._writing
         concurrent.futures.wait([future])
         self._writing = None
         try:
             future.result()
         except OSError as error:
             raise OSError(
-                error.errno or errno.EIO, self._explain(epoch, error)
+                error.errno or errno.EIO, self._explain(position, error)
             ) from error
 
-    def _explain(self, epoch, error):
+    def _explain(self, position, error):
         older = self.files()
         left = f"{older[max(older)].name!r} is" if older else "no checkpoint is"
         return (
-            f"The checkpoint after epoch {epoch} could not be written: "
+            f"The checkpoint after {described(position)} could not be written: "
             f"{error.strerror or error}. The model in memory is as trained, "
             f"and {left} complete on the disk. Make room or choose another "
             "disk, and start the same script again. "
             f"Received: directory={str(self.directory)!r}"
         )
 
-    def _write(self, epoch, state):
+    def _write(self, position, state):
         self._delete_unfinished()
         self.directory.mkdir(parents=True, exist_ok=True)
-        state_file.write(self.directory / f"epoch_{epoch:06d}.npz", state)
+        state_file.write(self.directory / _name(position), state)
         files = self.files()
         # Newer ones are damaged: `newest` has passed over them.
-        kept = sorted(e for e in files if e <= epoch)[-self.keep :]
+        kept = sorted(p for p in files if p <= position)[-self.keep :]
         for other in files.keys() - kept:
             files[other].unlink()
 
@@ -128,3 +135,14 @@ class CheckpointFolder:
             if name is not None and _NAME.fullmatch(name):
                 with contextlib.suppress(FileNotFoundError):
                     path.unlink()
+
+
+def described(position):
+    """A position in words."""
+    epoch, batch = position
+    return f"epoch {epoch}" + (f" and {batch} batches" if batch else "")
+
+
+def _name(position):
+    epoch, batch = position
+    return f"epoch_{epoch:06d}{f'_batch_{batch:06d}' if batch else ''}.npz"

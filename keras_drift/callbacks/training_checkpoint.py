@@ -8,17 +8,18 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
+from keras_drift.callbacks.checkpoint_folder import described
 from keras_drift.callbacks.termination_signal import TerminationSignal
+from keras_drift.training import rest_of_epoch
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
-    """Saves the whole state of a run at the end of epochs, and restores it.
+    """Saves the whole state of a run, and restores it.
 
     A run that was stopped continues as if nothing had happened: weights,
-    optimizer, averages, bandwidths, random generators and the position in the
-    data are those of the end of the last epoch that was saved. Choose it for
-    training; use `save_to_preset` for a model that is to be shared, which
-    needs none of this.
+    optimizer, averages, bandwidths, metrics, random generators and the position
+    in the data are those that were last saved. Choose it for training; use
+    `save_to_preset` for a model that is to be shared, which needs none of this.
 
     Start the same script again, and `fit` goes on by itself:
 
@@ -36,9 +37,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     `initial_epoch` it does not; call `restore` before it.
 
     On SIGTERM, as clusters send it before they take a machine, `fit` completes
-    the epoch, saves it, and the process ends; a second one ends it at once.
-    Ctrl-C ends `fit` at once, without the epoch it interrupts: epochs should
-    not be longer than what you can afford to lose.
+    the epoch, saves it, and the process ends; with `save_freq=20` it completes
+    the batch, or, in one of several processes, at most 20 batches. A second
+    SIGTERM ends the process at once. Ctrl-C ends `fit` at once, without what
+    came after the last checkpoint.
 
     Training waits for a copy of the state in host memory; a thread writes the
     file while training goes on. The next checkpoint and the end of `fit` wait
@@ -50,9 +52,18 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     Args:
         directory: path of a folder, created if needed. The files are
-            `epoch_000001.npz`, `epoch_000002.npz`, ...
+            `epoch_000001.npz`, `epoch_000002.npz`, ... after 1 and 2 epochs,
+            and `epoch_000002_batch_000020.npz` after 20 batches more.
         every: int >= 1, epochs between checkpoints; the last epoch always has
             one. Defaults to `1`.
+        save_freq: `"epoch"`, or an int >= 1, the batches after which there is
+            another checkpoint, in the middle of epochs as well. This needs data
+            that are read by their index: arrays, `datasets.ArrayDataset`,
+            `datasets.GroupedDataset`. Others, such as `BankedDataset`,
+            `tf.data` and generators, have been read ahead of training by an
+            unknown number of batches, and are refused: give them short epochs.
+            What other callbacks keep to themselves is not saved. Defaults to
+            `"epoch"`.
         keep: int >= 1, how many of the newest files are kept. Defaults to `2`.
 
     Example:
@@ -73,12 +84,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     [1, 2]
     """
 
-    def __init__(self, directory, every=1, keep=2):
+    def __init__(self, directory, every=1, save_freq="epoch", keep=2):
         super().__init__()
         self.every = checks.positive_integer("every", every)
         self.keep = checks.positive_integer("keep", keep)
+        self.save_freq = save_freq
+        if save_freq != "epoch":
+            checks.positive_integer("save_freq", save_freq)
         self._folder = CheckpointFolder(directory, keep)
-        self._epoch = self._restored = self._resumed = None
+        # Positions, see `CheckpointFolder`.
+        self._reached = self._saved = self._restored = self._resumed = None
         self._signal = TerminationSignal()
 
     @property
@@ -89,7 +104,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     def set_model(self, model):
         require_drift_model(self, model)
         super().set_model(model)
-        self._epoch = None
+        self._reached = self._saved = None
 
     def resume(self, model):
         """Restores the run for a `fit` that is given no `initial_epoch`.
@@ -97,8 +112,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         Returns:
             int, the number of trained epochs, from which `fit` goes on.
         """
-        self._resumed = self.restore(model)
-        return self._resumed
+        epoch = self.restore(model)
+        self._resumed = self._restored
+        return epoch
 
     def restore(self, model):
         """Restores the newest checkpoint of the folder, if there is one.
@@ -108,8 +124,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 one that was saved.
 
         Returns:
-            int, the number of trained epochs, 0 without a checkpoint: the
-            `initial_epoch` of `fit`.
+            int, the number of complete epochs, 0 without a checkpoint: the
+            `initial_epoch` of `fit`, which goes on within this epoch if the
+            checkpoint is one of its middle.
         """
         require_drift_model(self, model)
         if not model.compiled:
@@ -120,14 +137,18 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         found = self._folder.newest()
         if found is None:
             return 0
-        self._restored, state = found
+        position, state = found
         model.restore_training_state(state)
-        return self._restored
+        self._restored = position
+        return position[0]
 
     def on_train_begin(self, logs=None):
         if self._resumed and self.params.get("verbose"):
-            print(f"Resuming after epoch {self._resumed} of {self.directory}.")
+            where = described(self._resumed)
+            print(f"Resuming after {where} of {self.directory}.")
         self._resumed = None
+        if self.save_freq != "epoch":
+            self._check_data()
         if backend.process_index() == 0:
             self._folder.require_writable()
         self._signal.wait_for()
@@ -145,44 +166,95 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._signal.pass_on()
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._epoch is None and epoch != self._restored:
+        restored = self._restored and self._restored[0]
+        if self._reached is None and epoch != restored:
             self._refuse_to_replace(epoch)
+        self._epoch = epoch
+
+    # Keras calls the end of a batch on another thread, if no callback needs it
+    # on this one, and then no step waits for the one before.
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.save_freq == "epoch":
+            return
+        self._reached = (self._epoch, batch)
+        if self._saved is None:
+            self._saved = self._reached
+        is_due = self._batches_since_saved() >= self.save_freq
+        if (is_due or backend.num_processes() == 1) and self._is_signaled():
+            self.model.stop_training = True  # after this batch
+        elif is_due:
+            self._save()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._epoch = epoch + 1
+        self._reached = self._reached_with(epoch)
         self._restored = None  # its files are older from here on
-        # A signal to one process ends all of them, or they would wait for it.
-        signaled = any(backend.of_all_processes(int(self._signal.received)))
+        signaled = self._is_signaled()
         if signaled:
             # Passed on once the file is complete: what fails is to be seen.
             self._signal.received = False
         stops = signaled or self.model.stop_training
-        last = self._epoch == self.params.get("epochs")
+        last = self._reached[0] == self.params.get("epochs")
         # The weights here are those of training; `on_train_end` comes after
         # Keras has replaced them by their averages.
-        if stops or last or self._epoch % self.every == 0:
+        if stops or last or self._reached[0] % self.every == 0:
             self._save()
         if signaled:
             self._folder.wait()
             self._signal.received = True
             self.model.stop_training = True
-            print(f"Stopped by a signal after epoch {self._epoch}, saved.")
+            print(f"Stopped by a signal after {described(self._reached)}.")
+
+    def _is_signaled(self):
+        # A signal to one process ends all of them, or they would wait for it.
+        return any(backend.of_all_processes(int(self._signal.received)))
+
+    def _batches_since_saved(self):
+        (epoch, batch), (saved_epoch, saved_batch) = self._reached, self._saved
+        return (
+            (epoch - saved_epoch) * self.params["steps"] + batch - saved_batch
+        )
+
+    def _reached_with(self, epoch):
+        """The position after an epoch, which may have been cut short."""
+        if self.save_freq != "epoch":
+            batch = self._reached[1] + self.model.steps_per_execution
+            if batch < self.params["steps"]:
+                return (epoch, batch)
+        return (epoch + 1, 0)
+
+    def _check_data(self):
+        """Refuses data of which the position in an epoch is not known."""
+        data, steps = self.model.run.data, self.params.get("steps")
+        if not rest_of_epoch.can_go_on(data, steps):
+            raise ValueError(
+                "`save_freq` saves in the middle of an epoch, from which only "
+                "data that are read by their index can go on: arrays, "
+                "`datasets.ArrayDataset` or `datasets.GroupedDataset` without "
+                'the `steps_per_epoch` of `fit`. Use `save_freq="epoch"` for '
+                "others, with short epochs, as by the `steps_per_epoch` of a "
+                f"`BankedDataset`. Received: save_freq={self.save_freq}, data "
+                f"of type {type(data).__name__}, {steps} steps in an epoch"
+            )
 
     def _refuse_to_replace(self, epoch):
         """A run that was not restored must not delete what another left."""
-        newer = [e for e in self._folder.files() if e > epoch]
+        newer = [p for p in self._folder.files() if p > (epoch, 0)]
         if newer:
             raise ValueError(
                 "The folder holds checkpoints of a run that is further. Leave "
                 "`initial_epoch` out to go on with it, or choose another "
                 "folder. Received: directory="
-                f"{str(self.directory)!r}, with epoch {max(newer)}, while "
+                f"{str(self.directory)!r}, with {described(max(newer))}, while "
                 f"`fit` begins at epoch {epoch + 1}"
             )
 
     def _save(self):
         self._folder.wait()  # two copies of the state would need more memory
         state = self.model.training_state()
-        if backend.process_index() > 0:
-            return  # the state is that of the first process, which writes it
-        self._folder.write(self._epoch, state)
+        self._saved, self._restored = self._reached, None
+        if self._reached[1]:
+            position = rest_of_epoch.position_of(self.model, *self._reached)
+            state = {**state, "position": position}
+        if backend.process_index() == 0:
+            # The state is that of the first process.
+            self._folder.write(self._reached, state)

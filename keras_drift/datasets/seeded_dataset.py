@@ -25,6 +25,9 @@ class SeededDataset(keras.utils.PyDataset):
 
     Attributes:
         epoch: int, the epoch whose batches are read next.
+        first_batch: int, the first batch of the epoch that is needed, where a
+            run goes on in the middle of it; it stands for those before it,
+            which are not read.
         group_axis: int, the axis of a batch of samples that runs over groups;
             `None` if a batch is one flat group.
         sample_axis: int, the axis that runs over the samples of a group.
@@ -42,7 +45,9 @@ class SeededDataset(keras.utils.PyDataset):
         super().__init__(**kwargs)
         self.seed = checks.non_negative_integer("seed", seed)
         self.epoch = 0
+        self.first_batch = 0
         self._is_fixed = False
+        self._held = (None, None)
         # One tuple, replaced as a whole: threads see all of it or none.
         self._shuffled = (None, None)
         self._known_checksum = (None, None)
@@ -53,6 +58,8 @@ class SeededDataset(keras.utils.PyDataset):
                 f"An epoch has {len(self)} batches, counted from 0. "
                 f"Received: index={index}"
             )
+        if index < self.first_batch:
+            return self._batch_for_skipped()
         return self._batch(index)
 
     def on_epoch_end(self):
@@ -75,6 +82,7 @@ class SeededDataset(keras.utils.PyDataset):
         """
         view = copy.copy(self)
         view.epoch = checks.non_negative_integer("epoch", epoch)
+        view.first_batch = 0
         view._is_fixed = True
         return view
 
@@ -129,6 +137,15 @@ class SeededDataset(keras.utils.PyDataset):
             checksum = fingerprints.of_arrays(*map(np.asarray, parts))
             self._known_checksum = (self.seed, checksum)
         return checksum
+
+    def _batch_for_skipped(self):
+        """A batch of the same shapes as those that are not read."""
+        key = (self.seed, self.epoch, self.first_batch)
+        known, batch = self._held
+        if known != key:
+            batch = self._batch(self.first_batch)
+            self._held = (key, batch)
+        return batch
 
     def _batch(self, index):
         """Item `index`, which is known to be within the epoch."""

@@ -167,7 +167,14 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 source.x,
                 epochs=epochs,
                 verbose=verbose,
-                callbacks=[*added, *callbacks],
+                callbacks=self.run.callbacks_of_fit(
+                    self,
+                    source,
+                    [*added, *callbacks],
+                    first_epoch,
+                    epochs=epochs,
+                    verbose=verbose,
+                ),
                 validation_data=validation_data,
                 # Keras warns if it is asked to shuffle anything but arrays.
                 shuffle=False,

@@ -6,10 +6,12 @@ import weakref
 import keras
 
 from keras_drift import backend
+from keras_drift.datasets.seeded_dataset import SeededDataset
 from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training.averaged_weights import averaged_weights
 from keras_drift.training.data_position import DataPosition
+from keras_drift.training.rest_of_epoch import RestOfEpoch
 
 # Arguments of a model that compiled steps depend on.
 ARGUMENTS = (
@@ -37,6 +39,8 @@ class RunState:
         schedule: the bandwidth schedule of the current `fit`, or `None`.
         data: the data source of the last `fit`, or `None`.
         data_state: the initial state of the next data source, or `None`.
+        position: dict, where in an epoch the next `fit` goes on, see
+            `rest_of_epoch.position_of`, or `None`: at its beginning.
     """
 
     def __init__(self):
@@ -46,6 +50,7 @@ class RunState:
         self.data = None
         self.data_is_made_here = False
         self.data_state = None
+        self.position = None
         self._data_base = (None, None)
         self._steps = {}
         self._ranks = {}
@@ -81,6 +86,8 @@ class RunState:
         finally:
             self.is_training = False
             self.schedule = None
+            if isinstance(source.x, SeededDataset):
+                source.x.first_batch = 0
             if hasattr(source.x, "stop_drawing_ahead"):
                 source.x.stop_drawing_ahead()
             with contextlib.suppress(TypeError):  # takes no weak reference
@@ -189,6 +196,30 @@ class RunState:
                 process_shares.restore(data, self.data_state)
             self._data_base = (None, None)
         self.data_state = None
+
+    def callbacks_of_fit(self, model, source, callbacks, first_epoch, **kwargs):
+        """What Keras takes as `callbacks`, for the restored position.
+
+        Args:
+            model: the `DriftModel`.
+            source: the `data_sources.Source` it trains on.
+            callbacks: list of callbacks.
+            first_epoch: int, the `initial_epoch` of `fit`.
+            **kwargs: `epochs` and `verbose` of `fit`.
+        """
+        position, self.position = self.position, None
+        if position is None or position["epoch"] != first_epoch:
+            return callbacks
+        return RestOfEpoch(
+            callbacks,
+            position,
+            source.x,
+            model=model,
+            add_history=True,
+            add_progbar=kwargs["verbose"] != 0,
+            steps=len(source.x) if hasattr(source.x, "__len__") else None,
+            **kwargs,
+        )
 
     def _base(self, source, first_epoch):
         """The epoch of the data set at epoch 0 of `fit`, or `None`."""

@@ -42,6 +42,7 @@ def restore(model, state):
             else:
                 variable.assign(value)
     model.run.data_state = state.get("data")
+    model.run.position = state.get("position")
 
 
 def _weights(model):

@@ -30,19 +30,19 @@ def state(number, size=10):
 
 def test_writing_does_not_hold_up_the_caller(tmp_path):
     folder, event = CheckpointFolder(tmp_path, keep=2), threading.Event()
-    folder.write(1, Slow(event, **state(1)))
+    folder.write((1, 0), Slow(event, **state(1)))
     assert folder.newest() is None
     event.set()
     folder.wait()
-    epoch, found = folder.newest()
-    assert epoch == 1
+    position, found = folder.newest()
+    assert position == (1, 0)
     np.testing.assert_array_equal(found["weights"], state(1)["weights"])
 
 
 def test_a_write_waits_for_the_one_before(tmp_path):
     folder, event = CheckpointFolder(tmp_path, keep=2), threading.Event()
-    folder.write(1, Slow(event, **state(1)))
-    second = threading.Thread(target=folder.write, args=(2, state(2)))
+    folder.write((1, 0), Slow(event, **state(1)))
+    second = threading.Thread(target=folder.write, args=((2, 0), state(2)))
     second.start()
     second.join(0.2)
     assert second.is_alive()
@@ -56,23 +56,23 @@ def test_a_write_waits_for_the_one_before(tmp_path):
 def test_the_newest_files_are_kept_and_damaged_ones_replaced(tmp_path):
     folder = CheckpointFolder(tmp_path, keep=2)
     for epoch in (1, 2, 3, 10):
-        folder.write(epoch, state(epoch))
+        folder.write((epoch, 0), state(epoch))
     folder.wait()
     assert names(tmp_path) == ["epoch_000003.npz", "epoch_000010.npz"]
     (tmp_path / "epoch_000010.npz").write_bytes(b"")
-    folder.write(4, state(4))
+    folder.write((4, 0), state(4))
     folder.wait()
     assert names(tmp_path) == ["epoch_000003.npz", "epoch_000004.npz"]
 
 
 def test_a_failure_is_raised_by_the_next_write_and_once(tmp_path):
     folder = CheckpointFolder(tmp_path, keep=2)
-    folder.write(1, state(1))
+    folder.write((1, 0), state(1))
     folder.wait()
     with full_disk.no_room_for(5000):
-        folder.write(2, state(2, size=10_000))
+        folder.write((2, 0), state(2, size=10_000))
         with pytest.raises(OSError, match="after epoch 2 could not") as error:
-            folder.write(3, state(3))
+            folder.write((3, 0), state(3))
     assert "'epoch_000001.npz' is complete on the disk" in str(error.value)
     assert str(tmp_path) in str(error.value)
     assert error.value.errno == errno.EFBIG
@@ -82,7 +82,7 @@ def test_a_failure_is_raised_by_the_next_write_and_once(tmp_path):
 
 def test_what_is_no_error_of_the_disk_is_raised_as_it_is(tmp_path):
     folder = CheckpointFolder(tmp_path, keep=2)
-    folder.write(1, {"data": object()})
+    folder.write((1, 0), {"data": object()})
     with pytest.raises(TypeError, match="JSON"):
         folder.wait()
 
@@ -92,18 +92,18 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path):
     (tmp_path / "disk").mkdir()
     with full_disk.mounted(tmp_path / "disk", "size=200k"):
         folder.require_writable()
-        folder.write(1, state(1, size=30_000))
+        folder.write((1, 0), state(1, size=30_000))
         folder.wait()
-        folder.write(2, state(2, size=30_000))
+        folder.write((2, 0), state(2, size=30_000))
         with pytest.raises(OSError, match="No space left on device") as error:
             folder.wait()
         assert error.value.errno == errno.ENOSPC
         assert "'epoch_000001.npz' is complete" in str(error.value)
         assert names(folder.directory) == ["epoch_000001.npz"]
-        assert folder.newest()[0] == 1
-        folder.write(3, state(3))  # there is room for a smaller one
+        assert folder.newest()[0] == (1, 0)
+        folder.write((3, 0), state(3))  # there is room for a smaller one
         folder.wait()
-        assert folder.newest()[0] == 3
+        assert folder.newest()[0] == (3, 0)
 
 
 def test_a_read_only_disk_is_refused_at_once(tmp_path):
@@ -136,6 +136,6 @@ def test_what_a_killed_process_left_is_not_read_and_deleted(tmp_path):
     left.write_bytes(b"half of a checkpoint")
     (tmp_path / ".hidden").write_text("of somebody else")
     assert folder.newest() is None
-    folder.write(1, state(1))
+    folder.write((1, 0), state(1))
     folder.wait()
     assert names(tmp_path) == [".hidden", "epoch_000001.npz"]

@@ -8,39 +8,29 @@ import numpy as np
 
 import keras_drift as kd
 
-EPOCHS = 200
-
-
-class EpochLog(keras.callbacks.Callback):
-    """Adds a line to a file at the end of every epoch."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-
-    def on_epoch_end(self, epoch, logs=None):
-        with self.path.open("a") as file:
-            file.write(f"{epoch}\n")
+EPOCHS = 150
+BATCHES = 8  # in an epoch
 
 
 def main():
     folder = pathlib.Path(sys.argv[1])
     keras.utils.set_random_seed(0)
-    samples = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
-    data = kd.datasets.ArrayDataset(samples, batch_size=32, seed=1)
+    samples = np.random.default_rng(0).normal(size=(32 * BATCHES, 2))
+    data = kd.datasets.ArrayDataset(
+        samples.astype("float32"), batch_size=32, seed=1
+    )
     model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(64, 64)), seed=0)
     optimizer = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9)
     model.compile(optimizer)
-    model.fit(
-        data,
-        epochs=EPOCHS,
-        callbacks=[
-            kd.callbacks.TrainingCheckpoint(folder / "checkpoints"),
-            EpochLog(folder / "epochs.txt"),
-        ],
-        verbose=0,
+    checkpoint = kd.callbacks.TrainingCheckpoint(
+        folder / "checkpoints", every=2, save_freq=3
     )
-    np.savez(folder / "final.npz", *model.generator.get_weights())
+    history = model.fit(data, epochs=EPOCHS, callbacks=[checkpoint], verbose=0)
+    np.savez(
+        folder / "final.npz",
+        *model.generator.get_weights(),
+        loss=history.history["loss"][-1],
+    )
 
 
 if __name__ == "__main__":
