@@ -76,6 +76,7 @@ class Report(keras.callbacks.Callback):
         self.seed = seed
 
     def on_train_begin(self, logs=None):
+        self._began = None
         self._features = Features(
             self.model.encoder, self.model.generator.sample_shape
         )
@@ -93,6 +94,9 @@ class Report(keras.callbacks.Callback):
         )
 
     def on_epoch_begin(self, epoch, logs=None):
+        if self._began is None:
+            step = epoch * self.params["steps"]
+            self.run.continue_log("generator", step)
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):

@@ -66,8 +66,33 @@ class RunDirectory:
 
     def log(self, **numbers):
         """Adds a line to `metrics.jsonl`."""
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with open(self._metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(numbers) + "\n")
+
+    def continue_log(self, stage, step=0):
+        """Deletes the last lines of a stage which it is about to write again.
+
+        A run that was killed may have written lines after the checkpoint that
+        it goes on from, the last of them not to its end.
+
+        Args:
+            stage: str. Only lines at the end of the file, after those of any
+                other stage, are deleted.
+            step: int, the step that the stage goes on from. Lines up to it
+                stay. Defaults to `0`.
+        """
+        if not self._metrics.exists():
+            return
+        lines = self._metrics.read_text("utf-8").splitlines(keepends=True)
+        kept = len(lines)
+        while kept and _is_later(lines[kept - 1], stage, step):
+            kept -= 1
+        if kept < len(lines):
+            write_text(self._metrics, "".join(lines[:kept]))
+
+    @property
+    def _metrics(self):
+        return self.path / "metrics.jsonl"
 
     def _stages(self):
         path = self.path / "stages.json"
@@ -94,6 +119,14 @@ class RunDirectory:
                 f"{', '.join(changed)}; {name} is {old.get(name)!r} there and "
                 f"{new.get(name)!r} here."
             )
+
+
+def _is_later(line, stage, step):
+    """Whether a line is one of a stage after a step, or was not completed."""
+    if not line.endswith("\n"):
+        return True
+    found = json.loads(line)
+    return found["stage"] == stage and found.get("step", step + 1) > step
 
 
 def write_text(path, text):

@@ -201,6 +201,7 @@ def train_encoder(run):
         {"description": f"Encoder of: {run.config.description}"},
     )
     last = {k: v[-1] for k, v in history.history.items()}
+    run.directory.continue_log("encoder")
     run.directory.log(stage="encoder", **last)
     return last
 
@@ -308,6 +309,7 @@ def evaluate(run):
         cache_dir=run.directory / "evaluation_cache",
         **options,
     )
+    run.directory.continue_log("evaluate")
     for result in found["results"]:
         run.directory.log(stage="evaluate", **result)
     best = found["best"]
@@ -398,6 +400,7 @@ def undo(directory, stages):
     undone = NAMES[first:]
     # Recorded first: a stage of which a part is deleted is not complete.
     directory.forget(undone)
+    directory.log(stage="redo", stages=undone)
     for name in undone:
         for folder in _MADE[name]:
             shutil.rmtree(directory / folder, ignore_errors=True)

@@ -41,9 +41,44 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
 
 def test_holds_the_environment_and_a_line_for_every_report(tmp_path):
     run = RunDirectory(tmp_path, configs.Config())
-    run.log(step=1, loss=2.5)
-    run.log(step=2, loss=2.0)
+    run.log(stage="generator", step=1, loss=2.5)
+    run.log(stage="generator", step=2, loss=2.0)
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["backend"] in ("jax", "tensorflow", "torch")
+
+
+def logged(folder):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    found = map(json.loads, lines)
+    return [(line["stage"], line.get("step")) for line in found]
+
+
+def test_a_stage_that_goes_on_replaces_its_later_lines(tmp_path):
+    run = RunDirectory(tmp_path, configs.Config())
+    run.continue_log("generator", 4)  # without a file
+    for step in (2, 4, 6):
+        run.log(stage="generator", step=step)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"stage": "generator", "st')  # killed
+    run.continue_log("generator", 4)
+    run.log(stage="generator", step=6)
+    assert logged(tmp_path) == [("generator", step) for step in (2, 4, 6)]
+    run.log(stage="evaluate", fid=3.0)
+    run.continue_log("evaluate")  # lines without a step are those of all of it
+    run.log(stage="evaluate", fid=2.0)
+    assert logged(tmp_path)[-2:] == [("generator", 6), ("evaluate", None)]
+
+
+def test_lines_of_a_stage_that_is_done_again_stay(tmp_path):
+    run = RunDirectory(tmp_path, configs.Config())
+    run.log(stage="generator", step=2)
+    run.log(stage="redo", stages=["generator"])
+    run.continue_log("generator", 0)
+    run.log(stage="generator", step=2)
+    assert logged(tmp_path) == [
+        ("generator", 2),
+        ("redo", None),
+        ("generator", 2),
+    ]

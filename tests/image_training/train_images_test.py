@@ -100,6 +100,10 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
         with pytest.raises(KeyboardInterrupt):
             train(patch, other, PIXELS, "--until=generator")
     capsys.readouterr()
+    # As if it had been killed between the third report and its checkpoint.
+    found = lines(other / "run", "generator")[-1]
+    with open(other / "run" / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({**found, "epoch": 3, "step": 6}) + "\n")
     run = train(monkeypatch, other, PIXELS, "--until=generator")
     assert "Before step 5, where it goes on" in capsys.readouterr().out
     assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
