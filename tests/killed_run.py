@@ -1,19 +1,20 @@
-"""A short training run; `killed_run_test.py` starts it in a folder."""
-
-import pathlib
-import sys
+"""A short training run in a folder, for `callbacks/killed_run_test.py`."""
 
 import keras
 import numpy as np
 
 import keras_drift as kd
 
-EPOCHS = 150
+EPOCHS = 100
 BATCHES = 8  # in an epoch
 
 
-def main():
-    folder = pathlib.Path(sys.argv[1])
+def main(folder):
+    """Trains, or goes on, and writes the result.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+    """
     keras.utils.set_random_seed(0)
     samples = np.random.default_rng(0).normal(size=(32 * BATCHES, 2))
     data = kd.datasets.ArrayDataset(
@@ -31,7 +32,3 @@ def main():
         *model.generator.get_weights(),
         loss=history.history["loss"][-1],
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -134,6 +134,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 "`compile` the model before its training is restored. "
                 "Received: a model that was not compiled"
             )
+        self._restored = None
         found = self._folder.newest()
         if found is None:
             return 0
@@ -171,8 +172,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self._refuse_to_replace(epoch)
         self._epoch = epoch
 
-    # Keras calls the end of a batch on another thread, if no callback needs it
-    # on this one, and then no step waits for the one before.
+    # Not `on_train_batch_end`: where a callback has one, Keras reads the loss
+    # of every step, which waits for the device.
     def on_train_batch_begin(self, batch, logs=None):
         if self.save_freq == "epoch":
             return
