@@ -157,7 +157,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             "number of epochs and of batches in each",
             (epochs, kwargs["initial_epoch"], _length(source.x)),
         )
-        backend.equalize(self)
+        self.run.equalize(self)
         if verbose == "auto" and backend.process_index() > 0:
             verbose = 0  # the first process shows the progress
         averages.warn_of_raw_weights(self, callbacks)
@@ -200,6 +200,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._check_ready("evaluate")
         if "_use_cached_eval_dataset" not in kwargs:
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
+            self.run.equalize(self)
         else:
             self.run.expect_validation()
         with self.run.evaluation(self):
@@ -210,12 +211,14 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._check_ready("train_on_batch")
         self._freeze_parts()
         self._check_batch("train", x, y, sample_weight)
+        self.run.equalize(self, again=False)
         return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Evaluates one batch, without changing the model: see `evaluate`."""
         self._check_ready("test_on_batch")
         self._check_batch("test", x, y, sample_weight)
+        self.run.equalize(self, again=False)
         with self.run.evaluation(self):
             return super().test_on_batch(x, y, sample_weight, **kwargs)
 

@@ -35,6 +35,8 @@ class RunState:
 
     Attributes:
         is_training: bool, whether `fit` is running.
+        is_equalized: bool, whether all processes were given the variables of
+            the first one, since the model was compiled.
         callbacks: tuple, the user's callbacks in the current `fit`.
         schedule: the bandwidth schedule of the current `fit`, or `None`.
         data: the data source of the last `fit`, or `None`.
@@ -45,6 +47,7 @@ class RunState:
 
     def __init__(self):
         self.is_training = False
+        self.is_equalized = False
         self.callbacks = ()
         self.schedule = None
         self.data = None
@@ -162,9 +165,22 @@ class RunState:
         }
         self._steps[kind, ranks] = program, getattr(model, name)
 
+    def equalize(self, model, again=True):
+        """Gives all processes the variables of the first one.
+
+        Args:
+            model: the `DriftModel`.
+            again: bool, whether to do so if it was done since the model was
+                compiled. Defaults to `True`.
+        """
+        if again or not self.is_equalized:
+            backend.equalize(model)
+        self.is_equalized = True
+
     def forget_steps(self):
         """Forgets all compiled steps: the model is compiled anew."""
         self._steps = {}
+        self.is_equalized = False
 
     def _program(self, kind, model):
         """All that a compiled step has read."""

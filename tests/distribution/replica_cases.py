@@ -194,6 +194,20 @@ def each_alone(x):
     return np.mean([one_step(*half) for half in halves], axis=0)
 
 
+def on_batches():
+    """Weights after two batches, and a loss, of models that begin unlike."""
+    found = []
+    for use in ("train_on_batch", "evaluate", "test_on_batch"):
+        keras.utils.set_random_seed(int(os.environ["RANK"]))
+        model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
+        model.compile(keras.optimizers.SGD(0.1))
+        for _ in range(2):
+            result = getattr(model, use)(FLAT[:8], return_dict=True)
+        found.append(float(result["loss"]))
+        found += [w.tolist() for w in model.generator.get_weights()]
+    return found
+
+
 def refusals():
     """Messages of what two replicas refuse."""
     x = FLAT[:8]
@@ -261,8 +275,9 @@ def main(path, *names):
         together = {name: run(name) for name in names}
         if more:
             scopes["local"] = one_step(x, field_scope="local")
+            scopes["on batches"] = on_batches()
             messages = refusals()
-    scopes = {scope: values.tolist() for scope, values in scopes.items()}
+    scopes = {scope: list(values) for scope, values in scopes.items()}
     with open(f"{path}.{os.environ['RANK']}", "w") as file:
         json.dump([alone, together, scopes, messages], file)
 

@@ -126,6 +126,11 @@ def test_a_local_field_is_that_of_each_replica_alone(fast):
         assert np.max(np.abs(local - whole)[2:]) > 1e-3
 
 
+def test_processes_that_begin_unlike_train_and_evaluate_one_model(fast):
+    first, last = (results[2]["on batches"] for results in (fast[0], fast[-1]))
+    assert first == last
+
+
 def test_refuses_what_replicas_cannot_divide(fast):
     expected = {
         "batch": "Received: a batch of 7 samples, 2 replicas",
@@ -142,41 +147,86 @@ def test_refuses_what_replicas_cannot_divide(fast):
 
 
 KILLED = """
-import os, signal, time
+import os, pathlib, signal, sys
 import keras, numpy as np
 import keras_drift as kd
 
+folder, kills = pathlib.Path(sys.argv[1]), sys.argv[2] == "kill"
+kills = kills and not folder.exists()  # the first time
 rank, _ = kd.distribution.initialize()
 
 class Kill(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == 2 and rank == 1:
+    def on_train_batch_begin(self, batch, logs=None):
+        if kills and batch == 5 and rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
+keras.utils.set_random_seed(rank)  # of no influence
 model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
-model.compile("sgd")
-data = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
-model.fit(
-    data, batch_size=8, steps_per_epoch=10, verbose=0, callbacks=[Kill()]
+model.compile(keras.optimizers.Adam(1e-2))
+data = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
+checkpoint = kd.callbacks.TrainingCheckpoint(folder, save_freq=4)
+history = model.fit(
+    data,
+    batch_size=8,
+    steps_per_epoch=7,
+    epochs=2,
+    verbose=0,
+    callbacks=[Kill(), checkpoint],
 )
+weights = model.generator.get_weights()
+np.savez(f"{folder}.{rank}.npz", *weights, loss=history.history["loss"])
 """
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
-def test_a_process_that_is_left_alone_says_so(tmp_path):
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
-    left, killed = start(script)
+@pytest.fixture
+def script(tmp_path):
+    path = tmp_path / "killed.py"
+    path.write_text(KILLED)
+    return path
+
+
+def killed_second(script, folder, timeout):
+    """Kills one of two processes; what the other one says within seconds."""
+    left, killed = start(script, folder, "kill")
     try:
         killed.communicate(timeout=600)
         assert killed.returncode < 0
-        _, errors = left.communicate(timeout=60)
+        _, errors = left.communicate(timeout=timeout)
     finally:
         left.kill()
         killed.kill()
     assert left.returncode == 1
+    return errors
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
+def test_a_process_that_is_left_alone_says_so(script, tmp_path):
+    errors = killed_second(script, tmp_path / "run", timeout=60)
     assert "Another process of this training run has ended" in errors
     assert "Received: rank 0 of 2" in errors
+
+
+def whole_run(script, folder, mode):
+    """What both processes of a run have come to."""
+    for process in start(script, folder, mode):
+        _, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+    return [dict(np.load(f"{folder}.{rank}.npz")) for rank in range(2)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
+def test_the_same_command_goes_on_after_one_of_two_was_killed(script, tmp_path):
+    expected = whole_run(script, tmp_path / "at_once", "whole")
+    killed_second(script, tmp_path / "run", timeout=600)
+    (saved,) = (tmp_path / "run").iterdir()
+    assert saved.name == "epoch_000000_batch_000004.npz"
+    found = whole_run(script, tmp_path / "run", "kill")
+    # The history holds the epochs of one call: all, as none was complete.
+    for one, other in zip(expected, found, strict=True):
+        assert set(one) == set(other)
+        for name in one:
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
