@@ -85,7 +85,7 @@ package: $(VENV)/.test
 
 # The page of docs/demo with the models it runs: static files.
 page: $(VENV)/.demo-$(BACKEND) docs/demo/node_modules/.package-lock.json
-	$(PIP) -e ".[export]"
+	$(PIP) -e ".[export-$(BACKEND)]"
 	KERAS_BACKEND=$(BACKEND) $(BIN)/python docs/demo/build_page.py
 
 docs/demo/node_modules/.package-lock.json: docs/demo/package-lock.json

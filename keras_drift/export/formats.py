@@ -41,9 +41,10 @@ def resolve(filepath, format):
     if format not in formats:
         raise ValueError(_unavailable(format))
     for package in formats[format]:
-        extras.load(
-            package, f"Exports with format={format!r}", package, "export"
-        )
+        extra = f"export-{keras.backend.backend()}"
+        if package in PACKAGES:  # another backend
+            extra = package
+        extras.load(package, f"Exports with format={format!r}", package, extra)
     return path, format
 
 

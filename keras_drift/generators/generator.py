@@ -149,10 +149,11 @@ class Generator(PresetMixin, keras.Model):
         | `"litert"` | `*.tflite` | LiteRT | TensorFlow |
         | `"torch"` | `*.pt2` | PyTorch | PyTorch |
 
-        They need `pip install "keras-drift[export]"`. A preset saved on one
-        backend loads on every other, and can be exported there. After
-        `generator.quantize("int8")` the weights are exported as int8, to
-        all formats but `"litert"`.
+        They need `pip install "keras-drift[export-jax]"`, or with the name of
+        another backend. A preset saved on one backend loads on every other, and
+        can be exported there. After `generator.quantize("int8")` dense layers
+        are exported in 8 bits: from JAX in every format, from TensorFlow in all
+        but `"litert"`, from PyTorch in `"torch"`.
 
         Args:
             filepath: path of the file or folder to write, atomically. An

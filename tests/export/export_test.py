@@ -259,5 +259,7 @@ def test_refuses_what_runtimes_cannot_read_of_int8(tmp_path):
 
 def test_names_what_is_not_installed(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ModuleNotFoundError, match=r"keras-drift\[export\]"):
+    with pytest.raises(
+        ModuleNotFoundError, match=rf"keras-drift\[export-{BACKEND}\]"
+    ):
         export.resolve(tmp_path / "network.onnx", None)
