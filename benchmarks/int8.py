@@ -10,7 +10,7 @@ cards where `--classifier-epochs` does. Prints one line of JSON for each
 measure, and the sizes of both ONNX files (on JAX and TensorFlow, which write
 quantized ones).
 
-Needs the extras `examples` and `export`.
+Needs the extras `examples` and `export-jax` or `export-tensorflow`.
 """
 
 import argparse

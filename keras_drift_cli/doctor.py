@@ -24,7 +24,11 @@ _PURPOSES = {
     "hub": "presets on hubs",
     "imagenet": "Stable Diffusion's autoencoder, input of ImageNet",
     "eval": "FID, Inception score, KID, precision and recall",
+    "export-jax": "export to ONNX and OpenVINO",
+    "export-tensorflow": "export to ONNX and OpenVINO",
+    "export-torch": "export to ONNX and OpenVINO",
     "bench": "benchmarks",
+    "docs": "the documentation site",
     "test": "tests",
 }
 _REQUIREMENT = re.compile(
@@ -51,13 +55,16 @@ def run(options):
     healthy = _print_devices()
     print("extras")
     for extra, packages in extras().items():
+        prefix, _, of_backend = extra.partition("export-")
+        if not prefix and version(of_backend) is None:
+            continue  # of another backend
         missing = [each for each in packages if version(each) is None]
         purpose = _PURPOSES.get(extra, "")
         if not missing:
-            print(f"  {extra:10} complete ({purpose})")
+            print(f"  {extra:18} complete ({purpose})")
             continue
-        print(f"  {extra:10} without {', '.join(missing)} ({purpose})")
-        print(f'  {"":10} pip install "{_PACKAGE}[{extra}]"')
+        print(f"  {extra:18} without {', '.join(missing)} ({purpose})")
+        print(f'  {"":18} pip install "{_PACKAGE}[{extra}]"')
     return 0 if healthy else 1
 
 

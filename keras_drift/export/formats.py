@@ -48,6 +48,15 @@ def resolve(filepath, format):
     return path, format
 
 
+def companions(path, format):
+    """The files of weights that a runtime looks for beside an artifact."""
+    if format == "openvino":
+        return [path.with_suffix(".bin")]
+    if format == "onnx":  # if they are large
+        return [path.with_name(f"{path.name}.data")]
+    return []
+
+
 def check_precision(network, format):
     """Refuses networks whose layers the format cannot represent."""
     for layer in network._flatten_layers(include_self=False):
@@ -66,7 +75,8 @@ def check_precision(network, format):
             raise ValueError(
                 "Quantized networks cannot be written in this format on the "
                 f"backend {keras.backend.backend()!r}. Export to ONNX with "
-                "KERAS_BACKEND=jax or tensorflow, or without quantization. "
+                f"KERAS_BACKEND={_able('onnx', int8=True)}, or without "
+                "quantization. "
                 f"Received: format={format!r}, a layer {layer.name!r} in "
                 f"{layer.quantization_mode}"
             )
@@ -74,7 +84,7 @@ def check_precision(network, format):
 
 def _format_of(path):
     for format, ending in ENDINGS.items():
-        if path.suffix.lower() == ending:
+        if path.suffix == ending:
             return format
     known = ", ".join(f"{end!r}" for end in ENDINGS.values() if end)
     raise ValueError(
@@ -86,7 +96,7 @@ def _format_of(path):
 
 def _check_ending(path, format):
     ending = ENDINGS[format]
-    if ending and path.suffix.lower() != ending:
+    if ending and path.suffix != ending:
         raise ValueError(
             f"The path of an artifact of this format ends in {ending!r}. "
             f"Received: filepath={str(path)!r}, format={format!r}"
@@ -95,7 +105,6 @@ def _check_ending(path, format):
 
 def _unavailable(format):
     running = keras.backend.backend()
-    able = [name for name, formats in PACKAGES.items() if format in formats]
     here = ", ".join(
         f"{name!r} ({ENDINGS[name] or 'a folder'})"
         for name in PACKAGES[running]
@@ -103,5 +112,15 @@ def _unavailable(format):
     return (
         f"This format cannot be written on the backend {running!r}, which "
         f"writes {here}. Or save the model and load it where KERAS_BACKEND="
-        f"{' or '.join(able)}. Received: format={format!r}"
+        f"{_able(format)}. Received: format={format!r}"
+    )
+
+
+def _able(format, int8=False):
+    """The backends that write a format, in words."""
+    return " or ".join(
+        name
+        for name, formats in PACKAGES.items()
+        if format in formats
+        and not (int8 and format in WITHOUT_INT8.get(name, ()))
     )

@@ -1,4 +1,4 @@
-"""ONNX files with one face, whichever backend has written them."""
+"""ONNX files with the same names and shapes on every backend."""
 
 import importlib
 
@@ -6,7 +6,7 @@ import importlib
 _MAX_BYTES = 2_000_000_000
 
 
-def tidy(source, target, inputs, sample_shape):
+def tidy(source, target, network, opset_version):
     """Gives an ONNX model the names that users know, in one file.
 
     Each backend names tensors and sizes in its own way, and what it notes about
@@ -16,12 +16,14 @@ def tidy(source, target, inputs, sample_shape):
         source: path of the file that the backend has written.
         target: path of the file to write. Weights of more than 2 GB lie beside
             it, in a file of the same name that ends in `.data`.
-        inputs: dict of symbolic inputs, under their names.
-        sample_shape: tuple of ints, of one sample.
+        network: the `keras.Model` that was written.
+        opset_version: int, the version of ONNX that was asked for, or `None`.
     """
     onnx = importlib.import_module("onnx")
     model = onnx.load(source)
+    _check_version(model, opset_version)
     graph = model.graph
+    inputs = network.input
     names = {}
     for value in graph.input:
         name = _input_name(value.name, inputs)
@@ -29,7 +31,7 @@ def tidy(source, target, inputs, sample_shape):
         _set_shape(value, inputs[name].shape[1:])
     (samples,) = graph.output
     names[samples.name] = samples.name = "samples"
-    _set_shape(samples, sample_shape)
+    _set_shape(samples, network.output.shape[1:])
     _rename(graph, names)
     _forget(model)
     large = sum(len(x.raw_data) for x in graph.initializer) > _MAX_BYTES
@@ -41,6 +43,20 @@ def tidy(source, target, inputs, sample_shape):
     )
     # Of the file, not of the parsed model: this may be larger than 2 GB.
     onnx.checker.check_model(str(target), full_check=True)
+
+
+def _check_version(model, asked_for):
+    """Refuses a file in another version: some converters ignore what is asked.
+
+    Nothing but an error of theirs, or of the checker, would tell.
+    """
+    written = {x.domain: x.version for x in model.opset_import}[""]
+    if asked_for not in (None, written):
+        raise ValueError(
+            "The converter of this backend writes the network in version "
+            f"{written} of ONNX. Choose that, or leave `opset_version` out. "
+            f"Received: opset_version={asked_for}"
+        )
 
 
 def _input_name(name, inputs):

@@ -14,9 +14,15 @@ from keras_drift import checks
 from keras_drift.export import formats
 from keras_drift.export import onnx_file
 
+_OLDEST_OPSET = 13
+_SAVED_MODEL = {"assets", "fingerprint.pb", "saved_model.pb", "variables"}
+
 
 def write(network, filepath, format=None, verbose=True, **kwargs):
-    """Writes a network as an artifact of another runtime, atomically.
+    """Writes a network as an artifact of another runtime.
+
+    What was there is replaced once the new one is complete. Weights that lie in
+    a file beside it, as of OpenVINO, are replaced just before.
 
     Args:
         network: functional `keras.Model` of a dict of inputs.
@@ -27,8 +33,10 @@ def write(network, filepath, format=None, verbose=True, **kwargs):
         **kwargs: options of the format.
     """
     path, format = formats.resolve(filepath, format)
-    path = path.resolve()
+    if format == "tf_saved_model":
+        path = path.resolve()  # a link to a folder stays one
     _check_target(path, format)
+    _check_options(format, kwargs)
     formats.check_precision(network, format)
     network(network.input)  # some formats of Keras refuse models never called
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,14 +58,13 @@ def _write_by_keras(network, path, format, **kwargs):
 
 def _write_onnx(network, path, format, opset_version=None):
     del format
-    _check_opset(opset_version)
     with tempfile.TemporaryDirectory() as folder:
         raw = os.path.join(folder, "raw.onnx")
         with warnings.catch_warnings():
             # Of the packages that convert, about themselves.
             warnings.simplefilter("ignore")
             backend.export_onnx(network, raw, opset_version)
-        onnx_file.tidy(raw, path, network.input, network.output.shape[1:])
+        onnx_file.tidy(raw, path, network, opset_version)
 
 
 def _write_openvino(network, path, format, opset_version=None):
@@ -86,8 +93,8 @@ def _publish(unfinished, path):
 
 def _check_target(path, format):
     if format == "tf_saved_model":
-        replaceable = path.is_dir() and (
-            (path / "saved_model.pb").exists() or not any(path.iterdir())
+        replaceable = path.is_dir() and all(
+            file.name in _SAVED_MODEL for file in path.iterdir()
         )
     else:
         replaceable = path.is_file()
@@ -97,18 +104,34 @@ def _check_target(path, format):
             "something else. Choose another. "
             f"Received: filepath={str(path)!r}, format={format!r}"
         )
+    for companion in formats.companions(path, format):
+        if companion.exists() and not path.exists():
+            raise ValueError(
+                f"The weights would be written to {companion.name!r} beside "
+                "the artifact, which is another file. Choose another path. "
+                f"Received: filepath={str(path)!r}, format={format!r}"
+            )
 
 
-def _check_opset(version):
-    """Refuses versions that no runtime knows: some converters write them."""
+def _check_options(format, options):
+    """Refuses options of ONNX that converters would ignore, or misread."""
+    if format not in _WRITERS:
+        return  # Keras checks them
+    unknown = sorted(set(options) - {"opset_version"})
+    if unknown:
+        raise TypeError(
+            f"The only option of this format is `opset_version`. Received: "
+            f"{', '.join(unknown)}, format={format!r}"
+        )
+    version = options.get("opset_version")
     if version is None:
         return
     checks.positive_integer("opset_version", version)
     latest = importlib.import_module("onnx").defs.onnx_opset_version()
-    if version > latest:
+    if not _OLDEST_OPSET <= version <= latest:
         raise ValueError(
-            f"The package onnx knows versions up to {latest}. "
-            f"Received: opset_version={version}"
+            f"Versions of ONNX from {_OLDEST_OPSET} to {latest} can be "
+            f"written. Received: opset_version={version}"
         )
 
 

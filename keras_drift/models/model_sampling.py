@@ -140,6 +140,7 @@ class ModelSampling:
         network = self.generator
         if checks.boolean("decode", decode) and self.autoencoder is not None:
             self.autoencoder.require()
+            self._warn_of_fresh_autoencoder()
             network = Generator(
                 network.input,
                 self.autoencoder.call_decoder(network.output),

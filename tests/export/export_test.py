@@ -221,12 +221,40 @@ def test_names_endings_and_formats(model, tmp_path):
         model.export(tmp_path / "network.pt2", "onnx")
     with pytest.raises(ValueError, match="onxx"):
         model.export(tmp_path / "network.onnx", "onxx")
-    with pytest.raises(TypeError, match="opset"):
+    with pytest.raises(TypeError, match=r"only option.*opset"):
         model.export(tmp_path / "network.onnx", opset=18)
-    for version, error in ((1000, "up to"), (0, "at least one"), ("18", "18")):
+    with pytest.raises(ValueError, match=r"'\.onnx'.*network\.ONNX"):
+        model.export(tmp_path / "network.ONNX")
+    for version, error in ((1000, "from 13"), (5, "from 13"), ("18", "18")):
         with pytest.raises((TypeError, ValueError), match=error):
             model.export(tmp_path / "network.onnx", opset_version=version)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="others write this version")
+def test_a_version_that_the_converter_ignores_is_an_error(model, tmp_path):
+    with pytest.raises(ValueError, match=r"version 18.*opset_version=13"):
+        model.export(tmp_path / "network.onnx", opset_version=13)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_keeps_the_files_beside_it(model, tmp_path):
+    weights = tmp_path / "network.bin"
+    weights.write_text("of the user")
+    with pytest.raises(ValueError, match=r"network\.bin.*another file"):
+        model.export(tmp_path / "network.xml")
+    assert weights.read_text() == "of the user"
+
+
+def test_keeps_what_users_add_to_a_saved_model(model, exported):
+    if BACKEND == "torch":
+        pytest.skip("PyTorch writes no SavedModel")
+    path, _ = exported("tf_saved_model")
+    (path / "labels.txt").write_text("of the user")
+    with pytest.raises(ValueError, match="something else"):
+        model.export(path)
+    assert (path / "labels.txt").read_text() == "of the user"
+    (path / "labels.txt").unlink()
 
 
 @pytest.mark.parametrize("name", ["network.onnx", "network"])

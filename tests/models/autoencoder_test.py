@@ -197,12 +197,16 @@ def fresh():
 
 
 @pytest.mark.filterwarnings("error:The autoencoder")
-def test_warns_of_an_autoencoder_made_by_its_config(fresh):
+def test_warns_of_an_autoencoder_made_by_its_config(fresh, tmp_path):
     original, copy = fresh
     copy.generate(1, seed=0, decode=False)
     with pytest.warns(UserWarning, match=r"fresh weights.*original.autoenc"):
         copy.generate(1, seed=0)
     copy.generate(1, seed=0)  # once is enough
+    other = DriftModel.from_config(original.get_config())
+    path = tmp_path / ("model.pt2" if BACKEND == "torch" else "model")
+    with pytest.warns(UserWarning, match="fresh weights"):
+        other.export(path, verbose=False)
     copy.autoencoder = original.autoencoder
     np.testing.assert_array_equal(
         copy.generate(1, seed=0), original.generate(1, seed=0)
