@@ -281,6 +281,16 @@ def test_says_what_does_not_load(browser, address):
     assert all("ERR_FAILED" in e or e.startswith(address) for e in errors)
 
 
+def test_names_the_models_there_are(browser, page, address):
+    unknown = browser.new_page()
+    unknown.goto(f"{address}?model=mnist")
+    said = 'did not start: No model is called "mnist". There are: digits_dit'
+    unknown.locator("#gallery-status").filter(has_text=said).wait_for()
+    unknown.close()
+    with pytest.raises(sync_api.Error, match='No model is called "nope"'):
+        page.evaluate("keras_drift.draw({ model: 'nope', labels: [1] })")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessible_on_a_phone(browser, address, scheme):
     options = {"color_scheme": scheme, "viewport": PHONE}
@@ -493,6 +503,15 @@ def test_build_says_what_it_needs(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match="npm ci --prefix docs/demo"):
         build_page.build(tmp_path / "page")
     assert not (tmp_path / "page").exists()
+
+
+def test_build_replaces_only_pages(tmp_path):
+    (tmp_path / "thesis.tex").write_text("of the user")
+    for folder in (tmp_path, build_page.SOURCES):
+        before = sorted(folder.iterdir())
+        with pytest.raises(ValueError, match="holds other files"):
+            build_page.build(folder)
+        assert sorted(folder.iterdir()) == before
 
 
 def test_packages_are_pinned_and_name_no_registry():

@@ -40,10 +40,15 @@ def build(output):
     """Writes the page.
 
     Args:
-        output: path of the folder, which is replaced.
+        output: path of the folder. A page that is there is replaced.
     """
     output = pathlib.Path(output)
     check_runtime()
+    if output.exists() and not is_page_or_empty(output):
+        raise ValueError(
+            "The page replaces its folder, but this one holds other files. "
+            f"Choose another. Received: output={str(output)!r}"
+        )
     shutil.rmtree(output, ignore_errors=True)
     shutil.copytree(SOURCES, output)
     (output / "runtime").mkdir()
@@ -53,6 +58,18 @@ def build(output):
     models = [export(name, title, output) for name, title in MODELS.items()]
     manifest = json.dumps({"models": models}, indent=2)
     (output / "models.json").write_text(manifest + "\n", "utf-8")
+
+
+def is_page_or_empty(folder):
+    """Whether a folder holds nothing but what `build` writes."""
+    known = {file.name for file in SOURCES.iterdir()}
+    known |= {"models", "models.json", "runtime"}
+    is_source = folder.resolve() == SOURCES.resolve()
+    return (
+        folder.is_dir()
+        and not is_source
+        and {file.name for file in folder.iterdir()} <= known
+    )
 
 
 def check_runtime():

@@ -45,7 +45,7 @@ export class Gallery {
   }
 
   chooseModel(name) {
-    this.entry = this.models.entries.find((entry) => entry.name === name);
+    this.entry = this.models.entry(name);
     this.label = Math.min(this.label, this.entry.classes.length - 1);
     this.press("models", name);
     byId("model-description").textContent = this.entry.description;

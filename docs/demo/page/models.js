@@ -16,6 +16,16 @@ export class Models {
     this.generators = new Map();
   }
 
+  /** What `models.json` says of a model. */
+  entry(name) {
+    const entry = this.entries.find((one) => one.name === name);
+    if (!entry) {
+      const names = this.entries.map((one) => one.name).join(", ");
+      throw new RangeError(`No model is called "${name}". There are: ${names}`);
+    }
+    return entry;
+  }
+
   isLoaded(name) {
     return this.generators.has(name);
   }
@@ -23,8 +33,7 @@ export class Models {
   /** The generator of this name, a promise. */
   generator(name) {
     if (!this.generators.has(name)) {
-      const entry = this.entries.find((one) => one.name === name);
-      const loading = this.start(entry);
+      const loading = this.start(this.entry(name));
       loading.catch(() => this.generators.delete(name)); // the next try loads
       this.generators.set(name, loading);
     }
