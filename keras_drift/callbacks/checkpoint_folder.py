@@ -124,7 +124,7 @@ class CheckpointFolder:
         # Newer ones are damaged: `newest` has passed over them.
         kept = sorted(p for p in files if p <= position)[-self.keep :]
         for other in files.keys() - kept:
-            files[other].unlink()
+            files[other].unlink(missing_ok=True)
 
     def _delete_unfinished(self):
         """Deletes what processes that were killed have left."""

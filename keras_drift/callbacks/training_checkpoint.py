@@ -37,10 +37,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     `initial_epoch` it does not; call `restore` before it.
 
     On SIGTERM, as clusters send it before they take a machine, `fit` completes
-    the epoch, saves it, and the process ends; with `save_freq=20` it completes
-    the batch, or, in one of several processes, at most 20 batches. A second
-    SIGTERM ends the process at once. Ctrl-C ends `fit` at once, without what
-    came after the last checkpoint.
+    the epoch, validation included, saves it, and the process ends. With
+    `save_freq=20` it saves, completes the batch and ends the epoch there, with
+    validation and what other callbacks do at its end; one of several processes
+    does so after at most 20 batches. A second SIGTERM ends the process at once.
+    Ctrl-C ends `fit` at once, without what came after the last checkpoint.
 
     Training waits for a copy of the state in host memory; a thread writes the
     file while training goes on. The next checkpoint and the end of `fit` wait
@@ -56,6 +57,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             and `epoch_000002_batch_000020.npz` after 20 batches more.
         every: int >= 1, epochs between checkpoints; the last epoch always has
             one. Defaults to `1`.
+        keep: int >= 1, how many of the newest files are kept. Defaults to `2`.
         save_freq: `"epoch"`, or an int >= 1, the batches after which there is
             another checkpoint, in the middle of epochs as well. This needs data
             that are read by their index: arrays, `datasets.ArrayDataset`,
@@ -64,7 +66,6 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             unknown number of batches, and are refused: give them short epochs.
             What other callbacks keep to themselves is not saved. Defaults to
             `"epoch"`.
-        keep: int >= 1, how many of the newest files are kept. Defaults to `2`.
 
     Example:
 
@@ -84,13 +85,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     [1, 2]
     """
 
-    def __init__(self, directory, every=1, save_freq="epoch", keep=2):
+    def __init__(self, directory, every=1, keep=2, save_freq="epoch"):
         super().__init__()
         self.every = checks.positive_integer("every", every)
         self.keep = checks.positive_integer("keep", keep)
         self.save_freq = save_freq
         if save_freq != "epoch":
-            checks.positive_integer("save_freq", save_freq)
+            checks.positive_integer(
+                "save_freq", save_freq, 'is "epoch" or a number of batches'
+            )
         self._folder = CheckpointFolder(directory, keep)
         # Positions, see `CheckpointFolder`.
         self._reached = self._saved = self._restored = self._resumed = None
@@ -164,7 +167,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         except Exception as error:
             # Beside the exception that ended `fit` before `on_train_end`.
             warnings.warn(str(error), stacklevel=2)
-        self._signal.pass_on()
+        finally:
+            self._signal.pass_on()
 
     def on_epoch_begin(self, epoch, logs=None):
         restored = self._restored and self._restored[0]
@@ -182,7 +186,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self._saved = self._reached
         is_due = self._batches_since_saved() >= self.save_freq
         if (is_due or backend.num_processes() == 1) and self._is_signaled():
-            self.model.stop_training = True  # after this batch
+            if self._saved != self._reached:
+                self._save()  # validation may take longer than is left
+            # After this batch; after the last one Keras has to end the epoch.
+            ends_here = self._reached_with(self._epoch)[1] == 0
+            self.model.stop_training = not ends_here
         elif is_due:
             self._save()
 

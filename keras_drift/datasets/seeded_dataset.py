@@ -91,7 +91,7 @@ class SeededDataset(keras.utils.PyDataset):
         return {
             "seed": self.seed,
             "epoch": int(self.epoch),
-            "checksum": self._checksum(),
+            "checksum": self.checksum(),
         }
 
     def set_state(self, state):
@@ -114,7 +114,7 @@ class SeededDataset(keras.utils.PyDataset):
         seed = checks.non_negative_integer("seed", state["seed"])
         epoch = checks.non_negative_integer("epoch", state["epoch"])
         self.seed, self.epoch = seed, epoch
-        if "checksum" in state and state["checksum"] != self._checksum():
+        if "checksum" in state and state["checksum"] != self.checksum():
             warnings.warn(
                 "These are not the data of the checkpoint: with the same seed "
                 "their first batch is another one, so this run does not repeat "
@@ -124,7 +124,7 @@ class SeededDataset(keras.utils.PyDataset):
                 stacklevel=2,
             )
 
-    def _checksum(self):
+    def checksum(self):
         """Of the first batch of all and the numbers of batches and samples.
 
         It depends on the samples, the labels and most arguments, and reading it

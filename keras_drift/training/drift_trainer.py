@@ -143,16 +143,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         else:
             source = self._source(x, y, sample_weight, batch_size)
         if validation_data is not None:
-            held_out = keras.utils.unpack_x_y_sample_weight(validation_data)
-            if validation_batch_size is None and (
-                data_sources.is_array_like(held_out[0])
-            ):
-                validation_batch_size = batch_size
-            held_out = self._source(
-                *held_out, validation_batch_size, fixed=True
+            validation_data = self._held_out(
+                validation_data, validation_batch_size, batch_size
             )
-            self.run.expect("validation", held_out.ranks)
-            validation_data = held_out.x
         backend.check_agreement(
             "number of epochs and of batches in each",
             (epochs, kwargs["initial_epoch"], _length(source.x)),
@@ -169,17 +162,27 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 verbose=verbose,
                 callbacks=self.run.callbacks_of_fit(
                     self,
-                    source,
+                    source.x,
                     [*added, *callbacks],
                     first_epoch,
                     epochs=epochs,
                     verbose=verbose,
+                    steps=kwargs.get("steps_per_epoch") or _length(source.x),
                 ),
                 validation_data=validation_data,
                 # Keras warns if it is asked to shuffle anything but arrays.
                 shuffle=False,
                 **kwargs,
             )
+
+    def _held_out(self, validation_data, batch_size, training_batch_size):
+        """The data source of the validation of `fit`."""
+        parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+        if batch_size is None and data_sources.is_array_like(parts[0]):
+            batch_size = training_batch_size
+        source = self._source(*parts, batch_size, fixed=True)
+        self.run.expect("validation", source.ranks)
+        return source.x
 
     def evaluate(
         self,

@@ -1,6 +1,9 @@
 """A `fit` that goes on in the middle of an epoch."""
 
+import warnings
+
 import keras
+import numpy as np
 
 from keras_drift import backend
 from keras_drift.datasets.seeded_dataset import SeededDataset
@@ -21,7 +24,12 @@ class RestOfEpoch(keras.callbacks.CallbackList):
     """
 
     def __init__(self, callbacks, position, data, **kwargs):
-        _check(position, data, kwargs["model"].steps_per_execution)
+        _check(
+            position, data, kwargs["steps"], kwargs["model"].steps_per_execution
+        )
+        _check_metrics(position, kwargs["model"])
+        if kwargs["model"].run.data_is_made_here:
+            _warn_of_other_arrays(position, data)
         super().__init__(callbacks, **kwargs)
         self._position = position
         self._data = data
@@ -34,6 +42,7 @@ class RestOfEpoch(keras.callbacks.CallbackList):
         self._first_batch = self._position["batch"] if begins_here else 0
         self._data.first_batch = self._first_batch
         if begins_here:
+            self.model.run.position = None
             self._data.epoch = self._position["data_epoch"]
             values = self._position["metrics"]
             variables = self.model.metrics_variables
@@ -76,6 +85,8 @@ def position_of(model, epoch, batch):
         "epoch": epoch,
         "batch": batch,
         "data_epoch": model.run.data.epoch,
+        "data_size": size_of(model.run.data),
+        "checksum": model.run.data.checksum(),
         "metrics": metrics,
     }
 
@@ -90,16 +101,53 @@ def can_go_on(data, num_steps):
     return isinstance(data, SeededDataset) and len(data) == num_steps
 
 
-def _check(position, data, steps_per_execution):
+def _check_metrics(position, model):
+    """Refuses metrics that cannot go on from the saved values."""
+    saved = [np.shape(value) for value in position["metrics"]]
+    metrics = [tuple(v.shape) for v in model.metrics_variables]
+    if saved != metrics:
+        raise ValueError(
+            "The checkpoint is one of the middle of an epoch, with values of "
+            "its metrics: `compile` the same metrics as in the run that was "
+            f"stopped. Received: metrics with variables of shapes {metrics}, "
+            f"where {saved} were saved"
+        )
+
+
+def size_of(data):
+    """The numbers of batches and samples, which resumed data must have."""
+    return [len(data), int(data.num_samples or 0)]
+
+
+def _check(position, data, num_steps, steps_per_execution):
     """Refuses data whose batches cannot be those of the position."""
     batch = position["batch"]
-    fits = isinstance(data, SeededDataset) and batch < len(data)
-    if not fits or batch % steps_per_execution:
+    fits = can_go_on(data, num_steps)
+    if (
+        not fits
+        or size_of(data) != list(position["data_size"])
+        or batch % steps_per_execution
+    ):
         size = len(data) if hasattr(data, "__len__") else "unknown"
         raise ValueError(
             "The checkpoint is one of the middle of an epoch: give `fit` the "
-            "same data, and `compile` the same `steps_per_execution`, as in "
-            f"the run that was stopped. Received: {batch} trained batches, "
-            f"data of type {type(data).__name__} with {size} batches, "
-            f"steps_per_execution={steps_per_execution}"
+            "same data in the same batches, and `compile` the same "
+            "`steps_per_execution`, as in the run that was stopped. Received: "
+            f"{batch} trained batches of {position['data_size'][0]}, data of "
+            f"type {type(data).__name__} with {size} batches, {num_steps} "
+            f"steps in an epoch, steps_per_execution={steps_per_execution}"
+        )
+
+
+def _warn_of_other_arrays(position, data):
+    """As data sets do of other samples, when they are given their state."""
+    # Only the first process has the data of the one that saved.
+    is_first = backend.process_index() == 0
+    if is_first and data.checksum() != position["checksum"]:
+        warnings.warn(
+            "These are not the data of the checkpoint: their first batch is "
+            "another one, so this run does not repeat the one that was "
+            "stopped. Give `fit` the same arrays with the same arguments, "
+            "unless you changed them on purpose.",
+            stacklevel=4,
         )

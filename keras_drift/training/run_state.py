@@ -213,27 +213,30 @@ class RunState:
             self._data_base = (None, None)
         self.data_state = None
 
-    def callbacks_of_fit(self, model, source, callbacks, first_epoch, **kwargs):
+    def callbacks_of_fit(self, model, data, callbacks, first_epoch, **kwargs):
         """What Keras takes as `callbacks`, for the restored position.
+
+        The position is kept until training goes on from it: a `fit` that was
+        refused may be repeated.
 
         Args:
             model: the `DriftModel`.
-            source: the `data_sources.Source` it trains on.
+            data: the data source it trains on.
             callbacks: list of callbacks.
             first_epoch: int, the `initial_epoch` of `fit`.
-            **kwargs: `epochs` and `verbose` of `fit`.
+            **kwargs: `epochs` and `verbose` of `fit`, and `steps`, the number
+                of steps in an epoch, or `None`.
         """
-        position, self.position = self.position, None
-        if position is None or position["epoch"] != first_epoch:
+        if self.position is None or self.position["epoch"] != first_epoch:
+            self.position = None
             return callbacks
         return RestOfEpoch(
             callbacks,
-            position,
-            source.x,
+            self.position,
+            data,
             model=model,
             add_history=True,
             add_progbar=kwargs["verbose"] != 0,
-            steps=len(source.x) if hasattr(source.x, "__len__") else None,
             **kwargs,
         )
 

@@ -1,5 +1,7 @@
 """Saves and restores the state of a training run."""
 
+import copy
+
 from keras import ops
 
 from keras_drift import backend
@@ -61,7 +63,10 @@ def _values(variables):
 
 def _data_state(model):
     source = None if model.run.data_is_made_here else model.run.data
-    return source.get_state() if hasattr(source, "get_state") else None
+    if not hasattr(source, "get_state"):
+        return None
+    # It may be written while training goes on, which changes what is its own.
+    return copy.deepcopy(source.get_state())
 
 
 def _check(name, variables, state):

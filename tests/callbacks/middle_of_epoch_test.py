@@ -23,8 +23,8 @@ def compiled_model(num_classes=None, **options):
     generator = generators.MLP(2, hidden_dims=(8,), num_classes=num_classes)
     model = DriftModel(generator, seed=0)
     optimizer = keras.optimizers.Adam(1e-2, use_ema=True, ema_momentum=0.9)
-    distance = metrics.SlicedWasserstein()
-    model.compile(optimizer, metrics=[distance], **options)
+    options.setdefault("metrics", [metrics.SlicedWasserstein()])
+    model.compile(optimizer, **options)
     return model
 
 
@@ -206,8 +206,12 @@ def test_says_where_it_resumes(tmp_path, capsys):
 
 
 class Terminate(keras.callbacks.Callback):
+    def __init__(self, batch=1):
+        super().__init__()
+        self.batch = batch
+
     def on_train_batch_begin(self, batch, logs=None):
-        if batch == 1:
+        if batch == self.batch:
             signal.raise_signal(signal.SIGTERM)
 
 
@@ -221,11 +225,32 @@ def test_a_signal_ends_the_batch_rather_than_the_epoch(tmp_path, capsys):
     )
     signal.signal(signal.SIGTERM, before)
     assert ended == [1]
-    assert names(tmp_path / "b") == ["epoch_000000_batch_000002.npz"]
+    assert names(tmp_path / "b") == [
+        "epoch_000000_batch_000001.npz",  # before anything may take long
+        "epoch_000000_batch_000002.npz",
+    ]
     assert "after epoch 0 and 2 batches" in capsys.readouterr().out
     resumed, record, _ = train(tmp_path / "b")
     assert record.batches[0] == (0, 2)
     assert_same(at_once, resumed)
+
+
+def test_a_signal_in_the_last_batch_ends_the_epoch(tmp_path):
+    at_once, later = grouped(), grouped()
+    at_once.epoch = later.epoch = 5  # not the epochs of `fit`
+    whole, _, _ = train(tmp_path / "a", data=at_once)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path / "b", save_freq=100)
+    compiled_model(3).fit(
+        later, epochs=3, callbacks=[Terminate(3), checkpoint], verbose=0
+    )
+    signal.signal(signal.SIGTERM, before)
+    assert names(tmp_path / "b")[-1] == "epoch_000001.npz"
+    again = grouped()
+    again.epoch = 5
+    resumed, record, _ = train(tmp_path / "b", data=again)
+    assert record.batches[0] == (1, 0)
+    assert_same(whole, resumed)
 
 
 def test_an_epoch_of_one_s_own_choice_begins_with_its_first_batch(tmp_path):
@@ -290,6 +315,95 @@ def test_other_data_are_refused_in_the_middle_of_an_epoch(tmp_path):
         pytest.raises(ValueError, match=r"middle of an epoch.*2 trained"),
     ):
         compiled_model(3).fit(data, epochs=3, callbacks=[checkpoint], verbose=0)
+
+
+def stopped_on_arrays(folder):
+    """Two of six batches of 16 samples are trained."""
+    model = compiled_model()
+    checkpoint = callbacks.TrainingCheckpoint(folder, save_freq=2)
+    with pytest.raises(StopError):
+        model.fit(
+            DATA,
+            batch_size=16,
+            epochs=2,
+            callbacks=[Record((0, 3)), checkpoint],
+            verbose=0,
+        )
+
+
+@pytest.mark.parametrize("change", ["batch size", "samples", "steps"])
+def test_arrays_in_other_batches_are_refused(change, tmp_path):
+    stopped_on_arrays(tmp_path)
+    record = Record()
+    wrong = {"batch_size": 24 if change == "batch size" else 16}
+    if change == "steps":
+        wrong["steps_per_epoch"] = 4
+    model = compiled_model()
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    options = {"epochs": 2, "callbacks": [record, checkpoint], "verbose": 0}
+    samples = np.concatenate([DATA, DATA]) if change == "samples" else DATA
+    with pytest.raises(ValueError, match="in the same batches"):
+        model.fit(samples, **wrong, **options)
+    assert record.batches == []
+    # What was refused may be repeated, and still goes on where it was.
+    model.fit(DATA, batch_size=16, initial_epoch=0, **options)
+    assert record.batches[0] == (0, 2)
+
+
+def test_a_data_set_with_fewer_steps_is_refused(tmp_path):
+    train(tmp_path, stop=(1, 3), save_freq=2)
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.raises(ValueError, match="2 steps in an epoch"):
+        compiled_model(3).fit(
+            grouped(),
+            steps_per_epoch=2,
+            epochs=3,
+            callbacks=[checkpoint],
+            verbose=0,
+        )
+
+
+def test_warns_of_other_arrays(tmp_path):
+    stopped_on_arrays(tmp_path)
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.warns(UserWarning, match="not the data of the checkpoint"):
+        compiled_model().fit(
+            DATA + 1, batch_size=16, callbacks=[checkpoint], verbose=0
+        )
+
+
+def test_other_metrics_are_refused(tmp_path):
+    stopped_on_arrays(tmp_path)
+    model = compiled_model(metrics=[])
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.raises(ValueError, match="`compile` the same metrics"):
+        model.fit(DATA, batch_size=16, callbacks=[checkpoint], verbose=0)
+
+
+def test_a_checkpoint_keeps_the_state_of_its_moment():
+    class Counting(keras.utils.PyDataset):
+        """A data set of a user, whose state is its own array."""
+
+        def __init__(self):
+            super().__init__()
+            self.count = np.zeros(1)
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            self.count += 1
+            return DATA[:16]
+
+        def get_state(self):
+            return {"count": self.count}
+
+    data, model = Counting(), compiled_model()
+    model.fit(data, verbose=0)
+    state = model.training_state()
+    before = state["data"]["count"].copy()
+    data.count += 7
+    np.testing.assert_array_equal(state["data"]["count"], before)
 
 
 @pytest.mark.parametrize("save_freq", [0, 1.5, "batch"])
