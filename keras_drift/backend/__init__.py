@@ -73,7 +73,7 @@ new first axis. Loops inside of it are those of one device.
 `keras_drift.ops`, or `None` where a backend has nothing faster.
 `attention` is `keras.ops.dot_product_attention`, or a faster form of it.
 
-`export_options(network, format)` is what a network whose inputs are a dict
+`export_options(network)` is what a network whose inputs are a dict
 passes to `keras.Model.export`, for batches of any size, and
 `export_onnx(network, path, opset_version=None)` writes it to an ONNX file.
 """
@@ -120,7 +120,7 @@ compiled = _backend.compiled
 divisible_layouts = _backend.divisible_layouts
 equalize = placement.equalize
 export_onnx = getattr(_backend, "export_onnx", _export_onnx)
-export_options = getattr(_backend, "export_options", lambda network, format: {})
+export_options = getattr(_backend, "export_options", lambda network: {})
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
 )

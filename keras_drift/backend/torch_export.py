@@ -10,10 +10,8 @@ import torch
 _REGISTRATION = "torch.onnx._internal.exporter._registration"
 
 
-def export_options(network, format):
+def export_options(network):
     """Options of `keras.Model.export`, see `keras_drift.backend`."""
-    if format != "torch":
-        return {}
     # PyTorch would export a program for batches of one otherwise.
     return {"dynamic_shapes": _free_batch(network)}
 

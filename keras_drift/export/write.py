@@ -52,7 +52,7 @@ def write(network, filepath, format=None, verbose=True, **kwargs):
 
 
 def _write_by_keras(network, path, format, **kwargs):
-    options = {**backend.export_options(network, format), **kwargs}
+    options = {**backend.export_options(network), **kwargs}
     keras.Model.export(network, str(path), format, verbose=False, **options)
 
 

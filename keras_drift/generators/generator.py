@@ -72,7 +72,7 @@ class Generator(PresetMixin, keras.Model):
         }
         if "styles" in self.input_keys:
             noise["styles"] = keras.random.randint(
-                (batch_size, *self.input["styles"].shape[1:]),
+                (batch_size, self._num_styles),
                 0,
                 self.style_codebook_size,
                 seed=seed,
@@ -198,6 +198,10 @@ class Generator(PresetMixin, keras.Model):
             config["config"]["dtype"] = None
         return config
 
+    @property
+    def _num_styles(self):
+        return self.input["styles"].shape[1]
+
     def _host_noise(self, batch_size, seed):
         if seed is None:
             seed = np.random.randint(2**31)
@@ -215,7 +219,7 @@ class Generator(PresetMixin, keras.Model):
         if "styles" in self.input_keys:
             inputs["styles"] = np.random.default_rng(style_seed).integers(
                 self.style_codebook_size,
-                size=(batch_size, *self.input["styles"].shape[1:]),
+                size=(batch_size, self._num_styles),
                 dtype="int32",
             )
         return inputs
