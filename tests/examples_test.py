@@ -26,6 +26,29 @@ import small_images  # noqa: E402
 TWO_TOYS = ("spirals", "two_moons")
 
 
+def is_slow(backend):
+    """Whether `make test` leaves a test out here, and `make test-slow` runs it.
+
+    Compiling the programs of an example takes long: PyTorch, which does not,
+    runs all of them, and `backend` this one.
+    """
+    return keras.backend.backend() not in ("torch", backend)
+
+
+def beside_torch_on(backend):
+    """Decorator of a test that `make test` runs on two backends."""
+    return pytest.mark.slow if is_slow(backend) else lambda test: test
+
+
+def in_turn(values):
+    """Parameters, of which JAX and TensorFlow run a third each."""
+    backends = itertools.cycle(("jax", "tensorflow", "torch"))
+    return [
+        pytest.param(value, marks=[pytest.mark.slow] * is_slow(backend))
+        for value, backend in zip(values, backends, strict=False)
+    ]
+
+
 def run(monkeypatch, folder, script, *arguments):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -91,6 +114,7 @@ def mnist_like(tmp_path):
 MNIST = ("--steps=2", "--classifier-epochs=1")
 
 
+@beside_torch_on("tensorflow")
 @pytest.mark.usefixtures("few_images")
 def test_mnist_example_generates_measures_and_saves(
     monkeypatch, tmp_path, mnist_like
@@ -133,6 +157,7 @@ def cifar_like(tmp_path):
     return tmp_path / "data"
 
 
+@beside_torch_on("jax")
 @pytest.mark.usefixtures("few_images")
 @pytest.mark.filterwarnings("ignore:The covariance of 192 features")
 def test_cifar10_example_generates_measures_and_saves(
@@ -248,7 +273,7 @@ def test_images_are_shifted_by_up_to_two_pixels_and_padded_with_paper():
     assert {np.ascontiguousarray(one).tobytes() for one in found} == shifts
 
 
-@pytest.mark.parametrize("toy", ["spirals", "all"])
+@pytest.mark.parametrize("toy", in_turn(["spirals", "all"]))
 def test_toy_example_generates_and_measures(monkeypatch, tmp_path, toy):
     if toy == "all":
         toys = {key: keras_drift.datasets.TOYS[key] for key in TWO_TOYS}
@@ -271,7 +296,8 @@ def test_toy_example_generates_and_measures(monkeypatch, tmp_path, toy):
 
 
 @pytest.mark.parametrize(
-    "guide", sorted(path.name for path in (ROOT / "guides").glob("*.py"))
+    "guide",
+    in_turn(sorted(path.name for path in (ROOT / "guides").glob("*.py"))),
 )
 def test_guide_runs(monkeypatch, tmp_path, guide):
     if guide == "guidance.py" and not find_spec("torch_fidelity"):
