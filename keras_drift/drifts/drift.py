@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.annealable import Annealable
-from keras_drift.drifts import field_inputs
+from keras_drift.drifts import field_arguments
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.signal import ADVICE
 from keras_drift.drifts.signal import Signal
@@ -253,7 +253,7 @@ class Drift(Annealable, keras.layers.Layer):
         tokens=None,
     ):
         """The validated arguments of `field` and `signal`."""
-        inputs = field_inputs.parse(
+        inputs = field_arguments.parse(
             {
                 "x": x,
                 "positives": positives,

@@ -1,5 +1,6 @@
 """Blockwise reductions over all sample-point pairs in O(n + m) memory."""
 
+from keras_drift.ops.block import Block
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
 from keras_drift.ops.distances import log_distance
@@ -28,7 +29,6 @@ from keras_drift.ops.nearest import neighbor_radii
 from keras_drift.ops.official import official_distance_sums
 from keras_drift.ops.official import official_dual_field
 from keras_drift.ops.official import official_mean_distance
-from keras_drift.ops.pairs import Block
 from keras_drift.ops.pairs import Pairs
 from keras_drift.ops.pairs import in_units_of
 from keras_drift.ops.point_cloud import PointCloud

@@ -3,63 +3,17 @@
 import copy
 import functools
 import math
-from typing import Any
-from typing import NamedTuple
 
 import keras
 from keras import ops
 
 from keras_drift import backend
-from keras_drift import checks
+from keras_drift.ops.block import Block
+from keras_drift.ops.cut import Cut
+from keras_drift.ops.cut import block_shape
 from keras_drift.ops.distances import pairwise_distances
-from keras_drift.ops.point_cloud import safe_log
 from keras_drift.ops.running_sums import merged_sums
 from keras_drift.ops.spread_axis import spread_axis
-
-# Pairs in a block: as many as fit the caches of a CPU, or saturate an
-# accelerator.
-_PAIRS_ON_CPU = 2**19
-_PAIRS_ON_ACCELERATOR = 2**24
-_PAIRS_PER_NUMBER = 4
-
-
-class Block(NamedTuple):
-    """A block of the pairwise matrix: some samples with some points.
-
-    Attributes:
-        costs: float tensor `(groups, a, b)`.
-        points: float tensor `(groups, b, d)`.
-        weights: float tensor `(groups, 1, b)` of the points, or `None`: ones.
-        absent: bool tensor `(a, b)`, a mask of pairs to leave out, or `None`
-            for none.
-        rows: tuple of tensors `(groups, a, f)` that go with the samples.
-        columns: tuple of tensors `(groups, b, f)` that go with the points.
-    """
-
-    costs: Any
-    points: Any
-    weights: Any
-    absent: Any
-    rows: tuple
-    columns: tuple
-
-    def count(self, values):
-        """Multiplies values by the weights of the points, zero if absent."""
-        if self.weights is not None:
-            values = values * self.weights
-        return self.fill(values, 0.0)
-
-    def weigh(self, logs):
-        """Adds the log-weights of the points, minus infinity if absent."""
-        if self.weights is not None:
-            logs = logs + safe_log(self.weights)
-        return self.fill(logs, float("-inf"))
-
-    def fill(self, values, otherwise):
-        """Replaces the values of absent pairs by `otherwise`."""
-        if self.absent is None:
-            return values
-        return ops.where(self.absent, otherwise, values)
 
 
 class Pairs:
@@ -123,8 +77,8 @@ class Pairs:
                 f"points.shape={tuple(self.points.shape)}"
             )
         share = self._share_of(shape)
-        sizes = _block_shape(*share, dim, block_size)
-        self._cuts = tuple(map(_Cut, share, sizes))
+        sizes = block_shape(*share, dim, block_size)
+        self._cuts = tuple(map(Cut, share, sizes))
         # What devices do not divide is padded, and masked in the fold.
         self._is_padded = self._pads(shape)
         # In the share of one device, the number of its first sample.
@@ -434,71 +388,3 @@ def in_units_of(length, *pairs):
     if not getattr(length, "shape", ()):
         return (length, *pairs)
     return (1.0, *(each.in_units_of(length) for each in pairs))
-
-
-class _Cut:
-    """How an axis is cut into pieces of one size, the last one padded."""
-
-    def __init__(self, length, size):
-        self.length = length
-        self.count = 1 if size is None else math.ceil(length / size)
-        # Pieces as equal as can be.
-        self.size = None if size is None else math.ceil(length / self.count)
-        self.padding = 0 if size is None else self.count * self.size - length
-
-    def may_be_padded(self, index):
-        """Whether a piece may be the last one, with padding at its end."""
-        last = not isinstance(index, int) or index == self.count - 1
-        return self.padding > 0 and last
-
-    def split(self, tensor, axis):
-        """Cuts an axis into pieces, which come first: `(count, ...)`."""
-        if self.count == 1:
-            return tensor[None]
-        if self.padding:
-            widths = [[0, 0] for _ in tensor.shape]
-            widths[axis][1] = self.padding
-            tensor = ops.pad(tensor, widths)
-        shape = _known(tensor.shape)
-        shape[axis : axis + 1] = [self.count, self.size]
-        return ops.moveaxis(ops.reshape(tensor, shape), axis, 0)
-
-    def merge(self, tensor, axis):
-        """The inverse of `split`; `axis` counts without the pieces."""
-        if self.count == 1:
-            return tensor[0]
-        tensor = ops.moveaxis(tensor, 0, axis)
-        shape = _known(tensor.shape)
-        shape[axis : axis + 2] = [self.count * self.size]
-        tensor = ops.reshape(tensor, shape)
-        within = [slice(None)] * axis + [slice(self.length)]
-        return tensor[tuple(within)]
-
-
-def _known(shape):
-    """A shape for `reshape`, with -1 for an unknown axis."""
-    return [-1 if size is None else size for size in shape]
-
-
-def _block_shape(groups, n, m, dim, block_size):
-    """The groups, samples and points of a block; `None` for all."""
-    block_size = checks.block_size(block_size)
-    if n is None or m is None:
-        return None, None, None
-    if block_size is not None:
-        height, width = block_size
-        return None, min(n, height), min(m, width)
-    # The pairs of groups of few samples take less memory than their points.
-    if _PAIRS_PER_NUMBER * n * m <= (n + m) * dim:
-        return None, None, None
-    limit = (
-        _PAIRS_ON_ACCELERATOR if backend.has_accelerator() else _PAIRS_ON_CPU
-    )
-    if groups is not None and groups * n * m <= 2 * limit:
-        return None, None, None
-    # A block is twice as wide as high where the shapes allow.
-    width = min(m, max(math.isqrt(2 * limit), limit // n))
-    height = min(n, max(1, limit // width))
-    if groups is None:
-        return None, height, width
-    return min(groups, max(1, limit // (height * width))), height, width

@@ -5,7 +5,7 @@ from keras import ops
 import contracts
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
-from keras_drift.ops import pairs as pairs_module
+from keras_drift.ops import cut
 
 
 def draw(*size):
@@ -42,7 +42,7 @@ def count_and_sum(pairs):
 def test_every_pair_is_met_once(monkeypatch, limit, contains_samples):
     """Whatever is cut: groups, samples, points, or nothing."""
     for name in ("_PAIRS_ON_CPU", "_PAIRS_ON_ACCELERATOR"):
-        monkeypatch.setattr(pairs_module, name, limit)
+        monkeypatch.setattr(cut, name, limit)
     x, y = draw(5, 4, 3), draw(5, 7, 3)
     y = ops.concatenate([x, y], axis=1)
     pairs = Pairs(x, PointCloud(y, None, contains_samples))
@@ -158,9 +158,9 @@ def test_a_total_weight_counts_the_pairs():
 def test_blocks_fit_into_caches(monkeypatch, shape, whole):
     """Near their limit, neither far above nor far below."""
     limit = 2**19
-    monkeypatch.setattr(pairs_module, "_PAIRS_ON_CPU", limit)
-    monkeypatch.setattr(pairs_module.backend, "has_accelerator", lambda: False)
-    sizes = pairs_module._block_shape(*shape, dim=2, block_size=None)
+    monkeypatch.setattr(cut, "_PAIRS_ON_CPU", limit)
+    monkeypatch.setattr(cut.backend, "has_accelerator", lambda: False)
+    sizes = cut.block_shape(*shape, dim=2, block_size=None)
     assert (sizes == (None, None, None)) == whole
     if not whole:
         assert limit / 4 < np.prod(sizes) <= limit
@@ -180,7 +180,7 @@ def test_names_a_block_size_that_cannot_be():
 def test_units_of_samples_and_points_divide_costs(monkeypatch, limit):
     """Given at once or one after the other, in one block or in many."""
     for name in ("_PAIRS_ON_CPU", "_PAIRS_ON_ACCELERATOR"):
-        monkeypatch.setattr(pairs_module, name, limit)
+        monkeypatch.setattr(cut, name, limit)
     rng = np.random.default_rng(1)
     x, y = draw(5, 4, 3), draw(5, 7, 3)
     of_samples, of_points = (
