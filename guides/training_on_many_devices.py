@@ -116,11 +116,27 @@ with scope:
     model.compile(
         keras.optimizers.Adam(2e-3), metrics=[kd.metrics.SlicedWasserstein()]
     )
+plan = model.preflight(data, batch_size=256)
 history = model.fit(
     data, batch_size=256, epochs=1 if quick else 10, verbose=0
 ).history
 
 # %% [markdown]
+# ## Before a long run
+#
+# `preflight` says how `fit` will divide its work: the devices, the groups or
+# samples of each of them, the scope of the field, and the bytes that a device
+# holds, apart from activations. Given the `device_memory`, such as `16e9`, it
+# refuses what cannot fit; and always a batch that leaves devices without a
+# sample. `examples/train_images.py` prints it, too.
+
+# %%
+if rank == 0:
+    print(plan)
+
+# %% [markdown]
+# ## The result
+#
 # One process and two print the same numbers here, up to rounding that grows
 # with the number of steps.
 

@@ -160,6 +160,7 @@ class Training:
     ema: float = 0.999
     keep_checkpoints: int = 2
     report_samples: int = 1000
+    device_memory_gb: float | None = None  # refuses what does not fit
     wandb: str | None = None  # the project
 
 

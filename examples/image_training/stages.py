@@ -235,6 +235,13 @@ def train_generator(run):
     first = checkpoint.restore(model)
     if first:
         print(f"Goes on after step {first * training.steps_per_epoch}.")
+    memory = training.device_memory_gb
+    print(
+        model.preflight(
+            batches, device_memory=None if memory is None else 1e9 * memory
+        ),
+        flush=True,
+    )
     start = time.perf_counter()
     model.fit(
         batches,

@@ -25,6 +25,8 @@ rematerializes, on TensorFlow as well; it reads the variables of the network.
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.
 
+`build_optimizer(model)` makes the variables of the optimizer of a model, where
+there are none yet.
 `sync(model)` makes sure that the variables of a model hold their values, which
 travel with the step while JAX trains; `host_value(variable)` is one of them.
 `TrainerGuard` is a mixin of models, and `keeps_weights(model)` a context for
@@ -60,7 +62,10 @@ of the `num_processes()`, and the one whose `process_index()` is 0 writes files.
 Where one program computes for all devices (XLA under `keras.distribution`),
 `num_devices()` is how many of them batches are spread over, `num_shares(x)` is
 how many of them a tensor in that program is spread over, and both are 1
-everywhere else. `spread(tensors, axis=0)` cuts an axis of tensors over them,
+everywhere else. `num_available_devices()` counts those that are not used as
+well, and `shape_on_device(variable)` is that of its part on one device.
+`check_placement(model)` refuses variables that were made before the devices
+were chosen. `spread(tensors, axis=0)` cuts an axis of tensors over them,
 where they divide it, and `replicate(x)` gives all of them the whole tensor.
 `in_shares(function, inputs, axes, out_axis)` calls
 `along, partial = function(index, *shares)` on every device, with its number and
@@ -106,6 +111,11 @@ def _export_onnx(network, path, opset_version=None):
     )
 
 
+def _build_optimizer(model):
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 PLACEMENTS = placement.PLACEMENTS
 RECEIVES_SHARES = placement.RECEIVES_SHARES
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
@@ -114,7 +124,11 @@ dual_field = getattr(_backend, "dual_field", None)
 SERVES_ANY_RANK = _backend.SERVES_ANY_RANK
 TrainerGuard = _backend.TrainerGuard
 averaged_gradients = placement.averaged_gradients
+build_optimizer = getattr(_backend, "build_optimizer", _build_optimizer)
 check_agreement = placement.check_agreement
+check_placement = getattr(
+    _backend, "check_placement", placement.check_placement
+)
 check_shares = placement.check_shares
 compiled = _backend.compiled
 divisible_layouts = _backend.divisible_layouts
@@ -136,6 +150,9 @@ join_processes = placement.join_processes
 keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
+num_available_devices = getattr(
+    _backend, "num_available_devices", placement.num_available_devices
+)
 num_devices = getattr(_backend, "num_devices", lambda: 1)
 num_replicas = placement.num_replicas
 num_shares = getattr(_backend, "num_shares", lambda x: 1)
@@ -151,6 +168,9 @@ replicate = getattr(_backend, "replicate", lambda x: x)
 run = _backend.run
 scan = _backend.scan
 share = placement.share
+shape_on_device = getattr(
+    _backend, "shape_on_device", lambda variable: tuple(variable.shape)
+)
 share_of_loss = placement.share_of_loss
 spread = _backend.spread
 step = _backend.step

@@ -17,10 +17,13 @@ gives_shares = jax_batches.gives_shares
 of_all_processes = jax_batches.of_all_processes
 num_processes = jax.process_count
 process_index = jax.process_index
+check_placement = jax_shares.check_placement
 in_shares = jax_shares.in_shares
+num_available_devices = jax_shares.num_available_devices
 num_devices = jax_shares.num_devices
 num_shares = jax_shares.num_shares
 replicate = jax_shares.replicate
+shape_on_device = jax_shares.shape_on_device
 spread = jax_shares.spread
 
 

@@ -22,6 +22,36 @@ def num_devices():
     return mesh.shape[name]
 
 
+def num_available_devices():
+    """The devices of all processes, see `keras_drift.backend`."""
+    return jax.device_count()
+
+
+def shape_on_device(variable):
+    """The shape of a part of a variable, see `keras_drift.backend`."""
+    value = variable.value
+    return tuple(value.sharding.shard_shape(value.shape))
+
+
+def check_placement(model):
+    """Refuses a model made before the distribution was set."""
+    if keras.distribution.distribution() is None:
+        return
+    mesh, _ = _mesh_and_axis()
+    devices = set(mesh.devices.flat)
+    for variable in model.trainable_variables:
+        # During a step, Keras has lent the arrays to it.
+        value = variable._value
+        if value is not None and value.sharding.device_set != devices:
+            raise ValueError(
+                "`keras.distribution` places variables when they are made: "
+                "call `set_distribution` first, and make generator, encoder "
+                f"and model after it. Received: {variable.path!r} on "
+                f"{len(value.sharding.device_set)} devices, a mesh of "
+                f"{len(devices)}"
+            )
+
+
 def num_shares(x):
     """How many devices a tensor is spread over, see `keras_drift.backend`."""
     # One operation at a time, each would be a program on all devices.

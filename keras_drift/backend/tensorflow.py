@@ -15,6 +15,7 @@ from keras_drift.backend.tensorflow_recompute import RecomputedParts
 __all__ = [
     "SERVES_ANY_RANK",
     "TrainerGuard",
+    "build_optimizer",
     "compiled",
     "divisible_layouts",
     "gradient",
@@ -46,10 +47,16 @@ class TrainerGuard:
         """Compiles the training step, once the optimizer has its variables."""
         # Made while the step is traced, they would make `tf.function` trace it
         # a second time.
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
+        if self.optimizer is not None:
+            build_optimizer(self)
         return super().make_train_function(force)
+
+
+def build_optimizer(model):
+    """Makes the variables of the optimizer where those of the model are."""
+    if not model.optimizer.built:
+        with model.distribute_strategy.scope():
+            model.optimizer.build(model.trainable_variables)
 
 
 def loses_first_axis(model):

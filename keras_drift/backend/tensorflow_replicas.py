@@ -15,9 +15,11 @@ __all__ = [
     "all_mean",
     "averaged_gradients",
     "check_agreement",
+    "check_placement",
     "check_shares",
     "equalize",
     "join_processes",
+    "num_available_devices",
     "num_replicas",
     "of_all_processes",
     "replica_index",
@@ -33,6 +35,29 @@ RECEIVES_SHARES = True
 def replicas_of(model):
     """The number of replicas that train a model."""
     return model.distribute_strategy.num_replicas_in_sync
+
+
+def num_available_devices():
+    """The GPUs of this process, or 1, see `keras_drift.backend`."""
+    return max(1, len(tf.config.list_logical_devices("GPU")))
+
+
+def check_placement(model):
+    """Refuses variables made outside of the scope of the strategy."""
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return
+    for variable in model.trainable_variables:
+        # Variables that are made outside of all scopes know of none.
+        made_by = getattr(variable.value, "distribute_strategy", None)
+        if made_by is not strategy:
+            raise ValueError(
+                "A strategy places variables when they are made: make "
+                "generator, encoder and model, and compile it, inside of "
+                f"`with strategy.scope():`. Received: {variable.path!r}, made "
+                f"outside of that of `{type(strategy).__name__}` with "
+                f"{strategy.num_replicas_in_sync} replicas"
+            )
 
 
 def num_replicas():

@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 # `training.shares` has divided the whole batch, and gradients are averaged.
+from keras_drift.backend.one_replica import check_placement
 from keras_drift.backend.one_replica import check_shares
 from keras_drift.backend.one_replica import share_of_loss
 
@@ -24,9 +25,11 @@ __all__ = [
     "all_mean",
     "averaged_gradients",
     "check_agreement",
+    "check_placement",
     "check_shares",
     "equalize",
     "join_processes",
+    "num_available_devices",
     "num_replicas",
     "of_all_processes",
     "replica_index",
@@ -65,6 +68,13 @@ def join_processes(timeout):
         "nccl" if on_gpus else "gloo",
         timeout=datetime.timedelta(seconds=timeout),
     )
+
+
+def num_available_devices():
+    """The devices of a run, see `keras_drift.backend`."""
+    if num_replicas() > 1:
+        return num_replicas()  # each process has taken its own
+    return max(1, torch.cuda.device_count())
 
 
 def num_replicas():

@@ -44,7 +44,7 @@ def layout_summary(network, layouts, num_slots=2, print_fn=print):
         layout = layouts[variable.path]
         axes = "whole" if layout is None else layout.axes
         count = 1 + num_slots if variable.trainable else 1
-        size = count * math.prod(variable.shape) * _bytes_of(variable.dtype)
+        size = count * math.prod(variable.shape) * bytes_of(variable.dtype)
         share = size // _num_parts(layout)
         rows.append(
             (variable.path, str(tuple(variable.shape)), str(axes), share)
@@ -62,7 +62,8 @@ def _num_parts(layout):
     return math.prod(sizes[axis] for axis in layout.axes if axis is not None)
 
 
-def _bytes_of(dtype):
+def bytes_of(dtype):
+    """The bytes of one number of a dtype."""
     dtype = keras.backend.standardize_dtype(dtype)
     bits = 8 if dtype == "bool" else int("".join(filter(str.isdigit, dtype)))
     return bits // 8

@@ -9,6 +9,7 @@ from keras_drift import encoders
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
 from keras_drift.models.model_adaptation import ModelAdaptation
+from keras_drift.models.model_preflight import ModelPreflight
 from keras_drift.models.model_presets import ModelPresets
 from keras_drift.models.model_sampling import ModelSampling
 from keras_drift.training import DriftObjective
@@ -45,7 +46,12 @@ _VALUES = (
 
 @keras.saving.register_keras_serializable("keras_drift")
 class DriftModel(
-    DriftTrainer, ModelAdaptation, ModelSampling, ModelPresets, keras.Model
+    DriftTrainer,
+    ModelAdaptation,
+    ModelPreflight,
+    ModelSampling,
+    ModelPresets,
+    keras.Model,
 ):
     """One-step generative model, trained by a drift field.
 

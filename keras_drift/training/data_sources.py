@@ -140,6 +140,25 @@ def split(x, y, sample_weight, share):
     )
 
 
+def first_batch(x):
+    """The first batch of a data source, which nothing is taken from.
+
+    Returns:
+        A batch, of symbolic tensors where only its shapes are known; `None` if
+        its sizes are unknown.
+    """
+    if is_iterator(x):
+        return None
+    batch, _, _ = _peek(x)
+    sizes = [size for part in _parts_of(batch) for size in part.shape]
+    return None if None in sizes else batch
+
+
+def is_iterator(x):
+    """Whether reading from `x` takes something from it."""
+    return x is not None and hasattr(x, "__iter__") and iter(x) is x
+
+
 def check_batch(data, generator, needs_unconditional):
     """Checks shapes and values of one batch; returns the ranks of its parts."""
     batch = DataBatch.parse(data, generator, needs_unconditional)
@@ -196,7 +215,7 @@ def _peek(x):
         return x[0], x, False
     if hasattr(x, "element_spec"):  # a `tf.data.Dataset`
         return _symbolic(x.element_spec), x, True
-    if x is not None and hasattr(x, "__iter__") and iter(x) is x:
+    if is_iterator(x):
         first = next(x, None)
         if first is not None:
             return first, _chain(first, x), False
@@ -204,11 +223,11 @@ def _peek(x):
 
 
 def _ranks(batch):
-    return tuple(
-        len(part.shape)
-        for part in keras.tree.flatten(batch)
-        if part is not None
-    )
+    return tuple(len(part.shape) for part in _parts_of(batch))
+
+
+def _parts_of(batch):
+    return [part for part in keras.tree.flatten(batch) if part is not None]
 
 
 def _symbolic(spec):

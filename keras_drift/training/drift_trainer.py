@@ -250,6 +250,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._assert_compile_called(method)
         self.encoder.require()
         self.drift.require_bandwidth()
+        backend.check_placement(self)
         if backend.replicas_of(self) > 1:
             self._check_replicas()
         if backend.num_devices() > 1 and self.field_scope == "local":

@@ -16,20 +16,30 @@ def restore(data, state):
 
 
 def check(data):
-    """Refuses one data set in several processes, whose batches are shares.
+    """Refuses data that processes cannot make the batches of one run from.
 
-    A batch would hold every sample as often as there are processes, and nobody
-    would notice.
+    Where each gives its share of a batch, one data set in several of them would
+    repeat every sample; where each takes its share of the whole batches, those
+    must be the same. Nobody would notice otherwise.
 
     Args:
         data: the data source of `fit`. Only a `SeededDataset` is looked at:
             reading from others would change what they give.
     """
-    if not isinstance(data, SeededDataset) or not backend.gives_shares():
+    if not isinstance(data, SeededDataset) or backend.num_processes() == 1:
         return
     # As many bits as JAX sends by default, without the sign.
     found = backend.of_all_processes(int(data.get_state()["checksum"][:7], 16))
-    if len(set(found)) < len(found):
+    if not backend.gives_shares():
+        if len(set(found)) > 1:
+            raise ValueError(
+                "Each process takes its share of the whole batches, which must "
+                "be the same in all of them: give each process the same "
+                "samples, with one `seed`. Received: "
+                f"{len(set(found))} different first batches in {len(found)} "
+                "processes"
+            )
+    elif len(set(found)) < len(found):
         raise ValueError(
             "Each process gives its share of a batch, and these are the same "
             "samples in several of them. Give each process samples of its own, "

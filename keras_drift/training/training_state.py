@@ -13,8 +13,8 @@ def get(model):
     """Collects the state of a run: see `DriftModel.training_state`."""
     backend.sync(model)
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
-        optimizer.build(model.trainable_variables)
+    if optimizer is not None:
+        backend.build_optimizer(model)
     return {
         "weights": _values(_weights(model)),
         "optimizer": [] if optimizer is None else _values(optimizer.variables),
@@ -27,8 +27,8 @@ def restore(model, state):
     """Restores a state: see `DriftModel.restore_training_state`."""
     backend.sync(model)
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and not optimizer.built:
-        optimizer.build(model.trainable_variables)
+    if optimizer is not None:
+        backend.build_optimizer(model)
     groups = {
         "weights": _weights(model),
         "optimizer": [] if optimizer is None else optimizer.variables,

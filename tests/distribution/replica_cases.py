@@ -208,25 +208,67 @@ def on_batches():
     return found
 
 
-def refusals():
-    """Messages of what two replicas refuse."""
+def compiled(**options):
+    """A model that nothing has been done with."""
+    model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), **options)
+    model.compile("sgd")
+    return model
+
+
+def resumed():
+    """Losses of a step of a model, and of one given its state before it."""
+    losses = []
+    for is_resumed in (False, True):
+        keras.utils.set_random_seed(0)
+        model = compiled(seed=0)
+        if is_resumed:
+            model.restore_training_state(model.training_state())
+        history = model.fit(FLAT[:8], batch_size=8, verbose=0)
+        losses += history.history["loss"]
+    return losses
+
+
+def plans():
+    """What is found before training: figures and words."""
+    flat = compiled().preflight(FLAT, batch_size=8)
+    model = kd.DriftModel(
+        kd.generators.MLP(2, hidden_dims=(8,), num_classes=4),
+        field_scope="local",
+    )
+    model.compile("sgd")
+    grouped = model.preflight(GROUPED)
+    return [[*found[:10], found.memory["samples"]] for found in (flat, grouped)]
+
+
+def refusals(before):
+    """Messages of what two replicas refuse.
+
+    Args:
+        before: a model that was made when there was one replica.
+    """
     x = FLAT[:8]
 
-    def fit(x, batch_size=8, **options):
-        generator = kd.generators.MLP(2, hidden_dims=(8,))
-        model = kd.DriftModel(generator, **options)
-        model.compile("sgd")
-        model.fit(x, batch_size=batch_size, verbose=0)
+    def fit(x, batch_size=8, epochs=1, **options):
+        model = compiled(**options)
+        model.fit(x, batch_size=batch_size, epochs=epochs, verbose=0)
+
+    def look_at_lone_samples(scope):
+        compiled(field_scope=scope).preflight(x, batch_size=2)
 
     calls = {
         "batch": lambda: fit(x, batch_size=7),
         "groups": lambda: fit(np.zeros((3, 4, 2), "float32")),
         "num_generated": lambda: fit(x, num_generated=5),
         "gradient": lambda: fit(x, stop_gradient=False),
+        "lone": lambda: look_at_lone_samples("local"),
+        "lone, global": lambda: look_at_lone_samples("global"),
     }
     if BACKEND == "torch":
         rank = int(os.environ["RANK"])
-        calls["steps"] = lambda: fit(FLAT[: 8 + 8 * rank])
+        calls["steps"] = lambda: fit(x, epochs=1 + rank)
+        calls["data"] = lambda: fit(FLAT[rank : rank + 8])
+    else:
+        calls["before"] = lambda: before.fit(x, batch_size=8, verbose=0)
     messages = {}
     for name, call in calls.items():
         try:
@@ -271,12 +313,15 @@ def main(path, *names):
     if more:
         scopes = {"global": one_step(x), "each alone": each_alone(x)}
     alone = {name: run(name) for name in names}
+    before = compiled()
     with two_replicas():
         together = {name: run(name) for name in names}
         if more:
             scopes["local"] = one_step(x, field_scope="local")
             scopes["on batches"] = on_batches()
-            messages = refusals()
+            scopes["resumed"] = resumed()
+            scopes["plans"] = plans()
+            messages = refusals(before)
     scopes = {scope: list(values) for scope, values in scopes.items()}
     with open(f"{path}.{os.environ['RANK']}", "w") as file:
         json.dump([alone, together, scopes, messages], file)

@@ -131,15 +131,37 @@ def test_processes_that_begin_unlike_train_and_evaluate_one_model(fast):
     assert first == last
 
 
+def test_a_state_is_restored_before_the_first_step(fast):
+    for _, _, scopes, _ in fast:
+        straight, resumed = scopes["resumed"]
+        assert resumed == straight
+
+
+def test_says_how_two_replicas_divide_a_batch(fast):
+    processes = 2 if BACKEND == "torch" else 1
+    what = "processes" if BACKEND == "torch" else "MirroredStrategy"
+    start = [2, processes, f"{what} of {BACKEND}"]
+    for _, _, scopes, _ in fast:
+        flat, grouped = scopes["plans"]
+        # A half of 8 positives and 8 generated samples of 2 numbers.
+        assert flat == [*start, 1, 8, 8, "samples", 4, 0, "global", 64]
+        # Of 4 groups, each with 2 unconditional samples as well.
+        assert grouped == [*start, 4, 4, 4, "groups", 2, 0, "local", 160]
+
+
 def test_refuses_what_replicas_cannot_divide(fast):
     expected = {
         "batch": "Received: a batch of 7 samples, 2 replicas",
         "groups": "Received: a batch of 3 groups, 2 replicas",
         "num_generated": "Received: a batch of 5 generated samples",
         "gradient": "Received: stop_gradient=False, field_scope='global'",
+        "lone": "Received: one generated sample on each of 2 replicas",
     }
     if BACKEND == "torch":
-        expected["steps"] = "Received: [(1, 0, 1), (1, 0, 2)]"
+        expected["steps"] = "Received: [(1, 0, 1), (2, 0, 1)]"
+        expected["data"] = "Received: 2 different first batches in 2 processes"
+    else:
+        expected["before"] = "inside of `with strategy.scope():`"
     for *_, messages in fast:
         assert set(messages) == set(expected)
         for name, words in expected.items():

@@ -66,6 +66,8 @@ def trained(run):
 @pytest.mark.filterwarnings("ignore:The covariance of")
 def test_a_run_leaves_everything_in_its_folder(monkeypatch, tmp_path, capsys):
     run = train(monkeypatch, tmp_path, PIXELS)
+    printed = capsys.readouterr().out
+    assert printed.index("not counted") < printed.index("Epoch 1/3")
     assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
     assert len(lines(run, "evaluate")) == 2
     assert len(list((run / "grids").glob("*.png"))) == 3
@@ -79,6 +81,12 @@ def test_a_run_leaves_everything_in_its_folder(monkeypatch, tmp_path, capsys):
     train(monkeypatch, tmp_path, PIXELS)  # nothing is done twice
     assert "== generator: complete" in capsys.readouterr().out
     assert len(lines(run, "generator")) == 3
+
+
+def test_refuses_a_run_that_does_not_fit_into_the_memory(monkeypatch, tmp_path):
+    options = "--set", "training.device_memory_gb=0.0001"
+    with pytest.raises(ValueError, match="do not fit on a device"):
+        train(monkeypatch, tmp_path, PIXELS, "--until=generator", *options)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(
