@@ -238,11 +238,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             raise ValueError(
                 "`save_freq` saves in the middle of an epoch, from which only "
                 "data that are read by their index can go on: arrays, "
-                "`datasets.ArrayDataset` or `datasets.GroupedDataset` without "
-                'the `steps_per_epoch` of `fit`. Use `save_freq="epoch"` for '
-                "others, with short epochs, as by the `steps_per_epoch` of a "
-                f"`BankedDataset`. Received: save_freq={self.save_freq}, data "
-                f"of type {type(data).__name__}, {steps} steps in an epoch"
+                "`datasets.ArrayDataset` or `datasets.GroupedDataset`. Use "
+                '`save_freq="epoch"` for others, with short epochs, as by the '
+                "`steps_per_epoch` of a `BankedDataset`. Received: "
+                f"save_freq={self.save_freq}, data of type "
+                f"{type(data).__name__}, {steps} steps in an epoch"
             )
 
     def _refuse_to_replace(self, epoch):

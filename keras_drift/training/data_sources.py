@@ -10,6 +10,7 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets import GroupedDataset
+from keras_drift.datasets.seeded_dataset import SeededDataset
 from keras_drift.training import shares
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values
@@ -179,6 +180,11 @@ def refuse_class_weight(class_weight):
 def is_array_like(x):
     """Whether `x` is an array, a list or a frame, rather than a data source."""
     return is_array(_as_array(x))
+
+
+def has_positions(x):
+    """Whether batches of `x` follow from the epoch and their index alone."""
+    return isinstance(x, SeededDataset) or is_array_like(x)
 
 
 def is_array(x):

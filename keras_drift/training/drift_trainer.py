@@ -133,15 +133,12 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         callbacks = sorted(callbacks, key=lambda each: hasattr(each, "resume"))
         if "initial_epoch" not in kwargs:
             kwargs["initial_epoch"] = self._resume(callbacks, epochs)
-        is_data_source = not data_sources.is_array_like(x)
-        self.run.restore_data(x if is_data_source else None)
-        if not is_data_source:
+        num_steps = None
+        if data_sources.has_positions(x):
             num_steps = kwargs.pop("steps_per_epoch", None)
-            source = self._source(
-                x, y, sample_weight, batch_size, shuffle, num_steps=num_steps
-            )
-        else:
-            source = self._source(x, y, sample_weight, batch_size)
+        source = self._training_source(
+            (x, y, sample_weight), batch_size, shuffle, num_steps
+        )
         if validation_data is not None:
             validation_data = self._held_out(
                 validation_data, validation_batch_size, batch_size
@@ -174,6 +171,17 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 shuffle=False,
                 **kwargs,
             )
+
+    def _training_source(self, data, batch_size, shuffle, num_steps):
+        """The data source of `fit`, at the position of a restored run."""
+        x, *others = data
+        if data_sources.is_array_like(x):
+            self.run.restore_data(None)
+            return self._source(*data, batch_size, shuffle, num_steps=num_steps)
+        if num_steps is not None:
+            x = self.run.continued(x, num_steps)
+        self.run.restore_data(x)
+        return self._source(x, *others, batch_size)
 
     def _held_out(self, validation_data, batch_size, training_batch_size):
         """The data source of the validation of `fit`."""

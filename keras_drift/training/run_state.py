@@ -10,6 +10,7 @@ from keras_drift.datasets.seeded_dataset import SeededDataset
 from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training.averaged_weights import averaged_weights
+from keras_drift.training.continued_dataset import ContinuedDataset
 from keras_drift.training.data_position import DataPosition
 from keras_drift.training.rest_of_epoch import RestOfEpoch
 
@@ -55,6 +56,7 @@ class RunState:
         self.data_state = None
         self.position = None
         self._data_base = (None, None)
+        self._continued = None
         self._steps = {}
         self._ranks = {}
 
@@ -197,6 +199,22 @@ class RunState:
             schedule = self.schedule_of(model)
             program += [schedule, _inside(schedule)]
         return program + model.variables
+
+    def continued(self, data, num_steps):
+        """Epochs of a number of batches, which go on in a data set.
+
+        Args:
+            data: `SeededDataset`.
+            num_steps: int >= 1, the `steps_per_epoch` of `fit`.
+
+        Returns:
+            A `ContinuedDataset`, that of the `fit` before where it was given
+            the same.
+        """
+        known = self._continued
+        if known is None or not known.continues(data, num_steps):
+            self._continued = ContinuedDataset(data, num_steps)
+        return self._continued
 
     def restore_data(self, data):
         """Gives the restored state to the data source of the next `fit`.

@@ -16,8 +16,13 @@ class SteppedDataset(SeededDataset):
     """
 
     def __init__(self, data, num_steps):
-        super().__init__(data.seed)
         self._data = data
+        super().__init__(
+            data.seed,
+            workers=data.workers,
+            use_multiprocessing=data.use_multiprocessing,
+            max_queue_size=data.max_queue_size,
+        )
         self._view = None
         self._num_steps = checks.positive_integer("steps_per_epoch", num_steps)
         self.group_axis = data.group_axis
@@ -28,10 +33,14 @@ class SteppedDataset(SeededDataset):
         return self._num_steps
 
     def _batch(self, index):
-        passes, index = divmod(index, len(self._data))
-        epoch = self.epoch + passes
+        epoch, index = self._place(index)
         view = self._view
         if view is None or view.epoch != epoch:
             # Kept, since a view computes the order of its epoch once.
             view = self._view = self._data.fixed(epoch)
         return view[index]
+
+    def _place(self, index):
+        """The epoch of the data, and the batch in it."""
+        passes, index = divmod(index, len(self._data))
+        return self.epoch + passes, index

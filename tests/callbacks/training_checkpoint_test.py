@@ -78,6 +78,34 @@ def test_one_model_goes_on_in_one_process(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def train_with_steps(model, folder, epochs, steps, data=None):
+    model.fit(
+        batches() if data is None else data,
+        epochs=epochs,
+        steps_per_epoch=steps,
+        callbacks=[callbacks.TrainingCheckpoint(folder)],
+        verbose=0,
+    )
+    return states(model)
+
+
+# An epoch of the data has four batches.
+@pytest.mark.parametrize("steps", [3, 9])
+@pytest.mark.parametrize("of_one_process", [False, True])
+def test_epochs_of_other_lengths_go_on_in_the_data(
+    tmp_path, steps, of_one_process
+):
+    model, data = compiled_model(), batches()
+    expected = train_with_steps(compiled_model(), tmp_path / "a", 4, steps)
+    train_with_steps(model, tmp_path / "b", 2, steps, data)
+    if not of_one_process:
+        model, data = compiled_model(seed=7), batches()
+    found = train_with_steps(model, tmp_path / "b", 4, steps, data)
+    assert int(numpy(model.optimizer.iterations)) == 4 * steps
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_restore_and_initial_epoch_are_what_fit_does_by_itself(tmp_path):
     at_once, _ = train(tmp_path / "a", 3)
     train(tmp_path / "b", 2)
