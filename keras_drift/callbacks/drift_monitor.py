@@ -152,6 +152,14 @@ class DriftMonitor(keras.callbacks.Callback):
                 self._floors["monitor_floor"],
             )
 
+    def get_state(self):
+        """The highest drift norm so far: what a resumed run goes on with."""
+        return {"highest": self._highest, "warned": self._warned}
+
+    def set_state(self, state):
+        """Goes on from what `get_state` returned."""
+        self._highest, self._warned = state["highest"], state["warned"]
+
     def _generated(self):
         labels = None if self.labels is None else self.labels[self._first]
         return self.model.generate(len(self._first), labels, seed=self.seed)

@@ -6,6 +6,7 @@ import keras
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.callbacks import callback_states
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
 from keras_drift.callbacks.checkpoint_folder import described
@@ -48,6 +49,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     for it, and raise an `OSError` if it could not be written, for example on a
     full disk: the checkpoints before stay.
 
+    Other callbacks go on as well: `EarlyStopping`, `ReduceLROnPlateau` and
+    `ModelCheckpoint` with their best value and what they have counted, and
+    those of your own that have the methods `get_state()`, which returns plain
+    values and arrays, and `set_state(state)`, called after `on_train_begin`.
+
     A file is complete or does not exist. If the newest one is damaged, the one
     before it is restored, with a warning.
 
@@ -64,8 +70,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             `datasets.GroupedDataset`. Others, such as `BankedDataset`,
             `tf.data` and generators, have been read ahead of training by an
             unknown number of batches, and are refused: give them short epochs.
-            What other callbacks keep to themselves is not saved. Defaults to
-            `"epoch"`.
+            Defaults to `"epoch"`.
 
     Example:
 
@@ -97,6 +102,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._folder = CheckpointFolder(directory, keep)
         # Positions, see `CheckpointFolder`.
         self._reached = self._saved = self._restored = self._resumed = None
+        self._callback_states = None
         self._signal = TerminationSignal()
 
     @property
@@ -137,13 +143,14 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 "`compile` the model before its training is restored. "
                 "Received: a model that was not compiled"
             )
-        self._restored = None
+        self._restored = self._callback_states = None
         found = self._folder.newest()
         if found is None:
             return 0
         position, state = found
         model.restore_training_state(state)
         self._restored = position
+        self._callback_states = state.get("callbacks")
         return position[0]
 
     def on_train_begin(self, logs=None):
@@ -151,6 +158,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             where = described(self._resumed)
             print(f"Resuming after {where} of {self.directory}.")
         self._resumed = None
+        if self._callback_states is not None:
+            # `fit` calls this callback last: others have begun anew.
+            callback_states.restore(self._others(), self._callback_states)
+            self._callback_states = None
         if self.save_freq != "epoch":
             self._check_data()
         if backend.process_index() == 0:
@@ -257,9 +268,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 f"`fit` begins at epoch {epoch + 1}"
             )
 
+    def _others(self):
+        """The other callbacks of this `fit`."""
+        return [c for c in self.model.run.callbacks if c is not self]
+
     def _save(self):
         self._folder.wait()  # two copies of the state would need more memory
-        state = self.model.training_state()
+        state = {
+            **self.model.training_state(),
+            "callbacks": callback_states.get(self._others()),
+        }
         self._saved, self._restored = self._reached, None
         if self._reached[1]:
             position = rest_of_epoch.position_of(self.model, *self._reached)

@@ -97,10 +97,12 @@ class RunState:
                 source.x.stop_drawing_ahead()
             with contextlib.suppress(TypeError):  # takes no weak reference
                 self._data_base = (weakref.ref(source.x), position.base)
-            for callback in callbacks:
+            with contextlib.ExitStack() as stack:
                 # Keras tells them of the end of training, not of exceptions.
-                if hasattr(callback, "on_fit_end"):
-                    callback.on_fit_end()
+                # All are told in their order, even if one of them fails.
+                for callback in reversed(callbacks):
+                    if hasattr(callback, "on_fit_end"):
+                        stack.callback(callback.on_fit_end)
 
     @contextlib.contextmanager
     def evaluation(self, model):

@@ -332,6 +332,40 @@ def test_a_second_signal_and_one_after_an_exception_act_at_once(
     assert len(terminations) == 3
 
 
+class FailsAtTheEnd(keras.callbacks.Callback):
+    """Fails in the last call that a callback is given."""
+
+    def __init__(self, of_keras):
+        super().__init__()
+        self.of_keras = of_keras
+
+    def on_train_end(self, logs=None):
+        if self.of_keras:
+            raise RuntimeError("failed")
+
+    def on_fit_end(self):
+        if not self.of_keras:
+            raise RuntimeError("failed")
+
+
+@pytest.mark.parametrize("of_keras", [True, False])
+def test_another_callback_that_fails_at_the_end_changes_nothing(
+    tmp_path, terminations, of_keras
+):
+    """The last file is complete, and the next signal has its usual effect."""
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.raises(RuntimeError, match="failed"):
+        compiled_model().fit(
+            slow_batches(),
+            epochs=1,
+            callbacks=[FailsAtTheEnd(of_keras), checkpoint],
+            verbose=0,
+        )
+    assert names(tmp_path) == ["epoch_000001.npz"]
+    signal.raise_signal(signal.SIGTERM)
+    assert terminations == ["ended"]
+
+
 def test_the_last_epoch_is_saved_whatever_the_interval(tmp_path):
     train(tmp_path, 5, every=2, keep=9)
     assert names(tmp_path) == [f"epoch_00000{e}.npz" for e in (2, 4, 5)]

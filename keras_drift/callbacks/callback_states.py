@@ -1,0 +1,107 @@
+"""What callbacks keep to themselves, such as the best value so far."""
+
+import warnings
+
+import keras
+import numpy as np
+
+# Attributes of Keras' callbacks, which have no method for them.
+_ATTRIBUTES = {
+    keras.callbacks.EarlyStopping: (
+        "best",
+        "best_epoch",
+        "best_weights",
+        "wait",
+    ),
+    keras.callbacks.ModelCheckpoint: ("best",),
+    keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
+}
+
+
+def get(callbacks):
+    """Collects the states of those callbacks that have one.
+
+    Args:
+        callbacks: list of callbacks, at the end of an epoch or a batch.
+
+    Returns:
+        A list of `{"class_name": str, "state": ...}`, in their order.
+    """
+    return [
+        {"class_name": type(callback).__name__, "state": _state_of(callback)}
+        for callback in callbacks
+        if _has_state(callback)
+    ]
+
+
+def restore(callbacks, states):
+    """Gives callbacks their states, after their `on_train_begin`.
+
+    Several of one class are told apart by their order. It warns of states
+    without a callback, and leaves callbacks without a state as they are.
+
+    Args:
+        callbacks: list of callbacks.
+        states: list that `get` returned.
+    """
+    waiting = [callback for callback in callbacks if _has_state(callback)]
+    absent = []
+    for each in states:
+        name = each["class_name"]
+        found = [c for c in waiting if type(c).__name__ == name]
+        if found:
+            waiting.remove(found[0])
+            _give(found[0], each["state"])
+        else:
+            absent.append(name)
+    if absent:
+        warnings.warn(
+            "The run that goes on had callbacks which this one lacks; what "
+            "they had counted is left out. Give `fit` the same callbacks, "
+            f"unless you removed them on purpose. Received: no {absent}",
+            stacklevel=2,
+        )
+
+
+def _has_state(callback):
+    has_methods = hasattr(callback, "get_state") and hasattr(
+        callback, "set_state"
+    )
+    return has_methods or bool(_attributes_of(callback))
+
+
+def _attributes_of(callback):
+    return next(
+        (
+            names
+            for cls, names in _ATTRIBUTES.items()
+            if isinstance(callback, cls)
+        ),
+        (),
+    )
+
+
+def _state_of(callback):
+    if hasattr(callback, "get_state"):
+        return callback.get_state()
+    return {
+        name: _plain(getattr(callback, name, None))
+        for name in _attributes_of(callback)
+    }
+
+
+def _plain(value):
+    """A number that JSON can hold, a list of arrays, or `None`."""
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, list):
+        return [np.array(each) for each in value]
+    return float(value)
+
+
+def _give(callback, state):
+    if hasattr(callback, "set_state"):
+        callback.set_state(state)
+        return
+    for name, value in state.items():
+        setattr(callback, name, value)
