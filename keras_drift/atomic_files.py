@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import tempfile
 import uuid
 
 import numpy as np
@@ -32,6 +33,29 @@ def write_atomically(path, write, synced=False):
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def require_writable(directory, subject, received):
+    """Creates a folder; raises an error if no file can be written to it.
+
+    Args:
+        directory: path of the folder.
+        subject: str, what would be written: `"checkpoint"`.
+        received: str, the argument for the message: `"directory='run'"`.
+
+    Raises:
+        OSError: of the kind that the operating system gave.
+    """
+    try:
+        pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"No {subject} can be written to this folder: {error.strerror}. "
+            "Choose another one, or make it writable. "
+            f"Received: {received}",
+        ) from error
 
 
 def name_of_unfinished(path):

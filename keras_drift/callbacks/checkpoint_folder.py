@@ -5,7 +5,6 @@ import contextlib
 import errno
 import pathlib
 import re
-import tempfile
 import warnings
 
 from keras_drift import atomic_files
@@ -65,16 +64,9 @@ class CheckpointFolder:
 
     def require_writable(self):
         """Creates the folder; raises an error if no file can be written."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=self.directory).close()
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                "No checkpoint can be written to this folder: "
-                f"{error.strerror}. Choose another one, or make it writable. "
-                f"Received: directory={str(self.directory)!r}",
-            ) from error
+        atomic_files.require_writable(
+            self.directory, "checkpoint", f"directory={str(self.directory)!r}"
+        )
 
     def write(self, position, state):
         """Starts to write a state, after the end of the write before.

@@ -35,11 +35,13 @@ def write(network, filepath, format=None, verbose=True, **kwargs):
     path, format = formats.resolve(filepath, format)
     if format == "tf_saved_model":
         path = path.resolve()  # a link to a folder stays one
-    _check_target(path, format)
     _check_options(format, kwargs)
     formats.check_precision(network, format)
+    atomic_files.require_writable(
+        path.parent, "artifact", f"filepath={str(path)!r}"
+    )
+    _check_target(path, format)
     network(network.input)  # some formats of Keras refuse models never called
-    path.parent.mkdir(parents=True, exist_ok=True)
     writer = _WRITERS.get(format, _write_by_keras)
     with tempfile.TemporaryDirectory(
         prefix=f".{path.name}.", dir=path.parent

@@ -167,6 +167,8 @@ class Generator(PresetMixin, keras.Model):
         Raises:
             ValueError: if the running backend cannot write the format, or the
                 network computes in another precision than it takes.
+            OSError: if the folder cannot be written to, before the network is
+                converted.
 
         Example:
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 
+import full_disk
 import keras
 import numpy as np
 import pytest
@@ -266,6 +267,25 @@ def test_replaces_only_artifacts(model, name, tmp_path):
     with pytest.raises(ValueError, match="something else"):
         model.export(tmp_path / name)
     assert (tmp_path / name / "work.txt").read_text() == "of the user"
+
+
+def test_a_folder_without_the_right_to_write_is_refused_before_tracing(
+    model, tmp_path, monkeypatch
+):
+    def trace(*args, **kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(type(model.generator), "__call__", trace)
+    (tmp_path / "mine").mkdir(mode=0o500)
+    with full_disk.mounted(tmp_path, "ro"):
+        pattern = r"No artifact can be written.*Read-only.*new.network\.onnx"
+        with pytest.raises(OSError, match=pattern):
+            model.export(tmp_path / "new" / "network.onnx", format="onnx")
+    with (
+        full_disk.as_a_user(),
+        pytest.raises(PermissionError, match="Choose another one, or make"),
+    ):
+        model.export(tmp_path / "mine" / "network.onnx")
 
 
 def test_refuses_half_precision(tmp_path):
