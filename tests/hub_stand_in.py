@@ -17,6 +17,7 @@ class Hub:
 
     Attributes:
         online: bool, whether the hub can be reached.
+        proxied: bool, whether by way of a proxy, which can be reached.
         downloads: list of the names of the files that were downloaded.
         uploads: list of the arguments of uploads.
     """
@@ -25,6 +26,7 @@ class Hub:
         self.root = folder / "hub"
         self.cache = folder / "cache"
         self.online = True
+        self.proxied = False
         self.downloads = []
         self.uploads = []
         self._patch(monkeypatch)
@@ -43,7 +45,9 @@ class Hub:
             return self.online
 
         monkeypatch.setattr(network, "is_reachable", is_reachable)
+        monkeypatch.setattr(network, "is_proxied", lambda url: self.proxied)
         for library, name in (
+            (huggingface_hub, "get_hf_file_metadata"),
             (huggingface_hub, "hf_hub_download"),
             (huggingface_hub, "HfApi"),
             (kagglehub, "model_download"),
@@ -56,17 +60,22 @@ class Hub:
         monkeypatch.setenv("KERAS_DRIFT_CACHE", str(self.cache / "presets"))
 
     def _download(self, address, filename, place):
-        if place.is_file():
+        source = self.root / address / filename
+        if place.is_file() and not (self.online and _differ(source, place)):
             return place
         if not self.online:
             return None
-        source = self.root / address / filename
         if source.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, place)
             self.downloads.append(filename)
             return place
         return False
+
+    def get_hf_file_metadata(self, url):
+        assert url.startswith("https://")
+        if not self.online:
+            raise ConnectionError("as the client of the hub says it")
 
     def hf_hub_download(
         self, repo_id, filename, revision=None, local_files_only=False
@@ -135,3 +144,7 @@ class Hub:
     def model_upload(self, handle, local_model_dir, license_name):
         shutil.copytree(local_model_dir, self.root / handle, dirs_exist_ok=True)
         self.uploads.append((handle, license_name))
+
+
+def _differ(source, place):
+    return source.is_file() and source.read_bytes() != place.read_bytes()

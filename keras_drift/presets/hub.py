@@ -6,6 +6,7 @@ import pathlib
 import re
 
 from keras_drift import extras
+from keras_drift.presets import card
 from keras_drift.presets import network
 
 PREFIX = "hf://"
@@ -62,15 +63,16 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
     huggingface_hub = _library()
     errors = huggingface_hub.errors
     try:
+        url = huggingface_hub.hf_hub_url(repo_id, filename, revision=revision)
         path = huggingface_hub.hf_hub_download(
             repo_id,
             filename,
             revision=revision,
-            local_files_only=_offline(huggingface_hub),
+            local_files_only=_offline(huggingface_hub, url),
         )
     except errors.LocalEntryNotFoundError as error:
         raise ConnectionError(
-            _by_hand(huggingface_hub, repo_id, filename, revision, num_bytes)
+            _by_hand(url, repo_id, filename, revision, num_bytes)
             + f" ({_cause(error)})"
         ) from error
     except (
@@ -115,7 +117,8 @@ def upload(handle, folder, keep_card, license_name=None):
     Args:
         handle: str, see `parse`, without a revision.
         folder: path.
-        keep_card: bool, whether a card that the repository has stays.
+        keep_card: bool, whether a card of the repository that somebody has
+            written or edited stays.
         license_name: unused; the card of a repository has its license.
 
     Returns:
@@ -131,7 +134,7 @@ def upload(handle, folder, keep_card, license_name=None):
     library = _library()
     api = library.HfApi(library_name="keras_drift")
     api.create_repo(repo_id, exist_ok=True)
-    keep_card = keep_card and api.file_exists(repo_id, "README.md")
+    keep_card = keep_card and _has_card_of_somebody(api, repo_id)
     api.upload_folder(
         repo_id=repo_id,
         folder_path=os.fspath(folder),
@@ -141,12 +144,38 @@ def upload(handle, folder, keep_card, license_name=None):
     return f"https://huggingface.co/{repo_id}"
 
 
-def _offline(huggingface_hub):
+def _has_card_of_somebody(api, repo_id):
+    """Whether a repository has a card that is not generated, or was edited."""
+    if not api.file_exists(repo_id, "README.md"):
+        return False
+    there = fetch(repo_id, "README.md").read_text("utf-8")
+    return not card.is_generated(there)
+
+
+def _offline(huggingface_hub, url):
     """Whether only the cache can be read."""
     constants = huggingface_hub.constants
     if constants.HF_HUB_OFFLINE:
         return True
+    if network.is_proxied(constants.ENDPOINT):
+        return not _answers(huggingface_hub, url)
     return not network.is_reachable(constants.ENDPOINT)
+
+
+def _answers(huggingface_hub, url):
+    """Whether the hub answers a request for the metadata of a file.
+
+    One request, for `HF_HUB_ETAG_TIMEOUT` seconds at most. A download repeats
+    it for 23 seconds, and behind a proxy that refuses it, it does not look
+    into the cache.
+    """
+    try:
+        huggingface_hub.get_hf_file_metadata(url)
+    except huggingface_hub.errors.HfHubHTTPError as error:
+        return error.response.status_code < 500  # no gateway without network
+    except Exception:  # of the HTTP client, which differs between versions
+        return False
+    return True
 
 
 def _library():
@@ -158,12 +187,11 @@ def _library():
     return library
 
 
-def _by_hand(huggingface_hub, repo_id, filename, revision, num_bytes):
+def _by_hand(url, repo_id, filename, revision, num_bytes):
     """What was to be fetched, from where, how large, and what to do."""
-    url = huggingface_hub.hf_hub_url(repo_id, filename, revision=revision)
     size = "" if num_bytes is None else f" ({num_bytes / 1e6:,.1f} MB)"
     option = "" if revision is None else f" --revision {revision}"
-    cache = huggingface_hub.constants.HF_HUB_CACHE
+    cache = _library().constants.HF_HUB_CACHE
     return (
         f"`{filename}`{size} of the repository {repo_id!r} is not in the cache "
         f"{cache!r}, and could not be fetched from {url}. Where there is "

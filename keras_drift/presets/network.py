@@ -17,13 +17,21 @@ def is_reachable(url):
     Args:
         url: str, any address of the server.
     """
-    parts = urllib.parse.urlsplit(url)
-    proxies = urllib.request.getproxies()
-    if parts.scheme in proxies or "all" in proxies:
+    if is_proxied(url):
         return True
+    parts = urllib.parse.urlsplit(url)
     port = parts.port or {"http": 80}.get(parts.scheme, 443)
     try:
         socket.create_connection((parts.hostname, port), _SECONDS).close()
     except OSError:
         return False
     return True
+
+
+def is_proxied(url):
+    """Whether a client connects to a proxy instead of the server of a URL."""
+    parts = urllib.parse.urlsplit(url)
+    proxies = urllib.request.getproxies()
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return False
+    return parts.scheme in proxies or "all" in proxies

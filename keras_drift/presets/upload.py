@@ -27,7 +27,8 @@ def upload_preset(uri, directory):
     description, training data, metrics with their floors and the command that
     measured them, license, ten lines to use it, and, if Pillow is installed
     and the preset generates images, a grid of samples. Pass them to
-    `save_to_preset(directory, metadata)`.
+    `save_to_preset(directory, metadata)`. Every upload writes the card again,
+    until somebody edits it.
 
     Needs `pip install "keras-drift[hub]"`, and a login: `hf auth login`, or
     `kagglehub.login()`.
@@ -35,8 +36,8 @@ def upload_preset(uri, directory):
     Args:
         uri: str, `"hf://owner/name"` on the Hugging Face hub, or
             `"kaggle://owner/model/keras/variation"` on Kaggle. What is not
-            there is created. A card that the repository has stays, unless the
-            folder has one.
+            there is created. A card of the repository that somebody has
+            written or edited stays, unless the folder has one.
         directory: path of a folder that `save_to_preset` wrote. It may also
             hold `README.md`, `samples.png` and `LICENSE`; no other files are
             uploaded.
@@ -60,12 +61,14 @@ def upload_preset(uri, directory):
     # As on the machine that will load it.
     files.read_config(folder, has_weights, handles.is_public)
     safety.check_links(folder, _OPTIONAL)
+    has_card = _has_card_of_somebody(folder)
+    optional = [name for name in _OPTIONAL if (folder / name).is_file()]
+    if not has_card and CARD in optional:
+        optional.remove(CARD)
     with tempfile.TemporaryDirectory() as staged:
         staged = pathlib.Path(staged)
-        optional = [name for name in _OPTIONAL if (folder / name).is_file()]
         for name in (*files.file_names(folder), *optional):
             _link(folder / name, staged / name)
-        has_card = CARD in optional
         if not has_card:
             picture = PICTURE if PICTURE in optional else None
             if picture is None and _write_picture(loaded, staged / PICTURE):
@@ -76,6 +79,12 @@ def upload_preset(uri, directory):
             (staged / CARD).write_text(written, "utf-8")
         keep_card = not has_card
         return hub.upload(uri, staged, keep_card, card.license_id(metadata))
+
+
+def _has_card_of_somebody(folder):
+    """Whether a folder has a card that is not generated, or was edited."""
+    path = folder / CARD
+    return path.is_file() and not card.is_generated(path.read_text("utf-8"))
 
 
 def _hub(uri):

@@ -60,6 +60,17 @@ def test_preset_is_fetched_once(model, hub, tmp_path, handle, max_shard_size):
     assert sorted(hub.downloads) == sorted(names)
 
 
+def test_behind_a_proxy_the_hub_is_asked_itself(model, hub, tmp_path):
+    hub.proxied = True
+    model.save_to_preset(tmp_path / "mine")
+    hub.add("owner/name", tmp_path / "mine")
+    DriftModel.from_preset("hf://owner/name")
+    hub.online = False
+    DriftModel.from_preset("hf://owner/name")  # from the cache
+    with pytest.raises(ConnectionError, match="is not in the cache"):
+        DriftModel.from_preset("hf://owner/other")
+
+
 @EACH
 def test_weights_that_are_not_needed_are_not_fetched(
     model, hub, tmp_path, handle

@@ -138,6 +138,37 @@ def test_card_of_the_folder_or_of_the_hub_stays(hub, folder):
     assert there.read_text() == "from the folder"
 
 
+def test_generated_card_is_written_again(model, hub, folder, tmp_path):
+    keras_drift.upload_preset("hf://owner/name", folder)
+    there = hub.root / "owner/name/README.md"
+    assert card.is_generated(there.read_text())
+    model.save_to_preset(
+        tmp_path / "new", {**METADATA, "description": "A second one."}
+    )
+    keras_drift.upload_preset("hf://owner/name", tmp_path / "new")
+    assert "A second one." in there.read_text()
+    # Downloaded, and uploaded to another place.
+    copy = tmp_path / "new" / "README.md"
+    copy.write_text(there.read_text())
+    keras_drift.upload_preset("hf://owner/other", tmp_path / "new")
+    text = (hub.root / "owner/other/README.md").read_text()
+    assert 'from_preset("hf://owner/other")' in text
+    assert "hf://owner/name" in copy.read_text()  # the folder is as it was
+
+
+def test_edits_of_a_generated_card_stay(hub, folder):
+    keras_drift.upload_preset("hf://owner/name", folder)
+    there = hub.root / "owner/name/README.md"
+    edited = there.read_text().replace("# name", "# My name")
+    there.write_text(edited)
+    keras_drift.upload_preset("hf://owner/name", folder)
+    assert there.read_text() == edited
+    added = card.text("hf://owner/name", "DriftModel", {}) + "More.\n"
+    (folder / "README.md").write_text(added)
+    keras_drift.upload_preset("hf://owner/name", folder)
+    assert there.read_text() == added
+
+
 def test_only_files_of_the_preset_are_uploaded(hub, folder):
     (folder / "password.txt").write_text("secret")
     (folder / "LICENSE").write_text("mine")
