@@ -50,7 +50,7 @@ test_images, test_labels = kd.datasets.digits("test")
 #   the distance between two sets of data. `DriftMonitor` reports the sliced
 #   Wasserstein distance, precision (the distance of a sample to its nearest
 #   datum, which blur raises) and recall (that of a datum to its nearest sample,
-#   which missing modes raise). `examples/train_images.py` reports the Frechet
+#   which missing modes raise). `keras-drift train` reports the Frechet
 #   distance in the features of the encoder.
 # - The picture: `SampleGrid` draws the same noise after every epoch.
 

@@ -5,12 +5,13 @@
 # folder for each class, the layout of ImageNet, and says which files it cannot
 # use. This guide draws a small folder of its own, so that it runs by itself:
 #
-#     pip install "keras-drift[imagenet,examples]"
+#     pip install "keras-drift[examples]"
 #     KERAS_BACKEND=jax python guides/train_on_a_folder_of_images.py
 #
 # with the backend that you installed: `jax`, `tensorflow` or `torch`. For your
 # own images set `directory` and `image_size` below. Figures are written to
-# `outputs/guides`.
+# `outputs/guides`. On the command line, `keras-drift train folder_small --data
+# FOLDER` does as much, and `folder` more: with larger networks and an encoder.
 
 # %%
 import os

@@ -20,7 +20,7 @@ Example:
 """
 _PACKAGE = "keras-drift"
 _PURPOSES = {
-    "examples": "digits, pictures, animations, the examples",
+    "examples": "training on images, digits, pictures, animations",
     "hub": "presets on hubs",
     "imagenet": "Stable Diffusion's autoencoder, input of ImageNet",
     "eval": "FID, Inception score, KID, precision and recall",

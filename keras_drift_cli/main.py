@@ -10,10 +10,11 @@ from keras_drift_cli import draw
 from keras_drift_cli import evaluate
 from keras_drift_cli import export
 from keras_drift_cli import presets
+from keras_drift_cli import train
 
-COMMANDS = (draw, export, evaluate, presets, doctor)
+COMMANDS = (draw, train, export, evaluate, presets, doctor)
 _DESCRIPTION = """\
-Draw from, export, measure and list one-step generators of keras_drift.
+Draw from, train, export, measure and list one-step generators of keras_drift.
 
 A preset is the name of one (see `keras-drift presets`), the path of a folder
 that `model.save_to_preset` wrote, or such a folder on a hub:
@@ -23,6 +24,7 @@ _EPILOG = """\
 To begin with:
   keras-drift doctor                      what is installed, what is missing
   keras-drift draw digits_dit --out digits.png
+  keras-drift train folder_small --data my_images
   keras-drift COMMAND --help              options and examples
 
 The backend is that of --backend, of the environment variable KERAS_BACKEND, or

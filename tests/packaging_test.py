@@ -66,7 +66,7 @@ def test_wheel_has_the_packages_and_nothing_else(wheel):
     names = {name for name in wheel.namelist() if not name.startswith(info)}
     assert names == files_of_packages()
     endings = {pathlib.PurePath(name).suffix for name in names}
-    assert endings == {".py", ".json", ".h5"}
+    assert endings == {".py", ".json", ".h5", ".yaml"}
 
 
 def test_files_are_small(built):

@@ -21,7 +21,7 @@ class UnreadableImageError(Exception):
 
 def library():
     """The module `PIL.Image`."""
-    return extras.load("PIL.Image", "Folders of images", "Pillow", "imagenet")
+    return extras.load("PIL.Image", "Folders of images", "Pillow", "examples")
 
 
 def read_image(path, shape, draft=False, mirrored=False):

@@ -435,7 +435,7 @@ def test_workers_need_grain(tmp_path, monkeypatch):
 def test_says_that_pillow_is_missing(tmp_path, monkeypatch):
     numbered(tmp_path, 4)
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(ModuleNotFoundError, match=r"Pillow.*\[imagenet\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"Pillow.*\[examples\]"):
         ImageFolder(tmp_path, 4)
 
 

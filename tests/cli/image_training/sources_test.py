@@ -1,16 +1,11 @@
-import pathlib
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-
-from image_training import config as configs  # noqa: E402
-from image_training import sources  # noqa: E402
+from keras_drift_cli.image_training import config as configs
+from keras_drift_cli.image_training import sources
 
 
 def config(**data):
@@ -84,7 +79,7 @@ def test_validation_images_have_the_same_classes(tmp_path):
         image_size=8,
         workers=0,
     )
-    with pytest.raises(SystemExit, match="1 classes, instead of 2"):
+    with pytest.raises(ValueError, match="1 classes, instead of 2"):
         sources.load(settings, tmp_path)
 
 
@@ -112,12 +107,12 @@ def test_reads_digits_from_a_file(tmp_path, names):
 def test_a_wrong_size_is_an_error(tmp_path):
     np.savez(tmp_path / "d.npz", x=np.zeros((2, 28, 28)), y=[0, 1])
     settings = config(source="mnist", path=str(tmp_path / "d.npz"))
-    with pytest.raises(SystemExit, match="28 pixels wide, with 1 channels"):
+    with pytest.raises(ValueError, match="28 pixels wide, with 1 channels"):
         sources.load(settings, tmp_path)
 
 
 def test_without_images_the_error_says_how_to_give_them(tmp_path):
-    with pytest.raises(SystemExit, match="--data FOLDER"):
+    with pytest.raises(ValueError, match="--data FOLDER"):
         sources.load(config(), tmp_path)
 
 
@@ -141,7 +136,7 @@ def test_validation_images_of_other_classes_are_named(tmp_path):
     one = tree(tmp_path / "one")
     two = tree(tmp_path / "two", classes=("cat", "fox"))
     settings = config(path=str(one), validation_path=str(two), image_size=8)
-    with pytest.raises(SystemExit, match="'dog' has training images only"):
+    with pytest.raises(ValueError, match="'dog' has training images only"):
         sources.load(settings, tmp_path)
 
 
@@ -150,5 +145,5 @@ def test_few_validation_images_are_refused(tmp_path):
     one = tree(tmp_path / "one")
     two = tree(tmp_path / "two", count=1)
     settings = config(path=str(one), validation_path=str(two), image_size=8)
-    with pytest.raises(SystemExit, match="At least 4 validation images"):
+    with pytest.raises(ValueError, match="At least 4 validation images"):
         sources.load(settings, tmp_path)

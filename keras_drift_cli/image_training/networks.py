@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 import keras_drift as kd
-from image_training import sources
 from keras_drift.training.power_law_guidance import check_scales
+from keras_drift_cli.image_training import sources
 
 
 def encoder_of(config, channels):

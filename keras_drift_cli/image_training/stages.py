@@ -10,11 +10,11 @@ import keras
 import numpy as np
 
 import keras_drift as kd
-from image_training import networks
-from image_training import sources
-from image_training.report import Features
-from image_training.report import Report
 from keras_drift.presets import handles
+from keras_drift_cli.image_training import networks
+from keras_drift_cli.image_training import sources
+from keras_drift_cli.image_training.report import Features
+from keras_drift_cli.image_training.report import Report
 
 
 class Run:
@@ -43,7 +43,7 @@ class Run:
         fingerprints = [source.fingerprint for source in found]
         begun = self.directory.found("data").get("fingerprints")
         if begun not in (None, fingerprints):
-            raise SystemExit(
+            raise ValueError(
                 "The images are not those that this run began with: files "
                 "were added, removed or changed, so that other images would "
                 "be held out. Give --run another folder, or begin again with "
@@ -113,16 +113,17 @@ class Run:
 
 
 def require_torch_fidelity():
-    """Ends the script now, rather than after the training."""
+    """Refuses to begin, rather than to fail after the training."""
     missing = [
         name
         for name in ("torch", "torch_fidelity")
         if importlib.util.find_spec(name) is None
     ]
     if missing:
-        raise SystemExit(
+        raise ModuleNotFoundError(
             f"The evaluation needs {' and '.join(missing)}: pip install "
-            '"keras-drift[eval]", or leave it out: --skip evaluate.'
+            '"keras-drift[eval]", or leave it out: --skip evaluate.',
+            name=missing[0],
         )
 
 
@@ -140,7 +141,7 @@ def check_data(run):
         f"{counts.max()}, {training.class_names[counts.argmax()]!r}."
     )
     if not counts.all():
-        raise SystemExit(
+        raise ValueError(
             "Every class needs an image to train on. Received: none of "
             f"{training.class_names[counts.argmin()]!r}"
         )
@@ -190,7 +191,7 @@ def train_encoder(run):
         epochs=epochs,
         shuffle=False,  # they are
         validation_data=run.held_out,
-        verbose=2,
+        verbose="auto",
         callbacks=[
             keras.callbacks.BackupAndRestore(run.directory / "encoder_backup"),
             batches.follows(),
@@ -361,7 +362,7 @@ def save_preset(run):
             "seconds_of_training": directory.found("generator").get("seconds"),
             "metrics": directory.found("evaluate").get("best", {}),
             "features_of_metrics": directory.found("evaluate").get("features"),
-            "measured_with": "examples/train_images.py",
+            "measured_with": "keras-drift train",
         },
         # One of a hub is not copied: only training needs it. A folder may be
         # somewhere else where the preset is loaded.
@@ -370,7 +371,8 @@ def save_preset(run):
     print(
         f"The preset: {path}\n"
         f'  model = keras_drift.DriftModel.from_preset("{path}")\n'
-        "  images = model.generate(labels=[0, 1, 2], seed=0)"
+        "  images = model.generate(labels=[0, 1, 2], seed=0)\n"
+        f"or\n  keras-drift draw {path} --out samples.png"
     )
     return {}
 

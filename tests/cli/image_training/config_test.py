@@ -1,12 +1,6 @@
-import pathlib
-import sys
-
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-
-from image_training import config as configs  # noqa: E402
+from keras_drift_cli.image_training import config as configs
 
 NAMES = sorted(path.stem for path in configs.CONFIGS.glob("*.yaml"))
 SMALL = """
@@ -88,27 +82,27 @@ def test_an_error_says_what_to_write(tmp_path, text, message):
         kept = [p for p in rest.split(", ") if p.split(":")[0] not in names]
         text = f"training: {{{', '.join([*kept, inner])}}}"
     lines = [line for line in lines if not line.startswith(section + ":")]
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path, "\n".join([*lines, text]))
 
 
 def test_nothing_to_train_is_an_error(tmp_path):
-    with pytest.raises(SystemExit, match="nothing to train"):
+    with pytest.raises(ValueError, match="nothing to train"):
         load(tmp_path, "data: {source: drawn}")
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(SystemExit, match="Did you mean `imagenet_smoke`"):
+    with pytest.raises(ValueError, match="Did you mean `imagenet_smoke`"):
         configs.find("imagnet_smoke")
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(SystemExit, match=r"nowhere\.yaml"):
+    with pytest.raises(ValueError, match=r"nowhere\.yaml"):
         configs.find("nowhere.yaml")
 
 
 def test_an_override_without_a_value_is_an_error(tmp_path):
-    with pytest.raises(SystemExit, match=r"section\.key=value"):
+    with pytest.raises(ValueError, match=r"section\.key=value"):
         load(tmp_path, SMALL, "training.steps")
 
 
@@ -121,7 +115,7 @@ def test_an_override_without_a_value_is_an_error(tmp_path):
     ],
 )
 def test_wrong_overrides_are_errors_in_words(tmp_path, text, message):
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path, SMALL, text)
 
 
@@ -133,7 +127,7 @@ def test_images_in_files_are_kept_or_streamed(tmp_path):
     assert not load(tmp_path, FOLDER, "data.in_memory=true").streams_images
     assert not load(tmp_path, FOLDER, "latents={}").streams_images
     assert load(tmp_path, FOLDER, "training.banks={}").streams_images
-    with pytest.raises(SystemExit, match=r"in_memory.*banks.*neither"):
+    with pytest.raises(ValueError, match=r"in_memory.*banks.*neither"):
         load(tmp_path, FOLDER)
 
 
@@ -142,7 +136,7 @@ def test_images_in_files_are_kept_or_streamed(tmp_path):
     ["data.in_memory=true", "data.source=drawn", "latents={}"],
 )
 def test_banks_that_would_do_nothing_are_refused(tmp_path, change):
-    with pytest.raises(SystemExit, match="banks` is for images that are str"):
+    with pytest.raises(ValueError, match="banks` is for images that are str"):
         load(tmp_path, FOLDER, "training.banks={}", change)
 
 
@@ -150,7 +144,7 @@ def test_banks_that_would_do_nothing_are_refused(tmp_path, change):
     ("kept", "drawn"), [("per_class", "positives"), ("overall", "uncondit")]
 )
 def test_banks_hold_as_many_samples_as_are_drawn(tmp_path, kept, drawn):
-    with pytest.raises(SystemExit, match=f"{kept}` is at least.*{drawn}"):
+    with pytest.raises(ValueError, match=f"{kept}` is at least.*{drawn}"):
         load(tmp_path, FOLDER, f"training.banks.{kept}=3")
 
 
@@ -174,5 +168,5 @@ TRAIN = "encoder.train={}"
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(tmp_path, change, message):
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(ValueError, match=message):
         load(tmp_path, SMALL, TRAIN, change)

@@ -3,8 +3,8 @@
 import dataclasses
 import math
 
-from image_training.parsing import ConfigError
-from image_training.parsing import nearest
+from keras_drift_cli.image_training.parsing import ConfigError
+from keras_drift_cli.image_training.parsing import nearest
 
 # Counts that may be zero; all other ints of a configuration are at least one.
 _MAY_BE_ZERO = (

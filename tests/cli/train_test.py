@@ -1,22 +1,25 @@
-"""Runs the training script as a user would, at the size of a toy."""
+"""Trains as the command does, at the size of a toy."""
 
 import importlib.util
 import json
+import os
 import pathlib
-import runpy
+import re
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 
 import keras_drift
+from keras_drift_cli import main
+from keras_drift_cli import train as command
+from keras_drift_cli.image_training import config as configs
+from keras_drift_cli.image_training import report
+from keras_drift_cli.image_training import sources
+from keras_drift_cli.image_training import stages
 
-ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-
-from image_training import report  # noqa: E402
-from image_training import sources  # noqa: E402
-
+FLAT_HELP = " ".join(command.EXAMPLES.split())
 PIXELS = """
 description: pixels
 seed: 0
@@ -43,12 +46,12 @@ encoder:
 """
 
 
-def train(monkeypatch, folder, text, *arguments):
+def train(folder, text, *arguments, status=0):
     path = folder / "tiny.yaml"
     path.write_text(text)
-    arguments = [str(path), f"--run={folder / 'run'}", *arguments]
-    monkeypatch.setattr(sys, "argv", ["train_images.py", *arguments])
-    runpy.run_path(str(ROOT / "examples/train_images.py"), run_name="__main__")
+    arguments = ["train", str(path), f"--run={folder / 'run'}", *arguments]
+    options = main.parser().parse_args(arguments)
+    assert options.run(options) == status
     return folder / "run"
 
 
@@ -64,8 +67,8 @@ def trained(run):
 
 
 @pytest.mark.filterwarnings("ignore:The covariance of")
-def test_a_run_leaves_everything_in_its_folder(monkeypatch, tmp_path, capsys):
-    run = train(monkeypatch, tmp_path, PIXELS)
+def test_a_run_leaves_everything_in_its_folder(tmp_path, capsys):
+    run = train(tmp_path, PIXELS)
     printed = capsys.readouterr().out
     assert printed.index("not counted") < printed.index("Epoch 1/3")
     assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
@@ -78,7 +81,7 @@ def test_a_run_leaves_everything_in_its_folder(monkeypatch, tmp_path, capsys):
     assert card["training"]["steps"] == 6
     model = keras_drift.DriftModel.from_preset(run / "preset")
     assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
-    train(monkeypatch, tmp_path, PIXELS)  # nothing is done twice
+    train(tmp_path, PIXELS)  # nothing is done twice
     assert "== generator: complete" in capsys.readouterr().out
     assert len(lines(run, "generator")) == 3
 
@@ -92,7 +95,7 @@ def test_refuses_a_run_that_does_not_fit_into_the_memory(monkeypatch, tmp_path):
 def test_a_stopped_run_goes_on_to_the_same_weights(
     monkeypatch, tmp_path, capsys
 ):
-    at_once = train(monkeypatch, tmp_path, PIXELS, "--until=generator")
+    at_once = train(tmp_path, PIXELS, "--until=generator")
     expected = trained(at_once)
     other = tmp_path / "other"
     other.mkdir()
@@ -105,14 +108,13 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
     with monkeypatch.context() as patch:
         patch.setattr(report.Report, "on_epoch_begin", stop)
-        with pytest.raises(KeyboardInterrupt):
-            train(patch, other, PIXELS, "--until=generator")
-    capsys.readouterr()
+        train(other, PIXELS, "--until=generator", status=130)
+    assert "The same command goes on" in capsys.readouterr().out
     # As if it had been killed between the third report and its checkpoint.
     found = lines(other / "run", "generator")[-1]
     with open(other / "run" / "metrics.jsonl", "a") as file:
         file.write(json.dumps({**found, "epoch": 3, "step": 6}) + "\n")
-    run = train(monkeypatch, other, PIXELS, "--until=generator")
+    run = train(other, PIXELS, "--until=generator")
     assert "Before step 5, where it goes on" in capsys.readouterr().out
     assert [line["epoch"] for line in lines(run, "generator")] == [1, 2, 3]
     for one, two in zip(expected, trained(run), strict=True):
@@ -120,8 +122,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_latents_and_an_encoder_of_its_own(monkeypatch, tmp_path):
-    run = train(monkeypatch, tmp_path, PIXELS + LATENTS, "--until=generator")
+def test_latents_and_an_encoder_of_its_own(tmp_path):
+    run = train(tmp_path, PIXELS + LATENTS, "--until=generator")
     assert len(lines(run, "encoder")) == 1
     assert len(lines(run, "generator")) == 3
     model = keras_drift.DriftModel.from_preset(run / "generator")
@@ -135,14 +137,14 @@ def test_what_the_evaluation_needs_is_asked_for_first(monkeypatch, tmp_path):
         return None if name == "torch_fidelity" else found(name, *args)
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
-    with pytest.raises(SystemExit, match="needs torch_fidelity"):
-        train(monkeypatch, tmp_path, PIXELS)
+    with pytest.raises(ModuleNotFoundError, match="needs torch_fidelity"):
+        train(tmp_path, PIXELS)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_misspelt_stage_is_an_error_before_anything(monkeypatch, tmp_path):
-    with pytest.raises(SystemExit, match="A stage is one of"):
-        train(monkeypatch, tmp_path, PIXELS, "--until=generate")
+def test_a_misspelt_stage_is_an_error_before_anything(tmp_path):
+    with pytest.raises(ValueError, match="A stage is one of"):
+        train(tmp_path, PIXELS, "--until=generate")
     assert not (tmp_path / "run").exists()
 
 
@@ -152,13 +154,11 @@ def wall(run):
 
 
 @pytest.mark.filterwarnings("ignore:The covariance of")
-def test_a_stage_done_again_does_all_later_ones_again(
-    monkeypatch, tmp_path, capsys
-):
-    run = train(monkeypatch, tmp_path, PIXELS)
+def test_a_stage_done_again_does_all_later_ones_again(tmp_path, capsys):
+    run = train(tmp_path, PIXELS)
     expected, before = trained(run), wall(run)
     capsys.readouterr()
-    train(monkeypatch, tmp_path, PIXELS, "--redo", "data")
+    train(tmp_path, PIXELS, "--redo", "data")
     printed = capsys.readouterr().out
     assert "complete" not in printed
     assert wall(run) != before
@@ -170,12 +170,9 @@ def test_a_stage_done_again_does_all_later_ones_again(
 
 
 @pytest.mark.filterwarnings("ignore:The covariance of")
-def test_later_stages_stay_to_be_done_when_the_redone_one_is_stopped(
-    monkeypatch, tmp_path
-):
-    run = train(monkeypatch, tmp_path, PIXELS)
+def test_later_stages_stay_to_be_done_when_the_redone_one_is_stopped(tmp_path):
+    run = train(tmp_path, PIXELS)
     train(
-        monkeypatch,
         tmp_path,
         PIXELS,
         "--redo",
@@ -189,18 +186,17 @@ def test_later_stages_stay_to_be_done_when_the_redone_one_is_stopped(
     assert not (run / "preset").exists()
 
 
-def test_a_stage_that_is_not_planned_is_refused(monkeypatch, tmp_path):
+def test_a_stage_that_is_not_planned_is_refused(tmp_path):
     for option in ("--until=latents", "--redo=encoder"):
-        with pytest.raises(SystemExit, match="The stages of this config"):
-            train(monkeypatch, tmp_path, PIXELS, option)
+        with pytest.raises(ValueError, match="The stages of this config"):
+            train(tmp_path, PIXELS, option)
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["cats #2", "a: b"])
-def test_the_folder_of_the_images_has_any_name(monkeypatch, tmp_path, name):
+def test_the_folder_of_the_images_has_any_name(tmp_path, name):
     with pytest.raises(ValueError, match="existing folder") as error:
         train(
-            monkeypatch,
             tmp_path,
             PIXELS,
             f"--data={tmp_path / name}",
@@ -211,7 +207,7 @@ def test_the_folder_of_the_images_has_any_name(monkeypatch, tmp_path, name):
 
 
 def test_other_images_are_refused_when_a_run_goes_on(monkeypatch, tmp_path):
-    train(monkeypatch, tmp_path, PIXELS, "--until=data")
+    train(tmp_path, PIXELS, "--until=data")
     load = sources.load
 
     def changed(config, folder):
@@ -219,17 +215,17 @@ def test_other_images_are_refused_when_a_run_goes_on(monkeypatch, tmp_path):
         return sources.Subset(training, np.arange(50)), held_out
 
     monkeypatch.setattr(sources, "load", changed)
-    with pytest.raises(SystemExit, match="not those that this run began with"):
-        train(monkeypatch, tmp_path, PIXELS, "--until=generator")
-    train(monkeypatch, tmp_path, PIXELS, "--until=data", "--redo=data")
+    with pytest.raises(ValueError, match="not those that this run began with"):
+        train(tmp_path, PIXELS, "--until=generator")
+    train(tmp_path, PIXELS, "--until=data", "--redo=data")
 
 
-def test_what_evaluation_would_refuse_is_refused_first(monkeypatch, tmp_path):
+def test_what_evaluation_would_refuse_is_refused_first(tmp_path):
     with pytest.raises(ValueError, match="trained for guidance scales"):
-        train(monkeypatch, tmp_path, PIXELS, "--set=evaluation.guidance=[9.0]")
+        train(tmp_path, PIXELS, "--set=evaluation.guidance=[9.0]")
 
 
-def test_a_preset_needs_no_other_folder(monkeypatch, tmp_path):
+def test_a_preset_needs_no_other_folder(tmp_path):
     encoder = keras_drift.encoders.MAEResNet(
         3,
         base_channels=8,
@@ -242,7 +238,6 @@ def test_a_preset_needs_no_other_folder(monkeypatch, tmp_path):
     )
     encoder.save_to_preset(tmp_path / "mine")
     run = train(
-        monkeypatch,
         tmp_path,
         PIXELS,
         f"--set=encoder.preset={tmp_path}/mine",
@@ -255,3 +250,59 @@ def test_a_preset_needs_no_other_folder(monkeypatch, tmp_path):
     model = keras_drift.DriftModel.from_preset(tmp_path / "preset")
     assert not model.encoder.missing()
     assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
+
+
+def test_a_name_is_that_of_a_file_of_the_package(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    # Refused after the configuration was found and read.
+    assert main.main(["train", "cifar10", "--until", "latents"]) == 1
+    assert "The stages of this configuration" in capsys.readouterr().err
+    for name, match in (
+        ("cifar", "Did you mean `cifar10`?"),
+        ("cifar.yaml", "There is no such file. Received: cifar.yaml"),
+    ):
+        assert main.main(["train", name]) == 1
+        message = capsys.readouterr().err
+        assert message.startswith("error: ")
+        assert match in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_lists_every_configuration(capsys):
+    with pytest.raises(SystemExit):
+        main.main(["train", "--help"])
+    text = capsys.readouterr().out
+    for path in configs.CONFIGS.glob("*.yaml"):
+        assert re.search(rf"\b{path.stem}\b", text.partition("CONFIG is")[2])
+
+
+def test_stages_of_the_help_are_those_there_are():
+    (listed,) = re.findall("The stages are: (.*?)\\. Each", FLAT_HELP)
+    names = re.sub(r"\(.*?\)", "", listed).replace(" ", "").split(",")
+    assert tuple(names) == stages.NAMES
+
+
+def test_without_yaml_the_line_that_installs_it_is_named(monkeypatch, capsys):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *args: None if name == "yaml" else found(name, *args),
+    )
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert main.main(["train", "folder"]) == 1
+    message = capsys.readouterr().err
+    assert 'PyYAML: pip install "keras-drift[examples]"' in message
+
+
+def test_the_script_of_the_examples_is_the_command():
+    root = pathlib.Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, root / "examples/train_images.py", "cifar"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "Did you mean `cifar10`?" in result.stderr

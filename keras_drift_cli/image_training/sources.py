@@ -94,7 +94,7 @@ def load(config, folder):
         _check_held_out(data, source, held_out)
         return source, held_out
     if config.training.banks is not None:
-        raise SystemExit(
+        raise ValueError(
             "With `training.banks` the images are streamed from a folder as a "
             "whole: give the held-out ones in another, --validation FOLDER, "
             "or leave `training.banks` out. Received: no validation images"
@@ -124,7 +124,7 @@ def _source(data, path, folder):
     if data.source == "cifar10" and path is None:
         return ArraySource(*_cifar10(data))
     if path is None:
-        raise SystemExit(
+        raise ValueError(
             "Where are the images? Give a folder with one folder for each "
             "class, or a zip file of one: --data FOLDER."
         )
@@ -147,14 +147,14 @@ def _check_held_out(data, source, held_out):
     if names != expected:
         different = sorted(names ^ expected)[0]
         where = "training" if different in expected else "validation"
-        raise SystemExit(
+        raise ValueError(
             "The classes of the validation images are those of the training "
             f"images, and {different!r} has {where} images only. Received: "
             f"{data.validation_path} with {len(names)} classes, instead of "
             f"{len(expected)}"
         )
     if len(held_out) < _FEWEST:
-        raise SystemExit(
+        raise ValueError(
             f"At least {_FEWEST} validation images are needed. Received: "
             f"{len(held_out)} in {data.validation_path}"
         )
@@ -196,7 +196,7 @@ def _cifar10(data):
 
 def _check_size(data, size, channels):
     if (data.image_size, data.channels) != (size, channels):
-        raise SystemExit(
+        raise ValueError(
             f"The images of {data.source} are {size} pixels wide, with "
             f"{channels} channels. Received: data.image_size="
             f"{data.image_size}, data.channels={data.channels}"

@@ -10,12 +10,12 @@ import pathlib
 
 import yaml
 
-from image_training.config_checks import checked
-from image_training.parsing import ConfigError
-from image_training.parsing import nearest
-from image_training.parsing import parsed
+from keras_drift_cli.image_training.config_checks import checked
+from keras_drift_cli.image_training.parsing import ConfigError
+from keras_drift_cli.image_training.parsing import nearest
+from keras_drift_cli.image_training.parsing import parsed
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = pathlib.Path(__file__).parent / "configs"
 
 
 @dataclasses.dataclass
@@ -23,8 +23,8 @@ class Data:
     """Images with classes.
 
     `source` is `folder`, a tree with one folder for each class; `mnist` or
-    `cifar10`, from `path` (see `image_training.data`) or downloaded by Keras;
-    or `drawn`, small pictures that the script draws itself.
+    `cifar10`, from `path` or downloaded by Keras; or `drawn`, small pictures
+    that are drawn by a program.
     """
 
     source: str = "folder"
@@ -201,15 +201,22 @@ class Config:
 
 
 def find(name):
-    """The path of a configuration: a file, or a name in `examples/configs`."""
-    path = pathlib.Path(name)
+    """The path of a configuration: a file, or one that has a name.
+
+    Args:
+        name: str, the path of a YAML file, or the name of a file of `CONFIGS`.
+
+    Returns:
+        A `pathlib.Path`.
+    """
+    path = pathlib.Path(name).expanduser()
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise SystemExit(f"There is no such file. Received: {name}")
+            raise ValueError(f"There is no such file. Received: {name}")
         return path
     known = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
     if name not in known:
-        raise SystemExit(
+        raise ValueError(
             f"A configuration is a YAML file, or one of {', '.join(known)}."
             f"{nearest(name, known)} Received: {name}"
         )
@@ -229,9 +236,9 @@ def load(path, overrides=()):
     try:
         values = yaml.safe_load(pathlib.Path(path).read_text("utf-8")) or {}
     except yaml.YAMLError as error:
-        raise SystemExit(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise SystemExit(
+        raise ValueError(
             f"{path} holds sections with keys. Received: {values!r}"
         )
     try:
@@ -239,7 +246,7 @@ def load(path, overrides=()):
             _override(values, name, value)
         return checked(parsed(Config, values, ""))
     except ConfigError as error:
-        raise SystemExit(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error}") from error
 
 
 def dump(config):
@@ -251,14 +258,14 @@ def parsed_override(text):
     """A pair `("section.key", value)` of a text `section.key=value`."""
     name, separator, value = text.partition("=")
     if not separator:
-        raise SystemExit(
+        raise ValueError(
             "`--set` takes `section.key=value`, such as `training.steps=100`. "
             f"Received: {text}"
         )
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise SystemExit(
+        raise ValueError(
             f"`--set` takes a value in YAML. Received: {text} ({error})"
         ) from error
 

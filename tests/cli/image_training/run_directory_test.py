@@ -1,14 +1,9 @@
 import json
-import pathlib
-import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-
-from image_training import config as configs  # noqa: E402
-from image_training.run_directory import RunDirectory  # noqa: E402
+from keras_drift_cli.image_training import config as configs
+from keras_drift_cli.image_training.run_directory import RunDirectory
 
 
 def test_stages_are_remembered(tmp_path):
@@ -28,14 +23,24 @@ def test_a_resumed_run_keeps_its_name_at_wandb(tmp_path):
 
 
 def test_a_run_of_another_configuration_is_refused_by_name(tmp_path):
-    RunDirectory(tmp_path, configs.Config(seed=1))
-    with pytest.raises(SystemExit, match="seed is 1 there and 2 here"):
+    RunDirectory(tmp_path, configs.Config(seed=1)).complete("data")
+    with pytest.raises(ValueError, match="seed is 1 there and 2 here"):
         RunDirectory(tmp_path, configs.Config(seed=2))
+
+
+def test_a_run_without_a_complete_stage_is_begun_again(tmp_path):
+    """Such as one whose images were not found: the next command has others."""
+    RunDirectory(tmp_path, configs.Config())
+    (tmp_path / "unpacked").mkdir()
+    data = configs.Data(path="images")
+    run = RunDirectory(tmp_path, configs.Config(data=data))
+    assert not (run / "unpacked").exists()
+    assert "path: images" in (run / "config.yaml").read_text()
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"")
-    with pytest.raises(SystemExit, match="a folder of its own"):
+    with pytest.raises(ValueError, match="a folder of its own"):
         RunDirectory(tmp_path, configs.Config())
 
 

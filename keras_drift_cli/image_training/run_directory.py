@@ -3,6 +3,7 @@
 import json
 import pathlib
 import platform
+import shutil
 import sys
 import uuid
 
@@ -11,8 +12,8 @@ import numpy as np
 import yaml
 
 import keras_drift as kd
-from image_training import config as configs
 from keras_drift.atomic_files import write_bytes
+from keras_drift_cli.image_training import config as configs
 
 
 class RunDirectory:
@@ -24,7 +25,8 @@ class RunDirectory:
 
     Args:
         path: of the folder, created if needed.
-        config: `config.Config`. A folder of another configuration is refused.
+        config: `config.Config`. A folder of another configuration is refused,
+            unless no stage of it is complete: it is begun again.
     """
 
     def __init__(self, path, config):
@@ -102,7 +104,7 @@ class RunDirectory:
         path = self.path / "config.yaml"
         if not path.exists():
             if any(self.path.iterdir()):
-                raise SystemExit(
+                raise ValueError(
                     "A run has a folder of its own. Received: "
                     f"{self.path}, which holds other files"
                 )
@@ -111,9 +113,11 @@ class RunDirectory:
         new = _flat(yaml.safe_load(configs.dump(self.config)))
         names = sorted(set(old) | set(new))
         changed = [n for n in names if old.get(n) != new.get(n)]
-        if changed:
+        if changed and not self._stages():
+            shutil.rmtree(self.path / "unpacked", ignore_errors=True)
+        elif changed:
             name = changed[0]
-            raise SystemExit(
+            raise ValueError(
                 f"{self.path} is a run of another configuration: give --run "
                 "another folder, or delete this one. Differences: "
                 f"{', '.join(changed)}; {name} is {old.get(name)!r} there and "

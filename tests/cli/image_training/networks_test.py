@@ -1,15 +1,9 @@
-import pathlib
-import sys
-
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-
-from image_training import config as configs  # noqa: E402
-from image_training import networks  # noqa: E402
-from image_training import sources  # noqa: E402
+from keras_drift_cli.image_training import config as configs
+from keras_drift_cli.image_training import networks
+from keras_drift_cli.image_training import sources
 
 
 def shuffled(size=12, batch_size=4, steps=2):

@@ -1,0 +1,1 @@
+"""Training of a generator of images in stages: `keras-drift train`."""
