@@ -1,5 +1,6 @@
 """Says which backend is missing where Keras cannot be imported."""
 
+import importlib.util
 import os
 
 try:
@@ -8,11 +9,13 @@ except ModuleNotFoundError as error:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if error.name not in ("jax", "tensorflow", "torch"):
         raise
+    names = ("jax", "tensorflow", "torch")
+    installed = [each for each in names if importlib.util.find_spec(each)]
     raise ModuleNotFoundError(
         f"Keras is set to run on {backend!r}, which is not installed here. Set "
-        "the environment variable KERAS_BACKEND to the backend that is, 'jax', "
-        "'tensorflow' or 'torch', before Keras is imported; without it Keras "
-        "takes 'tensorflow'. Or install the backend: "
+        "the environment variable KERAS_BACKEND to the backend that is ("
+        f"{' or '.join(installed) or 'none'}), before Keras is imported; "
+        "without it Keras takes 'tensorflow'. Or install the backend: "
         f'pip install "keras-drift[{backend}]".',
         name=error.name,
     ) from error

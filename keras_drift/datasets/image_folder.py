@@ -113,6 +113,9 @@ class ImageFolder:
     >>> images, readable = folder.read([0, 5])
     >>> images.shape, images[:, 0, 0, 0].tolist(), readable.tolist()
     ((2, 8, 8, 3), [-1.0, 1.0], [True, True])
+    >>> images, labels = folder.load()
+    >>> images.shape, labels.tolist()
+    ((6, 8, 8, 3), [0, 0, 0, 1, 1, 1])
     >>> images, labels = next(iter(folder))
     >>> images.shape, labels.shape
     ((4, 8, 8, 3), (4,))
@@ -217,6 +220,18 @@ class ImageFolder:
         for row in np.flatnonzero(readable):
             _normalize(pixels[row], images[row])
         return images, readable
+
+    def load(self):
+        """Decodes all images, for folders that fit in memory.
+
+        Returns:
+            A tuple `(images, labels)` of those that are readable: float32 array
+            `(n, height, width, channels)` in `[-1, 1]`; int32 array `(n,)`.
+        """
+        images, readable = self.read(np.arange(len(self)))
+        if readable.all():
+            return images, self.labels
+        return images[readable], self.labels[readable]
 
     def __iter__(self):
         while True:

@@ -1,5 +1,7 @@
 """Checks and conversions of the arrays that data sets are made from."""
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -14,6 +16,7 @@ def checked_samples(samples):
     Nothing is copied: a `np.memmap`, or latents of a `LatentCache`, stay on
     disk, and only the first samples are looked at.
     """
+    refuse_folder(samples)
     on_disk = isinstance(samples, np.memmap) or is_lazy(samples)
     samples = as_numpy(samples)
     if samples.dtype == "uint8":
@@ -38,7 +41,19 @@ def checked_samples(samples):
         _check_finite(samples[:_NUM_CHECKED_SAMPLES])
     else:
         _check_finite(samples)
+    _warn_of_unscaled_images(samples[:_NUM_CHECKED_SAMPLES])
     return samples
+
+
+def refuse_folder(data):
+    """Refuses an `ImageFolder`, which is no array and makes no groups."""
+    if hasattr(data, "class_names") and hasattr(data, "load"):
+        raise TypeError(
+            "A folder of images decodes files, and a drift compares groups of "
+            "a class. If the images fit in memory, give "
+            "`GroupedDataset(*folder.load())`; else `BankedDataset(folder, "
+            f"...)`. Received: {type(data).__name__}"
+        )
 
 
 def read(samples, indices):
@@ -72,6 +87,22 @@ def read_only(array):
     """Returns `array`, made read-only."""
     array.flags.writeable = False
     return array
+
+
+def _warn_of_unscaled_images(samples):
+    """Warns of images whose values begin at zero, as of files."""
+    if samples.ndim != 4 or samples.shape[-1] not in (1, 3):
+        return
+    low, high = float(samples.min()), float(samples.max())
+    if low < 0 or low == high:
+        return
+    scale = "images / 127.5 - 1" if high > 1 else "images * 2 - 1"
+    warnings.warn(
+        "Images are from -1 to 1 in this library, and are shown, measured and "
+        f"exported as such. Scale them: `{scale}`. Received: samples from "
+        f"{low:g} to {high:g}",
+        stacklevel=4,
+    )
 
 
 def _check_finite(samples):

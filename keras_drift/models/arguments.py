@@ -146,6 +146,11 @@ def number_of_samples(n, labels):
                 "`n`, or `labels`, one for each. Received: n=None, labels=None"
             )
         n = 1
+    if np.ndim(n):
+        raise TypeError(
+            "`n` is the number of samples. For those of certain classes, write "
+            f"`generate(labels=...)`. Received: n={n!r}"
+        )
     n = checks.positive_integer("n", len(labels) if n is None else n)
     if np.ndim(labels) == 1 and len(labels) != n:
         raise ValueError(

@@ -42,7 +42,21 @@ def check(handle):
     if hub := remote.of(handle):
         hub.parse(handle)
         return
-    if not pathlib.Path(handle).expanduser().is_dir():
+    path = pathlib.Path(handle).expanduser()
+    if path.is_file():
+        raise ValueError(
+            "A preset is a folder that `save_to_preset` wrote, and this is a "
+            "file. What `model.save` wrote is loaded by "
+            f"`keras.saving.load_model`. Received: preset={str(handle)!r}"
+        )
+    if len(path.parts) > 1 and not path.exists():
+        raise ValueError(
+            "There is no such folder. A preset is the path of a folder that "
+            f"`save_to_preset` wrote, such a folder on a hub ({remote.FORMS}), "
+            "or a name, see `DriftModel.presets`. "
+            f"Received: preset={str(handle)!r}"
+        )
+    if not path.is_dir():
         raise ValueError(
             "A preset is the name of one, the path of a folder that "
             f"`save_to_preset` wrote, or such a folder on a hub: {remote.FORMS}"

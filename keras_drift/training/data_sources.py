@@ -10,6 +10,7 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets import GroupedDataset
+from keras_drift.datasets import sample_arrays
 from keras_drift.datasets.seeded_dataset import SeededDataset
 from keras_drift.training import shares
 from keras_drift.training.data_batch import DataBatch
@@ -78,6 +79,7 @@ def as_source(
         checks.positive_integer("batch_size", batch_size)
     size = _BATCH_SIZE if batch_size is None else batch_size
     if not is_array(x):
+        sample_arrays.refuse_folder(x)
         _refuse_beside_a_source(
             x, y=y, sample_weight=sample_weight, batch_size=batch_size
         )

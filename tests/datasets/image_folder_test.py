@@ -324,6 +324,17 @@ def test_stops_where_nothing_is_readable(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Skipped an unreadable")
+def test_loads_what_is_readable(tmp_path):
+    numbered(tmp_path, 8)
+    images, labels = ImageFolder(tmp_path, 4).load()
+    assert numbers(images) == [*range(8)]
+    (tmp_path / "even/001.png").write_bytes(b"")
+    images, labels = ImageFolder(tmp_path, 4, unreadable_share=0.5).load()
+    assert numbers(images) == [0, 2, 3, 4, 5, 6, 7]
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:Skipped an unreadable")
 def test_names_a_class_that_has_nothing_readable(tmp_path):
     numbered(tmp_path, 8)
     for path in (tmp_path / "odd").iterdir():

@@ -192,3 +192,47 @@ def test_positives_for_metrics_are_counted_within_their_group():
         # Copies of a sample do not meet on both sides of a comparison.
         both = np.intersect1d(row[0::2], row[1::2])
         assert len(both) <= 1
+
+
+@pytest.mark.parametrize(
+    ("largest", "scale"), [(255.0, "images / 127.5 - 1"), (1.0, "images \\* 2")]
+)
+def test_images_of_another_range_are_noticed(largest, scale):
+    """They trained in silence, and were shown gray or white."""
+    images = np.linspace(0, largest, 8 * 16, dtype="float32")
+    images = images.reshape(8, 4, 4, 1)
+    with pytest.warns(UserWarning, match=scale):
+        datasets.GroupedDataset(images)
+    with pytest.warns(UserWarning, match=f"from 0 to {largest:g}"):
+        datasets.ArrayDataset(images)
+    datasets.GroupedDataset(images / largest * 2 - 1)  # warns of nothing
+    datasets.ArrayDataset(images.reshape(8, 16))
+
+
+def test_a_folder_of_images_says_what_takes_it(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "cat").mkdir()
+    for name in ("0.png", "1.png"):
+        image.new("RGB", (8, 8)).save(tmp_path / "cat" / name)
+    folder = datasets.ImageFolder(tmp_path, image_size=4)
+    model = DriftModel(small_mlp())
+    model.compile("adam")
+    pattern = r"GroupedDataset\(\*folder.load\(\)\)"
+    with pytest.raises(TypeError, match=pattern):
+        model.fit(folder)
+    with pytest.raises(TypeError, match=pattern):
+        datasets.GroupedDataset(folder)
+
+
+def test_classes_in_the_place_of_a_number_name_the_argument():
+    with pytest.raises(TypeError, match=r"generate\(labels=\.\.\.\)"):
+        DriftModel(small_mlp()).generate([3, 1, 4])
+
+
+def test_a_path_that_is_no_preset_says_so(tmp_path):
+    path = tmp_path / "model.keras"
+    with pytest.raises(ValueError, match=r"There is no such folder.*hf://"):
+        DriftModel.from_preset(path)
+    DriftModel(small_mlp()).save(path)
+    with pytest.raises(ValueError, match=r"keras\.saving\.load_model"):
+        DriftModel.from_preset(path)
