@@ -14,6 +14,25 @@ from keras_drift.presets.preset_mixin import DEFAULT_SHARD_SIZE
 class ModelPresets(PresetMixin):
     """Mixin of `DriftModel`: presets, with or without the frozen parts."""
 
+    def save(self, filepath, overwrite=True, **kwargs):
+        """Saves the model, with its optimizer, to a `.keras` file.
+
+        Args:
+            filepath: path that ends in `.keras`. The legacy format of Keras,
+                `.h5`, is refused: Keras writes it, and cannot load it again.
+            overwrite: bool, whether a file is replaced without asking. Defaults
+                to `True`.
+            **kwargs: passed to `keras.Model.save`.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "A model is saved to a `.keras` file: Keras cannot load this "
+                "one from its legacy format. Weights alone are written by "
+                '`save_weights("model.weights.h5")`. '
+                f"Received: filepath={str(filepath)!r}"
+            )
+        super().save(filepath, overwrite=overwrite, **kwargs)
+
     @property
     def preset_parts(self):
         """The parts that `from_preset` of their classes finds in a preset."""

@@ -135,10 +135,10 @@ def check_data(run):
     counts = np.bincount(labels, minlength=run.num_classes)
     images, _ = sources.read_all(training, 64)
     print(
-        f"{len(training)} images of {run.num_classes} classes to train on, "
-        f"{len(held_out)} held out. The smallest class has {counts.min()} "
-        f"images, {training.class_names[counts.argmin()]!r}; the largest "
-        f"{counts.max()}, {training.class_names[counts.argmax()]!r}."
+        f"Images to train on: {len(training)}, held out: {len(held_out)}. "
+        f"Classes: {run.num_classes}, of {counts.min()} images "
+        f"({training.class_names[counts.argmin()]!r}) to {counts.max()} "
+        f"({training.class_names[counts.argmax()]!r})."
     )
     if not counts.all():
         raise ValueError(
@@ -273,8 +273,8 @@ def _monitors(run):
     try:
         import tensorboard  # noqa: F401, only whether it is there
         import tensorflow  # noqa: F401, Keras' callback writes with it
-    except ImportError:
-        print("Without TensorBoard: it needs tensorboard and tensorflow.")
+    except ImportError as error:
+        print(f"No logs for TensorBoard, which need {error.name}.")
     else:
         logs = str(run.directory / "tensorboard")
         found.append(keras.callbacks.TensorBoard(logs))

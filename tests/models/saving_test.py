@@ -107,3 +107,14 @@ def test_compile_config_with_a_pytorch_class_is_portable(points):
     model.compile_from_config(TORCH_OPTIMIZER)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.003)
     assert np.isfinite(model.fit(points, verbose=0).history["loss"][0])
+
+
+def test_the_format_that_cannot_be_loaded_is_not_written(tmp_path):
+    model = DriftModel(small_mlp())
+    path = tmp_path / "model.h5"
+    with pytest.raises(ValueError, match=r"`\.keras` file.*model\.h5"):
+        model.save(path)
+    assert not path.exists()
+    model.save_weights(tmp_path / "model.weights.h5")
+    model.save(tmp_path / "model.keras", overwrite=False)
+    keras.saving.load_model(tmp_path / "model.keras")
