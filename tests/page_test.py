@@ -178,7 +178,7 @@ def assert_shows(page, name, model, labels, guidance, seed):
     ("name", "label", "seed", "guidance"),
     [
         ("digits_dit", 3, 5, None),
-        ("mnist_mlp", 7, 4294967295, None),
+        ("mnist_mlp", 7, 4294967295, 1.5),
         ("cifar10_mlp", 8, 6, 3.5),
     ],
 )
