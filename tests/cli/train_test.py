@@ -86,10 +86,10 @@ def test_a_run_leaves_everything_in_its_folder(tmp_path, capsys):
     assert len(lines(run, "generator")) == 3
 
 
-def test_refuses_a_run_that_does_not_fit_into_the_memory(monkeypatch, tmp_path):
+def test_refuses_a_run_that_does_not_fit_into_the_memory(tmp_path):
     options = "--set", "training.device_memory_gb=0.0001"
     with pytest.raises(ValueError, match="do not fit on a device"):
-        train(monkeypatch, tmp_path, PIXELS, "--until=generator", *options)
+        train(tmp_path, PIXELS, "--until=generator", *options)
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(
