@@ -36,10 +36,11 @@ class Device(typing.NamedTuple):
 
 
 # cloud.google.com/tpu/docs/v4, /v5e, /v6e, and NVIDIA's H100 data sheet (SXM,
-# dense). A TPU multiplies float32 in six products of bfloat16. Links: a half of
-# the published bandwidth of both directions.
-V4 = Device(275e12, 275e12 / 6, 32e9, 1200e9, 150e9)
-V5E = Device(197e12, 197e12 / 6, 16e9, 800e9, 100e9)
+# dense). A TPU multiplies float32 in six products of bfloat16. Links: all of a
+# chip, in one direction, published as 2400, 1600 and 3200 Gbit/s, and NVLink as
+# 900 GB/s in both.
+V4 = Device(275e12, 275e12 / 6, 32e9, 1200e9, 300e9)
+V5E = Device(197e12, 197e12 / 6, 16e9, 800e9, 200e9)
 V6E = Device(918e12, 918e12 / 6, 32e9, 1600e9, 400e9)
 H100 = Device(989e12, 67e12, 80e9, 3350e9, 450e9)
 
@@ -52,7 +53,7 @@ PODS = {
     "v6e-128": (V6E, 128),
     "8 x H100": (H100, 8),
 }
-# Of `examples/configs`: latent_ablation, latent_b2, latent_l2.
+# `latent_ablation`, `latent_b2` and `latent_l2` of `keras-drift train`.
 RECIPES = {
     "ablation": pod_counts.Recipe(768, 12, 12, 256, 64, 64, 64, 16),
     "B/2": pod_counts.Recipe(768, 12, 12, 640, 128, 64, 64, 32),

@@ -1,4 +1,4 @@
-"""What callbacks keep to themselves, such as the best value so far."""
+"""Saves and restores the internal state of callbacks."""
 
 import warnings
 
@@ -13,7 +13,11 @@ _ATTRIBUTES = {
         "best_weights",
         "wait",
     ),
-    keras.callbacks.ModelCheckpoint: ("best",),
+    keras.callbacks.ModelCheckpoint: (
+        "best",
+        "_batches_seen_since_last_saving",
+        "_last_batch_seen",
+    ),
     keras.callbacks.ReduceLROnPlateau: ("best", "cooldown_counter", "wait"),
 }
 

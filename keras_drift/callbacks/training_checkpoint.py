@@ -52,7 +52,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     Other callbacks go on as well: `EarlyStopping`, `ReduceLROnPlateau` and
     `ModelCheckpoint` with their best value and what they have counted, and
     those of your own that have the methods `get_state()`, which returns plain
-    values and arrays, and `set_state(state)`, called after `on_train_begin`.
+    values and arrays, and `set_state(state)`, called after `on_train_begin`. A
+    run that `EarlyStopping` has ended trains for one more epoch where it is
+    started again.
 
     A file is complete or does not exist. If the newest one is damaged, the one
     before it is restored, with a warning.

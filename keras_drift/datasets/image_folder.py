@@ -128,6 +128,8 @@ class ImageFolder:
       has the center crop
     """
 
+    decodes_files = True  # not data that `fit` takes
+
     def __init__(
         self,
         directory,

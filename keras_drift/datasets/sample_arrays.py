@@ -47,7 +47,8 @@ def checked_samples(samples):
 
 def refuse_folder(data):
     """Refuses an `ImageFolder`, which is no array and makes no groups."""
-    if hasattr(data, "class_names") and hasattr(data, "load"):
+    # What Keras reads a folder with is a `tf.data.Dataset`, and is none.
+    if getattr(data, "decodes_files", False):
         raise TypeError(
             "A folder of images decodes files, and a drift compares groups of "
             "a class. If the images fit in memory, give "
@@ -90,16 +91,18 @@ def read_only(array):
 
 
 def _warn_of_unscaled_images(samples):
-    """Warns of images whose values begin at zero, as of files."""
+    """Warns of what looks like images with the values of files."""
     if samples.ndim != 4 or samples.shape[-1] not in (1, 3):
         return
     low, high = float(samples.min()), float(samples.max())
     if low < 0 or low == high:
         return
-    scale = "images / 127.5 - 1" if high > 1 else "images * 2 - 1"
+    if 1 < high <= 100 or high > 255:
+        return
+    scale = "images * 2 - 1" if high <= 1 else "images / 127.5 - 1"
     warnings.warn(
-        "Images are from -1 to 1 in this library, and are shown, measured and "
-        f"exported as such. Scale them: `{scale}`. Received: samples from "
+        "If these samples are images, scale them to [-1, 1], in which images "
+        f"are shown, measured and exported: `{scale}`. Received: samples from "
         f"{low:g} to {high:g}",
         stacklevel=4,
     )

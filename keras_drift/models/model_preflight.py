@@ -32,8 +32,8 @@ class ModelPreflight:
 
         Returns:
             A `training.Preflight`. The bytes in it are those of variables,
-            gradients and samples. Activations, which come on top, are those of
-            `1 / micro_batches` of the samples.
+            gradients and samples. The features of all samples come on top, and
+            the activations of `1 / micro_batches` of the samples.
 
         Raises:
             ValueError: if the run would fail; if a device would have no sample;
@@ -55,6 +55,7 @@ class ModelPreflight:
         if device_memory is not None:
             checks.positive_number("device_memory", device_memory)
         self._check_ready("preflight")
+        self._freeze_parts()
         first = self._first_batch(x, y, batch_size)
         batch = DataBatch.parse(
             first, self.generator, self.guidance_sampler is not None

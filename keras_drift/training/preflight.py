@@ -1,4 +1,4 @@
-"""What a training run does on its devices, found before it begins."""
+"""How a batch is divided over devices, and the memory of each."""
 
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Preflight(NamedTuple):
             most: `"generator"`, `"encoder"`, `"other weights"`, `"gradients"`,
             `"optimizer"`, `"averages"`, `"samples"`.
         device_memory: float, the bytes that there are, or `None`.
-        notes: tuple of str, what is wasted, or not as the words may suggest.
+        notes: tuple of str, such as idle devices, or data that each holds.
     """
 
     devices: int
@@ -59,7 +59,7 @@ class Preflight(NamedTuple):
             ("  sum", self._sum()),
             (
                 "  not counted",
-                "activations, blocks of the field, copies in half precision",
+                "features, activations, the field, copies in half precision",
             ),
             *(("note", note) for note in self.notes),
         ]

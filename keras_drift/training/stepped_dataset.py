@@ -23,7 +23,7 @@ class SteppedDataset(SeededDataset):
             use_multiprocessing=data.use_multiprocessing,
             max_queue_size=data.max_queue_size,
         )
-        self._view = None
+        self._view = self._view_key = None
         self._num_steps = checks.positive_integer("steps_per_epoch", num_steps)
         self.group_axis = data.group_axis
         self.sample_axis = data.sample_axis
@@ -34,11 +34,12 @@ class SteppedDataset(SeededDataset):
 
     def _batch(self, index):
         epoch, index = self._place(index)
-        view = self._view
-        if view is None or view.epoch != epoch:
-            # Kept, since a view computes the order of its epoch once.
-            view = self._view = self._data.fixed(epoch)
-        return view[index]
+        # Kept, since a view computes the order of its epoch once. A state that
+        # is restored has a seed of its own.
+        key = self._data.seed, epoch
+        if self._view_key != key:
+            self._view, self._view_key = self._data.fixed(epoch), key
+        return self._view[index]
 
     def _place(self, index):
         """The epoch of the data, and the batch in it."""

@@ -236,13 +236,15 @@ def train_generator(run):
     first = checkpoint.restore(model)
     if first:
         print(f"Goes on after step {first * training.steps_per_epoch}.")
-    memory = training.device_memory_gb
-    print(
-        model.preflight(
-            batches, device_memory=None if memory is None else 1e9 * memory
-        ),
-        flush=True,
-    )
+    else:
+        # Not of a run that goes on: it would fill banks that are restored.
+        memory = training.device_memory_gb
+        print(
+            model.preflight(
+                batches, device_memory=None if memory is None else 1e9 * memory
+            ),
+            flush=True,
+        )
     start = time.perf_counter()
     model.fit(
         batches,
@@ -368,10 +370,11 @@ def save_preset(run):
         # somewhere else where the preset is loaded.
         encoder=encoder.preset if is_of_hub else None,
     )
+    labels = list(range(min(3, run.num_classes)))
     print(
         f"The preset: {path}\n"
         f'  model = keras_drift.DriftModel.from_preset("{path}")\n'
-        "  images = model.generate(labels=[0, 1, 2], seed=0)\n"
+        f"  images = model.generate(labels={labels}, seed=0)\n"
         f"or\n  keras-drift draw {path} --out samples.png"
     )
     return {}

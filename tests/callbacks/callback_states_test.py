@@ -110,6 +110,20 @@ def test_the_best_file_is_not_replaced_by_a_worse_one(tmp_path):
     assert path.read_bytes() == saved
 
 
+def test_files_of_every_third_batch_are_those_of_a_straight_run(tmp_path):
+    def files(folder):
+        return keras.callbacks.ModelCheckpoint(
+            tmp_path / folder / "{epoch}.keras", save_freq=3
+        )
+
+    fit(tmp_path / "a", 6, files("straight"))
+    for epochs in range(1, 7):  # of two batches each
+        fit(tmp_path / "b", epochs, files("resumed"))
+    names = sorted(path.name for path in (tmp_path / "straight").iterdir())
+    assert len(names) == 4
+    assert names == sorted(p.name for p in (tmp_path / "resumed").iterdir())
+
+
 def test_callbacks_with_methods_for_it_go_on(tmp_path):
     straight, first, second, other = (Counter() for _ in range(4))
     fit(tmp_path / "a", 4, straight)

@@ -128,7 +128,7 @@ def test_the_table_says_what_it_counts():
         == "groups: 1, each of 96 positives and 96 generated samples"
     )
     assert table["field"] == "global: of the whole batch"
-    assert table["not counted"].startswith("activations")
+    assert table["not counted"].startswith("features, activations")
     assert table["sum"].endswith("kB of 1.00 GB")
 
 

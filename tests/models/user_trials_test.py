@@ -10,9 +10,11 @@ from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import drifts
+from keras_drift import generators
 from keras_drift import kernels
 from keras_drift import metrics
 from keras_drift import schedules
+from keras_drift.datasets import sample_arrays
 from keras_drift.training import batches
 from keras_drift.training.training_batch import TrainingBatch
 from small_models import fitted
@@ -207,6 +209,7 @@ def test_images_of_another_range_are_noticed(largest, scale):
         datasets.ArrayDataset(images)
     datasets.GroupedDataset(images / largest * 2 - 1)  # warns of nothing
     datasets.ArrayDataset(images.reshape(8, 16))
+    datasets.ArrayDataset(images / largest * 7.6)  # no images
 
 
 def test_a_folder_of_images_says_what_takes_it(tmp_path):
@@ -222,6 +225,22 @@ def test_a_folder_of_images_says_what_takes_it(tmp_path):
         model.fit(folder)
     with pytest.raises(TypeError, match=pattern):
         datasets.GroupedDataset(folder)
+
+
+def test_what_keras_reads_a_folder_with_is_data(tmp_path):
+    pytest.importorskip("tensorflow")
+    image = pytest.importorskip("PIL.Image")
+    for index in range(4):
+        image.new("RGB", (8, 8)).save(tmp_path / f"{index}.png")
+    data = keras.utils.image_dataset_from_directory(
+        tmp_path, labels=None, image_size=(2, 2), batch_size=4, verbose=False
+    )
+    generator = generators.DiT((2, 2, 3), hidden_dim=8, depth=1, patch_size=2)
+    model = DriftModel(generator)
+    model.compile("adam")
+    history = model.fit(data.map(lambda x: x / 127.5 - 1), verbose=0)
+    sample_arrays.refuse_folder(data)  # which has `class_names` and `load`
+    assert np.isfinite(history.history["loss"][0])
 
 
 def test_classes_in_the_place_of_a_number_name_the_argument():

@@ -50,6 +50,14 @@ def test_the_seed_of_a_state_is_given_to_the_data():
     np.testing.assert_array_equal(resumed[1], in_fours()[1])
 
 
+def test_the_seed_of_a_state_is_that_of_batches_read_before():
+    other = datasets.ArrayDataset(DATA, batch_size=4, seed=4)
+    resumed = ContinuedDataset(other, 2)
+    assert not np.array_equal(resumed[0], in_fours()[0])
+    resumed.set_state(ContinuedDataset(in_fours(), 2).get_state())
+    np.testing.assert_array_equal(resumed[0], in_fours()[0])
+
+
 def test_workers_are_those_of_the_data():
     assert ContinuedDataset(in_fours(workers=3), 2).workers == 3
 
