@@ -23,7 +23,8 @@ class SteppedDataset(SeededDataset):
             use_multiprocessing=data.use_multiprocessing,
             max_queue_size=data.max_queue_size,
         )
-        self._view = self._view_key = None
+        # One tuple, replaced as a whole: threads see all of it or none.
+        self._view = (None, None)
         self._num_steps = checks.positive_integer("steps_per_epoch", num_steps)
         self.group_axis = data.group_axis
         self.sample_axis = data.sample_axis
@@ -37,9 +38,11 @@ class SteppedDataset(SeededDataset):
         # Kept, since a view computes the order of its epoch once. A state that
         # is restored has a seed of its own.
         key = self._data.seed, epoch
-        if self._view_key != key:
-            self._view, self._view_key = self._data.fixed(epoch), key
-        return self._view[index]
+        known, view = self._view
+        if known != key:
+            view = self._data.fixed(epoch)
+            self._view = key, view
+        return view[index]
 
     def _place(self, index):
         """The epoch of the data, and the batch in it."""
