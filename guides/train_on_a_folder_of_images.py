@@ -205,6 +205,10 @@ print("the same batch:", np.array_equal(expected, again))
 # from all images of a class, not from the newest, and any batch can be read
 # again.
 #
+# `ImageFolder(..., crop_scale=(0.2, 1.0))` shows a random crop of each image in
+# its batches, with 20% to 100% of the area, as the published encoders were
+# trained. A generator that is trained on them draws such crops.
+#
 # If files are many times as large as `image_size`, `draft=True` decodes JPEG
 # files at a fraction of their size, several times as fast. The images differ a
 # little from the standard crop, so use it for trials, not to compare with

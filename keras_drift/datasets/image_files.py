@@ -1,4 +1,4 @@
-"""Decodes an image file of any kind to the standard center crop."""
+"""Decodes an image file of any kind to the standard center crop or another."""
 
 import numpy as np
 
@@ -24,8 +24,8 @@ def library():
     return extras.load("PIL.Image", "Folders of images", "Pillow", "examples")
 
 
-def read_image(path, shape, draft=False, mirrored=False):
-    """Decodes an image file to the standard center crop.
+def read_image(path, shape, draft=False, mirrored=False, crop=None, seed=()):
+    """Decodes an image file to the standard center crop, or to a random one.
 
     Args:
         path: str, the path of the file.
@@ -34,6 +34,8 @@ def read_image(path, shape, draft=False, mirrored=False):
             eighth of their size. Defaults to `False`.
         mirrored: bool, whether left and right are exchanged. Defaults to
             `False`.
+        crop: `RandomCrop`, or `None` for the center crop. Defaults to `None`.
+        seed: tuple of ints >= 0, which decides the random crop.
 
     Returns:
         uint8 array of this shape.
@@ -46,13 +48,23 @@ def read_image(path, shape, draft=False, mirrored=False):
     mode = "RGB" if channels == 3 else "L"
     try:
         with open(path, "rb") as file:
-            image = _decoded(pil, file, (width, height), mode, draft)
+            side = max(width, height)
+            if crop is not None:
+                side = crop.sufficient_side(side)
+            image = _decoded(
+                pil, file, (width, height), mode, side if draft else None
+            )
     except (UnreadableImageError, MemoryError):
         raise
     # A damaged file may make a decoder raise an error of any type.
     except Exception as error:
         raise UnreadableImageError(_reason(pil, error)) from error
-    image = center_crop(image, height, width)
+    if crop is None:
+        image = center_crop(image, height, width)
+    else:
+        # Cut first: a filter of `resize(box=...)` reaches beyond the box.
+        image = image.crop(crop.box(*image.size, seed))
+        image = image.resize((width, height), pil.Resampling.BICUBIC)
     if mirrored:  # faster than NumPy
         image = image.transpose(pil.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(image).reshape(shape)
@@ -102,15 +114,15 @@ def _interval(size, resized, cropped):
     return start * ratio, min((start + cropped) * ratio, size)
 
 
-def _decoded(pil, file, size, mode, draft):
+def _decoded(pil, file, size, mode, draft_side):
     if not file.read(1):
         raise UnreadableImageError("the file is empty")
     file.seek(0)
     image = pil.open(file, formats=_FORMATS)
     _check_size(pil, image, size)
-    if draft and image.format in ("JPEG", "MPO"):
+    if draft_side is not None and image.format in ("JPEG", "MPO"):
         # The crop may be of the upright image: both sides fit the longer one.
-        image.draft(mode, (max(size), max(size)))
+        image.draft(mode, (draft_side, draft_side))
     # The first frame of an animation.
     image.load()
     return _in_mode(pil, _upright(pil, image), mode)

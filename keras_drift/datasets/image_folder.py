@@ -13,6 +13,7 @@ from keras_drift import checks
 from keras_drift.datasets import image_augmentation
 from keras_drift.datasets import image_files
 from keras_drift.datasets import image_tree
+from keras_drift.datasets import random_crop
 from keras_drift.datasets import sample_arrays
 from keras_drift.datasets.buffer_pool import BufferPool
 from keras_drift.datasets.image_stream import BLOCK_SIZE
@@ -58,6 +59,14 @@ class ImageFolder:
         flip: bool, whether batches mirror each image with a probability of one
             half, left to right. Not for letters and digits. Defaults to
             `False`.
+        crop_scale: `(low, high)`, floats above 0 and at most 1: batches show a
+            random crop of each image instead of the center, with this share of
+            its area, resized by a bicubic filter. The crop of
+            `torchvision.transforms.RandomResizedCrop`; that of the published
+            encoders is `(0.2, 1.0)`. Not for images to compare samples with.
+            Defaults to `None`, the center crop.
+        crop_ratio: `(low, high)`, floats > 0, widths by heights of random crops
+            before they are resized. Defaults to `(3 / 4, 4 / 3)`.
         augmentation: Keras layer, such as those of keras-cv, or another
             function of a batch of images in `[-1, 1]`, applied to batches after
             flips. Keras layers are called with `training=True`, and their
@@ -70,7 +79,8 @@ class ImageFolder:
             without grain. A script needs the usual
             `if __name__ == "__main__":` where processes are started. Defaults
             to `0`.
-        seed: int >= 0, of orders, flips and augmentation. Defaults to `0`.
+        seed: int >= 0, of orders, crops, flips and augmentation. Defaults to
+            `0`.
         unreadable_share: float from 0 to 1: if a larger share of all files is
             unreadable, reading stops with an error. Defaults to `0.01`.
         draft: bool, whether JPEG files are decoded at half, a quarter or an
@@ -85,6 +95,7 @@ class ImageFolder:
         paths: list of str, of all images, readable or not.
         labels: int32 array, the class of each image. Read-only.
         image_shape: tuple `(height, width, channels)`.
+        crop_scale: tuple or `None`, the argument.
         fingerprint: str, which changes with the names and sizes of the files
             and with the arguments that change what `read` returns. Computed
             when first asked for.
@@ -136,6 +147,8 @@ class ImageFolder:
         image_size,
         channels=3,
         flip=False,
+        crop_scale=None,
+        crop_ratio=(3 / 4, 4 / 3),
         augmentation=None,
         batch_size=64,
         workers=0,
@@ -154,6 +167,7 @@ class ImageFolder:
             _checked_channels(channels),
         )
         self.flip = checks.boolean("flip", flip)
+        self._crop = random_crop.checked(crop_scale, crop_ratio)
         self.augmentation = image_augmentation.checked(augmentation)
         self.batch_size = checks.positive_integer("batch_size", batch_size)
         self.workers = checks.non_negative_integer("workers", workers)
@@ -183,11 +197,16 @@ class ImageFolder:
             self.image_shape,
             self.draft,
             {os.path.join(self.directory, name) for name in irregular},
+            self._crop,
         )
         return names, labels
 
     def __len__(self):
         return len(self.paths)
+
+    @property
+    def crop_scale(self):
+        return None if self._crop is None else self._crop.scale
 
     @functools.cached_property
     def fingerprint(self):
@@ -202,11 +221,14 @@ class ImageFolder:
             digest.update(os.fsencode(name) + f"\0{_size(path)}/".encode())
         return digest.hexdigest()
 
-    def read(self, indices):
+    def read(self, indices, crop_seed=None):
         """Decodes some images, without flips or augmentation.
 
         Args:
             indices: ints `(n,)` from `0` to `len(folder) - 1`.
+            crop_seed: int >= 0, for random crops of `crop_scale`, each decided
+                by this seed and the index of the image. Defaults to `None`, the
+                center crop.
 
         Returns:
             A tuple `(images, readable)`: float32 array `(n, height, width,
@@ -214,14 +236,28 @@ class ImageFolder:
             array `(n,)`.
         """
         indices = self._checked_indices(indices)
+        seeds = None
+        if crop_seed is not None:
+            seeds = self._crop_seeds(crop_seed, indices)
         pixels, readable, reasons = self._reader.read(
-            indices, threads=self.workers
+            indices, threads=self.workers, seeds=seeds
         )
         self._report(indices[~readable], reasons)
         images = np.zeros(pixels.shape, "float32")
         for row in np.flatnonzero(readable):
             _normalize(pixels[row], images[row])
         return images, readable
+
+    def _crop_seeds(self, crop_seed, indices):
+        if self._crop is None:
+            raise ValueError(
+                "`crop_seed` is for folders with random crops, made with "
+                "`ImageFolder(..., crop_scale=(0.2, 1.0))`. Received: "
+                f"crop_seed={crop_seed!r}, crop_scale=None"
+            )
+        checks.non_negative_integer("crop_seed", crop_seed)
+        # Three numbers: not the crops of batches, which have two.
+        return [(crop_seed, int(index), 0) for index in indices]
 
     def load(self):
         """Decodes all images, for folders that fit in memory.
@@ -232,7 +268,7 @@ class ImageFolder:
         """
         images, readable = self.read(np.arange(len(self)))
         if readable.all():
-            return images, self.labels
+            return images, self.labels.copy()
         return images[readable], self.labels[readable]
 
     def __iter__(self):

@@ -25,20 +25,24 @@ class ImageReader(typing.NamedTuple):
         shape: `(height, width, channels)`.
         draft: bool, see `image_files.read_image`.
         irregular: set of the paths that are not opened.
+        crop: `RandomCrop`, or `None`.
     """
 
     paths: list
     shape: tuple
     draft: bool
     irregular: set
+    crop: typing.Any
 
-    def read(self, indices, mirrored=None, threads=0):
+    def read(self, indices, mirrored=None, threads=0, seeds=None):
         """Decodes some images.
 
         Args:
             indices: int array `(n,)`.
             mirrored: bool array `(n,)`, or `None`: none of them is.
             threads: int >= 0, the threads that decode; zero for the caller's.
+            seeds: list of tuples of ints >= 0, of the random crop of each
+                image; `None` for center crops.
 
         Returns:
             A tuple `(images, readable, reasons)`: uint8 array `(n, ...)`, zero
@@ -51,7 +55,11 @@ class ImageReader(typing.NamedTuple):
 
         def read_one(row):
             try:
-                images[row] = self._decode(indices[row], mirrored[row])
+                images[row] = self._decode(
+                    indices[row],
+                    mirrored[row],
+                    None if seeds is None else seeds[row],
+                )
             except image_files.UnreadableImageError as error:
                 return str(error)
 
@@ -64,11 +72,17 @@ class ImageReader(typing.NamedTuple):
         readable = np.array([reason is None for reason in found], bool)
         return images, readable, [each for each in found if each is not None]
 
-    def _decode(self, index, mirrored):
+    def _decode(self, index, mirrored, seed):
         path = self.paths[index]
         if path in self.irregular:
             raise image_files.UnreadableImageError("not a regular file")
-        return image_files.read_image(path, self.shape, self.draft, mirrored)
+        if self.crop is None or seed is None:
+            return image_files.read_image(
+                path, self.shape, self.draft, mirrored
+            )
+        return image_files.read_image(
+            path, self.shape, self.draft, mirrored, self.crop, seed
+        )
 
 
 class Block(typing.NamedTuple):
@@ -94,7 +108,7 @@ class ImageStream:
 
     Args:
         reader: `ImageReader`.
-        seed: int, of the orders and flips.
+        seed: int, of the orders, crops and flips.
         flip: bool, whether to mirror half of the images.
         first: int, the block that the source begins with.
     """
@@ -112,7 +126,10 @@ class ImageStream:
         start = (self._first + index) * BLOCK_SIZE
         positions = np.arange(start, start + BLOCK_SIZE)
         indices, flipped = self._draw(positions)
-        images, readable, reasons = self._reader.read(indices, flipped)
+        seeds = [(self._seed, int(position)) for position in positions]
+        images, readable, reasons = self._reader.read(
+            indices, flipped, seeds=seeds
+        )
         return tuple(Block(positions, indices, images, readable, reasons))
 
     def blocks(self, workers):

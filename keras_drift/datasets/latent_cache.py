@@ -238,6 +238,12 @@ def _as_source(source):
             "`fingerprint` and `read(indices)`. Received: source of type "
             f"{type(source).__name__} without {', '.join(absent)}"
         )
+    if getattr(source, "crop_scale", None) is not None:
+        raise ValueError(
+            "Latents are encoded once, so that they cannot be of random crops. "
+            "Give a folder without `crop_scale`, whose center crops are "
+            f"encoded. Received: source.crop_scale={source.crop_scale}"
+        )
     if not len(source):
         raise ValueError("`source` has no images. Received: len(source)=0")
     labels = source.labels

@@ -75,6 +75,9 @@ class EncoderTraining:
     classifier_weight: float = 0.0  # at the end of a ramp
     classifier_steps: int = 0  # the last steps, which train the classifier too
     classifier_ramp: int = 1
+    # Shares of the area: [0.2, 1.0] is that of the official encoders. `null`
+    # for the center. For images that are streamed from a folder.
+    crop_scale: list[float] | None = None
     dtype: str = "float32"
 
 
@@ -150,6 +153,7 @@ class Training:
     generated: int = 64
     unconditional: int = 16
     banks: Banks | None = None
+    crop_scale: list[float] | None = None  # as that of `encoder.train`
     guidance: Guidance | None = dataclasses.field(default_factory=Guidance)
     learning_rate: float = 2e-4
     schedule: str = "constant"  # or "cosine", after the warm-up

@@ -70,6 +70,7 @@ def checked(config):
     _check_encoder(config)
     _check_training(config)
     _check_banks(config)
+    _check_crops(config)
     _check_evaluation(config)
     return config
 
@@ -137,6 +138,30 @@ def _check_training(config):
             "`training.guidance` needs `training.unconditional` samples, "
             "which the others are compared with. Received: 0"
         )
+
+
+def _check_crops(config):
+    """Random crops are taken as images are decoded, not of what is kept."""
+    train = None if config.encoder is None else config.encoder.train
+    scales = {"training.crop_scale": config.training.crop_scale}
+    if train is not None:
+        scales["encoder.train.crop_scale"] = train.crop_scale
+    for name, scale in scales.items():
+        if scale is None:
+            continue
+        if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
+            raise ConfigError(
+                f"`{name}` is a range of shares of the area, such as "
+                f"[0.2, 1.0]. Received: {scale}"
+            )
+        if not config.streams_images:
+            raise ConfigError(
+                f"`{name}` is for images that are streamed from a folder. "
+                "Latents, and images in memory, are of the center: leave it "
+                f"out there. Received: data.source={config.data.source}, "
+                f"data.in_memory={config.data.in_memory}, "
+                + ("no latents" if config.latents is None else "latents")
+            )
 
 
 def _check_evaluation(config):

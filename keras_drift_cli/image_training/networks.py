@@ -194,7 +194,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         start = position * self.batch_size
         order = self._order(each)
         chosen = np.sort(order[start : start + self.batch_size])
-        return self._read(chosen)
+        return self._read(chosen, step)
 
     def follows(self):
         """A callback that sets the epoch, also that of a resumed `fit`."""
@@ -204,7 +204,7 @@ class ShuffledBatches(keras.utils.PyDataset):
 
         return keras.callbacks.LambdaCallback(on_epoch_begin=follow)
 
-    def _read(self, indices):
+    def _read(self, indices, step):
         samples = np.asarray(self.samples[indices], "float32")
         return samples, self.labels[indices]
 
@@ -227,22 +227,36 @@ class DecodedBatches(ShuffledBatches):
         steps_per_epoch: int.
         seed: int.
         flip: bool, whether each image is mirrored with a probability of 1/2.
+        random_crops: bool, whether the source gives random crops, others in
+            every batch. Defaults to `False`.
     """
 
-    def __init__(self, source, batch_size, steps_per_epoch, seed, flip):
+    def __init__(
+        self,
+        source,
+        batch_size,
+        steps_per_epoch,
+        seed,
+        flip,
+        random_crops=False,
+    ):
         super().__init__(
             source, source.labels, batch_size, steps_per_epoch, seed
         )
         self._flip = flip
+        self._random_crops = random_crops
 
-    def _read(self, indices):
-        images, readable = self.samples.read(indices)
+    def _read(self, indices, step):
+        rng = np.random.default_rng((self.seed, step, 1))
+        options = {}
+        if self._random_crops:
+            options["crop_seed"] = int(rng.integers(2**32))
+        images, readable = self.samples.read(indices, **options)
         # Batches keep their size: others stand in for what is not readable.
         rows = np.arange(len(indices))
         rows[~readable] = np.resize(rows[readable], np.sum(~readable))
         images, labels = images[rows], self.labels[indices[rows]]
         if self._flip:
-            rng = np.random.default_rng((self.seed, *indices.tolist()))
             mirrored = rng.random(len(images)) < 0.5
             images[mirrored] = images[mirrored, :, ::-1]
         return images, labels

@@ -71,16 +71,18 @@ class Subset:
     def __len__(self):
         return len(self.indices)
 
-    def read(self, indices):
-        return self.source.read(self.indices[indices])
+    def read(self, indices, **options):
+        return self.source.read(self.indices[indices], **options)
 
 
-def load(config, folder):
+def load(config, folder, crop_scale=None):
     """The training and the held-out images of a configuration.
 
     Args:
         config: `config.Config`.
         folder: path where archives are unpacked.
+        crop_scale: range of the areas of random crops of the training images in
+            files; the held-out ones show the center. Defaults to `None`.
 
     Returns:
         Two sources.
@@ -88,7 +90,7 @@ def load(config, folder):
     data = config.data
     # One for each: two archives in different folders may have one name.
     folder = folder / "unpacked"
-    source = _source(data, data.path, folder / "training")
+    source = _source(data, data.path, folder / "training", crop_scale)
     if data.validation_path is not None:
         held_out = _source(data, data.validation_path, folder / "validation")
         _check_held_out(data, source, held_out)
@@ -116,7 +118,7 @@ def read_all(source, limit=None, seed=0):
     return images[readable], source.labels[order][readable]
 
 
-def _source(data, path, folder):
+def _source(data, path, folder, crop_scale=None):
     if data.source == "mnist":
         return ArraySource(*_mnist(data, path))
     if data.source == "drawn":
@@ -136,6 +138,7 @@ def _source(data, path, folder):
         data.image_size,
         channels=data.channels,
         flip=data.flip,
+        crop_scale=crop_scale,
         workers=data.workers,
         unreadable_share=data.unreadable_share,
     )

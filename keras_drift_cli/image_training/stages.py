@@ -33,7 +33,11 @@ class Run:
     def sources(self):
         """The training and the held-out images."""
         if self._sources is None:
-            found = sources.load(self.config, self.directory.path)
+            found = sources.load(
+                self.config,
+                self.directory.path,
+                self.config.training.crop_scale,
+            )
             self._refuse_other_images(found)
             self._sources = found
         return self._sources
@@ -211,8 +215,19 @@ def _encoder_batches(run, steps):
     train, seed = run.config.encoder.train, run.config.seed
     samples, labels = run.samples
     if samples is None:
+        source = run.sources[0]
+        if train.crop_scale != run.config.training.crop_scale:
+            # The generator has other crops of the same images.
+            source, _ = sources.load(
+                run.config, run.directory.path, train.crop_scale
+            )
         return networks.DecodedBatches(
-            run.sources[0], train.batch_size, steps, seed, run.config.data.flip
+            source,
+            train.batch_size,
+            steps,
+            seed,
+            run.config.data.flip,
+            random_crops=train.crop_scale is not None,
         )
     return networks.ShuffledBatches(
         samples, labels, train.batch_size, steps, seed

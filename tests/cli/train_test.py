@@ -210,8 +210,8 @@ def test_other_images_are_refused_when_a_run_goes_on(monkeypatch, tmp_path):
     train(tmp_path, PIXELS, "--until=data")
     load = sources.load
 
-    def changed(config, folder):
-        training, held_out = load(config, folder)
+    def changed(*arguments):
+        training, held_out = load(*arguments)
         return sources.Subset(training, np.arange(50)), held_out
 
     monkeypatch.setattr(sources, "load", changed)

@@ -15,6 +15,7 @@ from PIL import Image
 import keras_drift as kd
 from keras_drift.datasets import ImageFolder
 from keras_drift.datasets import image_stream
+from keras_drift.datasets import random_crop
 
 
 def save(path, pixels, **options):
@@ -209,6 +210,128 @@ def test_flips_half_of_the_images(tmp_path):
     assert len(np.unique(choices, axis=0)) == 8
 
 
+def photographs(root, count, size=(30, 40)):
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        save(root / f"a/{index:02d}.png", rng.integers(0, 256, (*size, 3)))
+    return root
+
+
+def cropped(path, box, size=8):
+    """A crop as torchvision resizes it."""
+    image = Image.open(path).crop(box)
+    image = image.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image, "float32") / np.float32(127.5) - np.float32(1)
+
+
+def random_crops(root, workers=0, **options):
+    options = {"batch_size": 8, "crop_scale": (0.2, 1.0), **options}
+    return ImageFolder(root, 8, workers=workers, **options)
+
+
+def test_batches_show_random_crops_which_are_others_in_every_epoch(tmp_path):
+    folder = random_crops(photographs(tmp_path, 8), seed=3)
+    crop = random_crop.RandomCrop((0.2, 1.0), (3 / 4, 4 / 3))
+    epochs = []
+    for epoch, (images, _) in enumerate(batches(folder, 3)):
+        order = []
+        for rank, image in enumerate(images):
+            box = crop.box(40, 30, (3, 8 * epoch + rank))
+            same = [
+                np.array_equal(image, cropped(path, box))
+                for path in folder.paths
+            ]
+            assert sum(same) == 1
+            order.append(same.index(True))
+        assert sorted(order) == list(range(8))
+        epochs.append(images[np.argsort(order)])
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.all(np.any(epochs[one] != epochs[other], axis=(1, 2, 3)))
+
+
+def test_random_crops_are_mirrored_too(tmp_path):
+    photographs(tmp_path, 8)
+    plain, _ = next(iter(random_crops(tmp_path)))
+    images, _ = next(iter(random_crops(tmp_path, flip=True)))
+    kept = np.all(images == plain, axis=(1, 2, 3))
+    mirrored = np.all(images == plain[:, :, ::-1], axis=(1, 2, 3))
+    np.testing.assert_array_equal(kept, ~mirrored)
+    assert 0 < mirrored.sum() < 8
+
+
+def test_the_ratio_of_random_crops_can_be_set(tmp_path):
+    rows, columns = np.mgrid[0:64, 0:64]
+    pixels = np.stack([4 * rows, 4 * columns, 0 * rows], -1)
+    for index in range(16):
+        save(tmp_path / f"a/{index:02d}.png", pixels)
+    options = {"crop_ratio": (3.0, 4.0), "crop_scale": (0.2, 0.3)}
+    images, _ = next(iter(random_crops(tmp_path, batch_size=16, **options)))
+    # The gradients tell how many pixels a crop had in each direction.
+    wide = (images[:, 0, -1, 1] - images[:, 0, 0, 1]) * 127.5 / 4
+    high = (images[:, -1, 0, 0] - images[:, 0, 0, 0]) * 127.5 / 4
+    ratios = wide / high
+    assert ratios.min() > 2.5
+    assert ratios.max() < 4.5
+
+
+def test_reading_gives_center_crops_unless_a_seed_is_given(tmp_path):
+    plain = ImageFolder(photographs(tmp_path, 6), 8)
+    folder = random_crops(tmp_path)
+    indices = np.arange(6)
+    center, _ = folder.read(indices)
+    np.testing.assert_array_equal(center, plain.read(indices)[0])
+    np.testing.assert_array_equal(folder.load()[0], center)
+    assert folder.fingerprint == plain.fingerprint
+    first, _ = folder.read(indices, crop_seed=5)
+    again, _ = folder.read(indices[::-1], crop_seed=5)
+    np.testing.assert_array_equal(first, again[::-1])
+    other, _ = folder.read(indices, crop_seed=6)
+    for one, two in ((first, center), (first, other), (other, center)):
+        assert np.all(np.any(one != two, axis=(1, 2, 3)))
+    with pytest.raises(ValueError, match=r"crop_scale=\(0.2, 1.0\).*seed=5"):
+        plain.read(indices, crop_seed=5)
+    with pytest.raises(ValueError, match="crop_seed=-1"):
+        folder.read(indices, crop_seed=-1)
+
+
+def test_workers_change_no_random_crop(tmp_path):
+    photographs(tmp_path, 30)
+    expected = batches(random_crops(tmp_path, flip=True), 8)
+    found = batches(random_crops(tmp_path, workers=2, flip=True), 8)
+    assert equal(found, expected)
+
+
+def test_random_crops_go_on_in_the_middle_of_an_epoch(tmp_path):
+    folder = random_crops(photographs(tmp_path, 30), seed=1)
+    batches(folder, 2)
+    state = json.loads(json.dumps(folder.get_state()))
+    expected = batches(folder, 3)
+    other = random_crops(tmp_path, seed=9)
+    other.set_state(state)
+    assert equal(batches(other, 3), expected)
+
+
+def test_drafts_are_large_enough_for_random_crops(tmp_path):
+    # Stripes of one pixel, which a draft blurs to gray.
+    pixels = np.zeros((60, 60, 3))
+    pixels[:, ::2] = 255
+    for index in range(8):
+        save(tmp_path / f"a/{index}.jpg", pixels, quality=100)
+    options = {"draft": True, "crop_scale": (0.02, 0.021)}
+    full, _ = next(iter(random_crops(tmp_path, **options)))
+    assert np.abs(full).mean() > 0.5
+    center, _ = ImageFolder(tmp_path, 8, draft=True).read([0])
+    assert np.abs(center).mean() < 0.1
+
+
+def test_ranges_of_random_crops_are_checked(tmp_path):
+    photographs(tmp_path, 2)
+    with pytest.raises(ValueError, match=r"crop_scale=\(0.5, 1.5\)"):
+        random_crops(tmp_path, crop_scale=(0.5, 1.5))
+    with pytest.raises(ValueError, match=r"crop_ratio=\(2, 1\)"):
+        random_crops(tmp_path, crop_ratio=(2, 1))
+
+
 @pytest.mark.filterwarnings("ignore:Skipped an unreadable")
 def test_reports_hostile_files_by_name_and_trains(tmp_path):
     for index in range(40):
@@ -326,8 +449,11 @@ def test_stops_where_nothing_is_readable(tmp_path):
 @pytest.mark.filterwarnings("ignore:Skipped an unreadable")
 def test_loads_what_is_readable(tmp_path):
     numbered(tmp_path, 8)
-    images, labels = ImageFolder(tmp_path, 4).load()
+    folder = ImageFolder(tmp_path, 4)
+    images, labels = folder.load()
     assert numbers(images) == [*range(8)]
+    labels[0] = 1  # of the caller
+    assert folder.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     (tmp_path / "even/001.png").write_bytes(b"")
     images, labels = ImageFolder(tmp_path, 4, unreadable_share=0.5).load()
     assert numbers(images) == [0, 2, 3, 4, 5, 6, 7]

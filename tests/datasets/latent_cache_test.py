@@ -413,6 +413,15 @@ def test_names_a_source_that_answers_something_else(build, spoiled):
         build(Spoiled())
 
 
+def test_refuses_a_source_of_random_crops(build):
+    source = Folder()
+    source.crop_scale = (0.2, 1.0)
+    with pytest.raises(ValueError, match=r"once.*crop_scale=\(0.2, 1.0\)"):
+        build(source)
+    source.crop_scale = None
+    build(source)
+
+
 def test_names_something_that_is_no_autoencoder(tmp_path):
     with pytest.raises(TypeError, match="autoencoder of type Dense"):
         LatentCache.build(IMAGES, keras.layers.Dense(3), tmp_path)

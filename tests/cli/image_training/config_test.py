@@ -36,6 +36,18 @@ def test_the_published_values_are_those_of_the_release():
     assert pixel.generator.patch_size == 16
     assert pixel.training.positives == 128
     assert pixel.encoder.convnext.startswith("hf://facebook/convnextv2")
+    crops = {
+        "pixel_b16": [0.2, 1.0],
+        "pixel_l16": [0.2, 1.0],
+        "latent_b2": None,  # `use_aug: false` there
+        "latent_l2": None,
+        "latent_ablation": None,
+    }
+    for name, scale in crops.items():
+        config = configs.load(configs.find(name))
+        assert config.training.crop_scale == scale
+    encoder = configs.load(configs.find("mae_pixel_640")).encoder
+    assert encoder.train.crop_scale == [0.2, 1.0]
     for config in (small, large, pixel):
         assert config.drift.bandwidths == [0.02, 0.05, 0.2]
         assert config.drift.normalization == "official_dual"
@@ -146,6 +158,31 @@ def test_banks_that_would_do_nothing_are_refused(tmp_path, change):
 def test_banks_hold_as_many_samples_as_are_drawn(tmp_path, kept, drawn):
     with pytest.raises(ValueError, match=f"{kept}` is at least.*{drawn}"):
         load(tmp_path, FOLDER, f"training.banks.{kept}=3")
+
+
+@pytest.mark.parametrize("section", ["training", "encoder.train"])
+def test_random_crops_are_for_images_that_are_decoded_as_they_come(
+    tmp_path, section
+):
+    def load_with(scale, *changes, text=FOLDER):
+        banks = ["training.banks={}"] if text == FOLDER and not changes else []
+        crops = f"{section}.crop_scale={scale}"
+        return load(tmp_path, text, *banks, crops, *changes)
+
+    config = load_with([0.2, 1.0])
+    found = {
+        "training": config.training.crop_scale,
+        "encoder.train": config.encoder and config.encoder.train.crop_scale,
+    }
+    assert found[section] == [0.2, 1.0]
+    for scale in ([0.2], [0.0, 1.0], [0.5, 0.2], [0.5, 1.5]):
+        with pytest.raises(ValueError, match=f"{section}.crop_scale` is a ran"):
+            load_with(scale)
+    for change in ("data.in_memory=true", "latents={}"):
+        with pytest.raises(ValueError, match="crop_scale` is for images that"):
+            load_with([0.2, 1.0], change)
+    with pytest.raises(ValueError, match="crop_scale` is for images that"):
+        load_with([0.2, 1.0], text=SMALL)
 
 
 TRAIN = "encoder.train={}"

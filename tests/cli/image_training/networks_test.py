@@ -1,6 +1,10 @@
+import itertools
+
 import numpy as np
 import pytest
+from PIL import Image
 
+import keras_drift as kd
 from keras_drift_cli.image_training import config as configs
 from keras_drift_cli.image_training import networks
 from keras_drift_cli.image_training import sources
@@ -59,6 +63,23 @@ def test_labels_of_decoded_batches_belong_to_their_images():
     mirrored = found[:, 0, 0, 0] < found[:, 0, -1, 0]
     assert 0 < mirrored.sum() < 10
     np.testing.assert_array_equal(found, batches[0][0])
+
+
+def test_random_crops_of_the_encoder_are_others_in_every_step(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 20, 24, 3), "uint8")
+    (tmp_path / "a").mkdir()
+    for index, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / f"a/{index}.png")
+    folder = kd.datasets.ImageFolder(tmp_path, 8, crop_scale=(0.2, 1.0))
+    batches, again, centered = (
+        networks.DecodedBatches(folder, 10, 2, seed, False, random_crops)
+        for seed, random_crops in ((0, True), (0, True), (0, False))
+    )
+    np.testing.assert_array_equal(batches[1][0], again[1][0])
+    shown = batches[0][0], batches[1][0], centered[0][0]
+    for one, two in itertools.combinations(shown, 2):
+        assert np.all(np.any(one != two, axis=(1, 2, 3)))
+    np.testing.assert_array_equal(centered[0][0], centered[1][0])
 
 
 def test_a_batch_from_banks_has_no_more_groups_than_classes():

@@ -72,6 +72,33 @@ def test_reads_a_folder_and_an_archive_of_it(tmp_path):
     np.testing.assert_array_equal(read[0][1], read[1][1])
 
 
+def test_only_training_images_have_random_crops(tmp_path):
+    options = {"image_size": 8, "workers": 0}
+    folder = str(tmp_path / "a")
+    rng = np.random.default_rng(0)
+    for path in tree(tmp_path / "a").rglob("*.png"):
+        pixels = rng.integers(0, 256, (12, 9, 3), "uint8")
+        Image.fromarray(pixels).save(path)
+    whole, held_out = sources.load(
+        config(path=folder, validation_path=folder, **options),
+        tmp_path,
+        [0.2, 1.0],
+    )
+    assert whole.crop_scale == (0.2, 1.0)
+    assert held_out.crop_scale is None
+    training, other = sources.load(
+        config(path=folder, held_out=0.5, **options), tmp_path, [0.2, 1.0]
+    )
+    # A share of the same folder: `read` gives center crops.
+    np.testing.assert_array_equal(
+        other.read(np.arange(6))[0], held_out.read(other.indices)[0]
+    )
+    np.testing.assert_array_equal(
+        training.read(np.arange(4), crop_seed=1)[0],
+        whole.read(training.indices[:4], crop_seed=1)[0],
+    )
+
+
 def test_validation_images_have_the_same_classes(tmp_path):
     settings = config(
         path=str(tree(tmp_path / "a")),
