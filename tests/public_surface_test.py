@@ -53,6 +53,10 @@ LAYERS = (
 )
 
 
+# The same for the folders in `datasets`.
+DATASETS = ("arrays", "toys", "images", "latents", "grouped", "banks")
+
+
 def public_classes():
     for folder in FOLDERS:
         module = operator.attrgetter(folder)(keras_drift)
@@ -119,7 +123,7 @@ def test_default_kernels_survive_json(identifier):
 @pytest.mark.parametrize("folder", LAYERS)
 def test_imports_point_down(folder):
     allowed = set(LAYERS[: LAYERS.index(folder) + 1])
-    for path in (ROOT / folder).glob("*.py"):
+    for path in (ROOT / folder).rglob("*.py"):
         for line in path.read_text().splitlines():
             words = line.split()
             if words[:1] != ["from"] or "keras_drift" not in line:
@@ -130,6 +134,23 @@ def test_imports_point_down(folder):
                 target = words[1].split(".")[1]
             if target in LAYERS:
                 assert target in allowed, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("folder", DATASETS)
+def test_imports_point_down_in_datasets(folder):
+    allowed = DATASETS[: DATASETS.index(folder) + 1]
+    paths = list((ROOT / "datasets" / folder).glob("*.py"))
+    assert len(paths) > 1
+    for path in paths:
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] == ["from"] and "keras_drift.datasets" in words[1]:
+                assert words[1].split(".")[2] in allowed, f"{path.name}: {line}"
+
+
+def test_every_file_of_datasets_is_in_a_folder_of_its_idea():
+    inside = {path.name for path in (ROOT / "datasets").iterdir()}
+    assert inside - {"__pycache__"} == {"__init__.py", *DATASETS}
 
 
 def test_only_the_backend_folder_names_one():

@@ -7,7 +7,7 @@ from keras import ops
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift.batched import Batched
-from keras_drift.datasets import sample_arrays
+from keras_drift.datasets.arrays import sample_arrays
 from keras_drift.encoders import Identity
 from keras_drift.spectral.bandwidth_adaptation import adapt_features
 from keras_drift.spectral.bandwidth_adaptation import check_adaptable

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift import kernels
-from keras_drift.datasets.sample_arrays import as_numpy
+from keras_drift.datasets.arrays.sample_arrays import as_numpy
 from keras_drift.spectral.fixed_bandwidth import fixed_bandwidth
 from keras_drift.spectral.frequency_range import checked_samples
 from keras_drift.spectral.frequency_range import frequency_range

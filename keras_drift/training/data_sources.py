@@ -10,8 +10,8 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets import GroupedDataset
-from keras_drift.datasets import sample_arrays
-from keras_drift.datasets.seeded_dataset import SeededDataset
+from keras_drift.datasets.arrays import sample_arrays
+from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 from keras_drift.training import shares
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_drift import checks
-from keras_drift.datasets.seeded_dataset import SeededDataset
+from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
 class GroupBatches(SeededDataset):

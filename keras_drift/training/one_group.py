@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_drift.datasets.seeded_dataset import SeededDataset
+from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
 class OneGroup(SeededDataset):

@@ -1,7 +1,7 @@
 """What the processes of one run are given, where each gives its share."""
 
 from keras_drift import backend
-from keras_drift.datasets.seeded_dataset import SeededDataset
+from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
 def restore(data, state):

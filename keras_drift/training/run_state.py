@@ -6,7 +6,7 @@ import weakref
 import keras
 
 from keras_drift import backend
-from keras_drift.datasets.seeded_dataset import SeededDataset
+from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training.averaged_weights import averaged_weights

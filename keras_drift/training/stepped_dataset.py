@@ -1,7 +1,7 @@
 """Epochs of a given number of batches."""
 
 from keras_drift import checks
-from keras_drift.datasets.seeded_dataset import SeededDataset
+from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
 class SteppedDataset(SeededDataset):

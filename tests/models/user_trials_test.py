@@ -14,7 +14,7 @@ from keras_drift import generators
 from keras_drift import kernels
 from keras_drift import metrics
 from keras_drift import schedules
-from keras_drift.datasets import sample_arrays
+from keras_drift.datasets.arrays import sample_arrays
 from keras_drift.training import batches
 from keras_drift.training.training_batch import TrainingBatch
 from small_models import fitted

@@ -1,0 +1,1 @@
+"""Samples in arrays: checks, batches of a seed, and pools of buffers."""

@@ -1,0 +1,1 @@
+"""Memory banks of a stream of samples, and the batches drawn from them."""

@@ -1,0 +1,1 @@
+"""Batches with groups of samples, one for each class."""

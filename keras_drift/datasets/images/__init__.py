@@ -1,0 +1,1 @@
+"""Image files of a folder: listed, decoded, cropped, and streamed."""

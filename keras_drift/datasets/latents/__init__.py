@@ -1,0 +1,1 @@
+"""Latents of images, encoded once and kept in files on disk."""

@@ -1,0 +1,1 @@
+"""Small data sets: two-dimensional toys, Gaussian mixtures, and digits."""
