@@ -95,17 +95,20 @@ def run(options):
     """Trains, stage by stage; returns 130 if it is stopped by Ctrl-C."""
     config, name = _read_config(options)
     # Imported once the configuration is known to be right: it takes seconds.
+    from keras_drift_cli.image_training import early_checks
+    from keras_drift_cli.image_training import run_directory
     from keras_drift_cli.image_training import stages
-    from keras_drift_cli.image_training.run_directory import RunDirectory
 
     planned = stages.planned(config)
     _check_stages(options, planned, stages.NAMES)
     if options.until is not None:
         planned = planned[: planned.index(options.until) + 1]
-    if "evaluate" in planned and "evaluate" not in options.skip:
-        stages.require_torch_fidelity()
     path = options.directory or pathlib.Path("outputs/train_images") / name
-    directory = RunDirectory(path, config)
+    done = _kept(run_directory.complete_stages(path), options.redo, stages)
+    early_checks.check(
+        config, [s for s in planned if s not in {*done, *options.skip}]
+    )
+    directory = run_directory.RunDirectory(path, config)
     if options.redo:
         stages.undo(directory, options.redo)
     try:
@@ -136,6 +139,14 @@ def _read_config(options):
     if options.validation is not None:
         overrides.append(("data.validation_path", options.validation))
     return configs.load(path, overrides), path.stem
+
+
+def _kept(complete, redone, stages):
+    """The stages that are complete, and not done again."""
+    if not redone:
+        return complete
+    first = min(map(stages.NAMES.index, redone))
+    return [name for name in complete if stages.NAMES.index(name) < first]
 
 
 def _check_stages(options, planned, known):

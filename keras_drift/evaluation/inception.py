@@ -25,10 +25,7 @@ class Inception:
 
     def __init__(self, weights=None):
         module = torch_fidelity.load("feature_extractor_inceptionv3")
-        path = _found(weights, module.URL_INCEPTION_V3)
-        digest = fingerprints.of_file(path)
-        if weights is None:
-            _check_digest(path, digest, module.URL_INCEPTION_V3)
+        path, digest = _found(weights, module.URL_INCEPTION_V3)
         self.fingerprint = f"inception-{digest}"
         self._torch = torch = extras.load(
             "torch", "Published metrics", "torch", "eval"
@@ -52,6 +49,16 @@ class Inception:
         return tuple(output.cpu().numpy() for output in outputs)
 
 
+def check_weights(weights=None):
+    """Refuses weights that are missing or damaged, without making a network.
+
+    Args:
+        weights: see `Inception`.
+    """
+    module = torch_fidelity.load("feature_extractor_inceptionv3")
+    _found(weights, module.URL_INCEPTION_V3)
+
+
 def default_path(url):
     """Where the weights of a URL are looked for first."""
     return cache.root() / "evaluation" / _name_of(url)
@@ -62,16 +69,23 @@ def _name_of(url):
 
 
 def _found(weights, url):
-    """The path of the weights, which exists."""
-    if weights is not None:
-        path = pathlib.Path(weights).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(
-                "`inception_weights` is the path of a file, and there is none. "
-                f"Download it from {url}. "
-                f"Received: inception_weights={str(weights)!r}"
-            )
-        return path
+    """The path of the weights, which exists, and its digest."""
+    if weights is None:
+        path = _in_cache(url)
+        digest = fingerprints.of_file(path)
+        _check_digest(path, digest, url)
+        return path, digest
+    path = pathlib.Path(weights).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            "`inception_weights` is the path of a file, and there is none. "
+            f"Download it from {url}. "
+            f"Received: inception_weights={str(weights)!r}"
+        )
+    return path, fingerprints.of_file(path)
+
+
+def _in_cache(url):
     torch = extras.load("torch", "Published metrics", "torch", "eval")
     hub = pathlib.Path(torch.hub.get_dir()) / "checkpoints"
     for path in (default_path(url), hub / _name_of(url)):

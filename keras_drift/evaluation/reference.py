@@ -74,11 +74,7 @@ def load(reference, extractor, image_shape, options):
 
 def _of_images(images, extractor, batch_size, cache_dir, verbose):
     """The reference of images, from the cache or computed."""
-    if len(images) < 2:
-        raise ValueError(
-            "A covariance takes at least 2 reference images, and published "
-            f"numbers 10,000 and more. Received: {len(images)} reference images"
-        )
+    _check_count(images)
     digest = fingerprints.of_text(f"{images.digest()}/{extractor.fingerprint}")
     if cache_dir is None:
         cache_dir = cache.root() / "evaluation"
@@ -130,8 +126,66 @@ def _statistics(images, extractor, batch_size, verbose):
     }
 
 
+def check(reference, image_shape, dim=None):
+    """Refuses files that cannot be a reference, without computing features.
+
+    Args:
+        reference: path of a folder of images, or of an `.npz` file.
+        image_shape: tuple of ints, the shape of an image of the model.
+        dim: int, the number of features of the network. Defaults to `None`:
+            any number.
+    """
+    images = images_of(reference, image_shape)
+    if images is None:
+        path = pathlib.Path(reference).expanduser()
+        _, images = _read_file(path, image_shape, dim)
+    if images is not None:
+        _check_count(images)
+
+
+def _check_count(images):
+    if len(images) < 2:
+        raise ValueError(
+            "A covariance takes at least 2 reference images, and published "
+            f"numbers 10,000 and more. Received: {len(images)} reference images"
+        )
+
+
 def _of_file(path, extractor, image_shape, options):
     """The reference in an `.npz` file: statistics, images, or both."""
+    statistics, images = _read_file(path, image_shape, extractor.dim)
+    digest = fingerprints.of_file(path)
+    if images is None:
+        return Reference(*statistics, None, None, digest)
+    found = _of_images(images, extractor, **options)
+    if statistics is None:
+        return found
+    # Those of a data set, of which the images in the file are a sample.
+    return Reference(*statistics, None, found.features, digest)
+
+
+def _read_file(path, image_shape, dim):
+    """Mean and covariance of a file, and images; either may be `None`."""
+    arrays, names = _arrays_of(path)
+    statistics = None
+    for mu, sigma in _LAYOUTS:
+        if mu in arrays and sigma in arrays:
+            statistics = _checked(path, arrays[mu], arrays[sigma], dim)
+            break
+    images = arrays.get("arr_0")
+    if images is None and statistics is None:
+        raise ValueError(
+            "A file of statistics holds `mu` and `sigma`, and one of images "
+            f"`arr_0`, `(n, height, width, channels)`. Received: "
+            f"reference={str(path)!r} with {', '.join(names) or 'nothing'}"
+        )
+    if images is not None:
+        images = ArrayImages(images, image_shape)
+    return statistics, images
+
+
+def _arrays_of(path):
+    """The arrays of a file that have names of a layout, and all names."""
     try:
         # NumPy leaves a file open that it opened itself and cannot read.
         with open(path, "rb") as opened, np.load(opened) as file:
@@ -140,7 +194,7 @@ def _of_file(path, extractor, image_shape, options):
                 for name in ("arr_0", *_LAYOUTS[0], *_LAYOUTS[1])
                 if name in file
             }
-            names = file.files
+            return arrays, file.files
     except FileNotFoundError as error:
         raise FileNotFoundError(
             "There is no such folder of images, and no such file of "
@@ -158,29 +212,9 @@ def _of_file(path, extractor, image_shape, options):
             "`reference` is a file that NumPy cannot read as `.npz`. Received: "
             f"reference={str(path)!r}: {error}"
         ) from error
-    statistics = None
-    for mu, sigma in _LAYOUTS:
-        if mu in arrays and sigma in arrays:
-            statistics = _checked(path, arrays[mu], arrays[sigma], extractor)
-            break
-    images = arrays.get("arr_0")
-    if images is None and statistics is None:
-        raise ValueError(
-            "A file of statistics holds `mu` and `sigma`, and one of images "
-            f"`arr_0`, `(n, height, width, channels)`. Received: "
-            f"reference={str(path)!r} with {', '.join(names) or 'nothing'}"
-        )
-    digest = fingerprints.of_file(path)
-    if images is None:
-        return Reference(*statistics, None, None, digest)
-    found = _of_images(ArrayImages(images, image_shape), extractor, **options)
-    if statistics is None:
-        return found
-    # Those of a data set, of which the images in the file are a sample.
-    return Reference(*statistics, None, found.features, digest)
 
 
-def _checked(path, mu, sigma, extractor):
+def _checked(path, mu, sigma, dim):
     """Mean and covariance in float64, of the dimension of the features."""
     mu, sigma = np.asarray(mu), np.asarray(sigma)
     received = (
@@ -192,10 +226,10 @@ def _checked(path, mu, sigma, extractor):
             "Statistics are a mean `(dim,)` and a covariance `(dim, dim)`. "
             f"{received}"
         )
-    if len(mu) != extractor.dim:
+    if dim is not None and len(mu) != dim:
         raise ValueError(
             "Statistics and samples are compared in the same features, and "
-            f"this network returns {extractor.dim} of them. Take the network "
+            f"this network returns {dim} of them. Take the network "
             f"that the statistics were computed with. {received}"
         )
     mu, sigma = mu.astype("float64"), sigma.astype("float64")

@@ -8,6 +8,16 @@ from keras_drift.training.power_law_guidance import check_scales
 from keras_drift_cli.image_training import sources
 
 
+def new_autoencoder(config):
+    """The autoencoder of `latents`: a preset, or one that is not adapted."""
+    settings = config.latents
+    if settings.autoencoder != "pca":
+        return kd.autoencoders.Autoencoder.from_preset(settings.autoencoder)
+    return kd.autoencoders.PatchPCA(
+        settings.patch_size, settings.channels, config.data.channels
+    )
+
+
 def encoder_of(config, channels):
     """The encoder that a configuration trains, untrained.
 

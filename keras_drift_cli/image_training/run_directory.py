@@ -32,9 +32,15 @@ class RunDirectory:
     def __init__(self, path, config):
         self.path = pathlib.Path(path)
         self.config = config
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._check_same()
-        write_text(self.path / "config.yaml", configs.dump(config))
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._check_same()
+            write_text(self.path / "config.yaml", configs.dump(config))
+        except OSError as error:
+            raise OSError(
+                "The folder of the run cannot be written to: give another one, "
+                f"--run FOLDER. Received: {self.path} ({error})"
+            ) from error
         environment = json.dumps(_environment(), indent=2)
         write_text(self.path / "environment.json", environment)
 
@@ -97,8 +103,7 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     def _stages(self):
-        path = self.path / "stages.json"
-        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return complete_stages(self.path)
 
     def _check_same(self):
         path = self.path / "config.yaml"
@@ -123,6 +128,12 @@ class RunDirectory:
                 f"{', '.join(changed)}; {name} is {old.get(name)!r} there and "
                 f"{new.get(name)!r} here."
             )
+
+
+def complete_stages(path):
+    """What the complete stages of a folder found: a dict, by their names."""
+    path = pathlib.Path(path) / "stages.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def _is_later(line, stage, step):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
 import shutil
 import time
 
@@ -83,7 +82,7 @@ class Run:
         if settings is None:
             return None
         if settings.autoencoder != "pca":
-            return kd.autoencoders.Autoencoder.from_preset(settings.autoencoder)
+            return networks.new_autoencoder(self.config)
         return kd.autoencoders.PatchPCA.from_preset(self.directory / "pca")
 
     def encoder(self):
@@ -116,25 +115,9 @@ class Run:
         return networks.samples_in_memory(self.config, self.sources[0])
 
 
-def require_torch_fidelity():
-    """Refuses to begin, rather than to fail after the training."""
-    missing = [
-        name
-        for name in ("torch", "torch_fidelity")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise ModuleNotFoundError(
-            f"The evaluation needs {' and '.join(missing)}: pip install "
-            '"keras-drift[eval]", or leave it out: --skip evaluate.',
-            name=missing[0],
-        )
-
-
 def check_data(run):
-    """Counts the images, reads some of them, and checks what comes later."""
+    """Counts the images, and reads some of them."""
     training, held_out = run.sources
-    networks.check(run.config)
     labels = np.asarray(training.labels)
     counts = np.bincount(labels, minlength=run.num_classes)
     images, _ = sources.read_all(training, 64)
@@ -164,9 +147,7 @@ def cache_latents(run):
     settings = run.config.latents
     training, _ = run.sources
     if settings.autoencoder == "pca":
-        pca = kd.autoencoders.PatchPCA(
-            settings.patch_size, settings.channels, run.config.data.channels
-        )
+        pca = networks.new_autoencoder(run.config)
         images, _ = sources.read_all(training, 1000)
         pca.adapt(images)
         pca.save_to_preset(run.directory / "pca")
@@ -184,7 +165,6 @@ def train_encoder(run):
     """Trains the masked autoencoder whose encoder compares samples."""
     train = run.config.encoder.train
     if train is None:
-        run.encoder()  # fetched, so that a missing one is noticed now
         return {"preset": run.config.encoder.preset}
     encoder = networks.encoder_of(run.config, run.sample_shape[-1])
     model = networks.masked_autoencoder(run.config, encoder, run.num_classes)

@@ -1,0 +1,149 @@
+"""Checks, before a run begins, of what its later stages need.
+
+A generator that does not fit the images, weights that are not there, or a
+package that is not installed, end the command at once, and not after the hours
+of the stages before.
+"""
+
+import contextlib
+import dataclasses
+import importlib.util
+
+import keras
+import numpy as np
+
+import keras_drift as kd
+from keras_drift.evaluation import inception
+from keras_drift.evaluation import reference as references
+from keras_drift_cli.image_training import networks
+
+_INCEPTION_DIM = 2048
+
+
+def check(config, stages):
+    """Refuses what a later stage would refuse.
+
+    Args:
+        config: `config.Config`.
+        stages: list of the names of the stages that are to be done, in order.
+    """
+    networks.check(config)
+    _check_packages(config, stages)
+    if "evaluate" in stages:
+        _check_evaluation(config)
+    # The generator is the first thing that its own stage makes.
+    if stages and stages[0] in ("data", "latents", "encoder"):
+        _check_networks(config, stages)
+
+
+def _check_packages(config, stages):
+    training = config.training
+    if "evaluate" in stages:
+        _require(
+            ("torch", "torch_fidelity"),
+            'pip install "keras-drift[eval]", or leave it out: --skip evaluate',
+            "The evaluation",
+        )
+    if "generator" not in stages:
+        return
+    if training.wandb is not None:
+        _require(
+            ("wandb",),
+            "pip install wandb, or leave `training.wandb` out",
+            "`training.wandb`",
+        )
+    if training.banks is not None and config.data.workers:
+        _require(
+            ("grain",),
+            'pip install "keras-drift[imagenet]", or decode images without '
+            "worker processes: --set data.workers=0",
+            "A stream of images with `data.workers`",
+        )
+
+
+def _require(modules, remedy, purpose):
+    missing = [m for m in modules if importlib.util.find_spec(m) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"{purpose} needs {' and '.join(missing)}: {remedy}.",
+            name=missing[0],
+        )
+
+
+def _check_evaluation(config):
+    """The weights of Inception, and the files of the reference."""
+    settings, dim = config.evaluation, None
+    if settings.features == "inception":
+        with _named("evaluation"):
+            inception.check_weights(settings.weights_path)
+        dim = _INCEPTION_DIM
+    if settings.reference is not None:
+        with _named("evaluation.reference"):
+            references.check(settings.reference, _image_shape(config), dim)
+
+
+def _check_networks(config, stages):
+    """Makes the networks, small ones of those that are trained here."""
+    shape = _sample_shape(config)
+    if "encoder" in stages:
+        samples = keras.KerasTensor((1, *shape))
+        for encoder in _encoders(config, shape):
+            with _named("encoder"):
+                encoder.compute_output_spec(samples)
+    if "generator" in stages:
+        # One block: the others are of the same sizes.
+        settings = dataclasses.replace(config.generator, depth=1)
+        with _named("generator"):
+            kd.generators.DiT(shape, num_classes=2, **vars(settings))
+
+
+def _image_shape(config):
+    data = config.data
+    return data.image_size, data.image_size, data.channels
+
+
+def _sample_shape(config):
+    """The shape of an image, or of a latent of the autoencoder."""
+    shape = _image_shape(config)
+    if config.latents is None:
+        return shape
+    with _named("latents"):
+        return networks.new_autoencoder(config).latent_shape(shape)
+
+
+def _encoders(config, shape):
+    """The encoders that are fetched, and a thin one of the one trained."""
+    settings = config.encoder
+    with _named("encoder"):
+        if settings.preset is not None:
+            yield kd.encoders.MAEResNet.from_preset(settings.preset)
+        if settings.convnext is not None:
+            yield kd.encoders.ConvNeXtV2.from_preset(settings.convnext)
+    if settings.train is not None:
+        yield _thin_encoder(config, shape)
+
+
+def _thin_encoder(config, shape):
+    train = dataclasses.replace(
+        config.encoder.train,
+        base_channels=8,
+        num_blocks=[1 for _ in config.encoder.train.num_blocks],
+    )
+    settings = dataclasses.replace(config.encoder, train=train)
+    thin = dataclasses.replace(config, encoder=settings)
+    with _named("encoder.train"):
+        encoder = networks.encoder_of(thin, shape[-1])
+        encoder.compute_output_spec(keras.KerasTensor((1, *shape)))
+        model = networks.masked_autoencoder(thin, encoder, num_classes=2)
+        images = np.zeros((1, *shape), "float32")
+        model.prepare_batch((images, np.zeros(1, "int32")))  # draws masks
+    return encoder
+
+
+@contextlib.contextmanager
+def _named(section):
+    """Says which section of the configuration an error is about."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"`{section}`: {error}") from error
