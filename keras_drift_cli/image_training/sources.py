@@ -5,7 +5,9 @@ A source has `labels`, `class_names`, `fingerprint`, `len(source)` and
 read: what `datasets.ImageFolder` offers, and `datasets.LatentCache` takes.
 """
 
+import json
 import pathlib
+import shutil
 import zipfile
 
 import keras
@@ -164,17 +166,53 @@ def _check_held_out(data, source, held_out):
 
 
 def _unpacked(path, folder):
+    """The folder of the images of an archive, which is unpacked once."""
     target = folder / path.stem
-    if not target.exists():
+    record = folder / f"{path.stem}.fingerprint"
+    if target.exists():
+        _refuse_another_archive(path, record)
+    else:
         partial = folder / f"{path.stem}.partial"
-        with zipfile.ZipFile(path) as archive:
+        shutil.rmtree(partial, ignore_errors=True)  # perhaps of another one
+        with _opened(path) as archive:
             archive.extractall(partial)
+        record.write_text(_fingerprint(path), "utf-8")
         partial.rename(target)
     # The training images of an archive with both.
     for name in ("train", path.stem):
         if (target / name).is_dir():
             target = target / name
     return target
+
+
+def _opened(path):
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(
+            "The images are in a folder, or in a .zip file of one, and this "
+            f"one cannot be read. Received: {path} ({error})"
+        ) from error
+
+
+def _fingerprint(path):
+    """A checksum of the directory of an archive, not of all its bytes."""
+    with _opened(path) as archive:
+        entries = [(e.filename, e.file_size, e.CRC) for e in archive.infolist()]
+    return fingerprints.of_text(json.dumps(sorted(entries)))
+
+
+def _refuse_another_archive(path, record):
+    """Refuses an archive that has changed since it was unpacked."""
+    if not path.exists():
+        return  # its images are here
+    if not record.exists() or record.read_text("utf-8") != _fingerprint(path):
+        raise ValueError(
+            "The archive of the images has changed since this run unpacked it: "
+            "files were added, removed or changed. Give --run another folder, "
+            "or begin again with --redo data, which unpacks the new one. "
+            f"Received: {path}"
+        )
 
 
 def _mnist(data, path):

@@ -5,11 +5,13 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_drift
 from keras_drift_cli import main
@@ -218,6 +220,36 @@ def test_other_images_are_refused_when_a_run_goes_on(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="not those that this run began with"):
         train(tmp_path, PIXELS, "--until=generator")
     train(tmp_path, PIXELS, "--until=data", "--redo=data")
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_changed_files_are_refused_when_a_run_goes_on(tmp_path, archived):
+    folder = tmp_path / "pets"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for index in range(8):
+            Image.new("RGB", (16, 16), (index, 0, 0)).save(
+                folder / name / f"{index}.png"
+            )
+
+    def data():
+        if archived:
+            shutil.make_archive(str(folder), "zip", folder)
+        return f"{folder}.zip" if archived else folder
+
+    options = [
+        f"--data={data()}",
+        "--set=data.source=folder",
+        "--set=data.in_memory=true",
+    ]
+    train(tmp_path, PIXELS, "--until=data", *options)
+    Image.new("RGB", (16, 16)).save(folder / "cat/new.png")
+    data()
+    with pytest.raises(ValueError, match=r"--redo data"):
+        train(tmp_path, PIXELS, "--until=generator", *options)
+    run = train(tmp_path, PIXELS, "--until=data", "--redo=data", *options)
+    found = json.loads((run / "stages.json").read_text())["data"]
+    assert found["num_images"] + found["num_held_out"] == 17
 
 
 def test_what_evaluation_would_refuse_is_refused_first(tmp_path):

@@ -1,3 +1,4 @@
+import pathlib
 import zipfile
 
 import numpy as np
@@ -174,3 +175,46 @@ def test_few_validation_images_are_refused(tmp_path):
     settings = config(path=str(one), validation_path=str(two), image_size=8)
     with pytest.raises(ValueError, match="At least 4 validation images"):
         sources.load(settings, tmp_path)
+
+
+def exchange_bytes(path):
+    """Changes one file of an archive, but neither its name nor its size."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for index, (name, data) in enumerate(files.items()):
+            archive.writestr(name, data if index else data[::-1])
+
+
+def test_an_archive_that_has_changed_is_refused(tmp_path):
+    path = zipped(tree(tmp_path / "one"), tmp_path / "a/images.zip")
+    settings = config(path=path, image_size=8, workers=0)
+    training, _ = sources.load(settings, tmp_path / "run")
+    again, _ = sources.load(settings, tmp_path / "run")
+    assert again.fingerprint == training.fingerprint
+    exchange_bytes(path)
+    with pytest.raises(ValueError, match=r"has changed.*--redo data.*images"):
+        sources.load(settings, tmp_path / "run")
+    exchange_bytes(path)  # as it was
+    sources.load(settings, tmp_path / "run")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("cat/notes.txt", "more")
+    with pytest.raises(ValueError, match="has changed"):
+        sources.load(settings, tmp_path / "run")
+    pathlib.Path(path).unlink()  # what was unpacked is enough
+    sources.load(settings, tmp_path / "run")
+
+
+def test_what_a_stopped_unpacking_left_is_deleted(tmp_path):
+    path = zipped(tree(tmp_path / "one"), tmp_path / "a/images.zip")
+    tree(tmp_path / "run/unpacked/training/images.partial", ("fox",))
+    settings = config(path=path, image_size=8, workers=0)
+    training, _ = sources.load(settings, tmp_path / "run")
+    assert training.class_names == ["cat", "dog"]
+
+
+def test_a_file_that_is_no_archive_is_named(tmp_path):
+    (tmp_path / "images.zip").write_text("no archive")
+    settings = config(path=str(tmp_path / "images.zip"), image_size=8)
+    with pytest.raises(ValueError, match=r"cannot be read.*images\.zip"):
+        sources.load(settings, tmp_path / "run")
