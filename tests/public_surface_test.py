@@ -179,16 +179,11 @@ for absent in (
 """
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """Runs a program where this is the only backend, without the extras."""
+def runner(folder, absent):
+    """Runs programs where some packages, and the extras, are not installed."""
     # The installed packages, as links in a folder that Python searches in place
     # of the real one.
-    folder = tmp_path_factory.mktemp("alone")
-    backend = keras.backend.backend()
-    absent = {"jax", "jaxlib", "tensorflow", "torch"}
-    absent -= {backend, "jaxlib" if backend == "jax" else None}
-    absent |= {"sklearn", "matplotlib", "PIL", "keras_drift"}
+    absent = {*absent, "sklearn", "matplotlib", "PIL", "keras_drift"}
     installed = pathlib.Path(keras.__file__).parents[1]
     for path in installed.iterdir():
         name = path.name.partition("-")[0]
@@ -213,6 +208,17 @@ def alone(tmp_path_factory):
     return run
 
 
+BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Runs a program where this is the only backend, without the extras."""
+    backend = keras.backend.backend()
+    present = {backend, "jaxlib" if backend == "jax" else backend}
+    return runner(tmp_path_factory.mktemp("alone"), BACKENDS - present)
+
+
 def test_works_with_this_backend_alone(alone):
     backend = keras.backend.backend()
     result = alone(f"kd_backend = {backend!r}" + USE_ALONE, backend)
@@ -228,3 +234,13 @@ def test_says_how_to_choose_a_backend_that_is_installed(alone):
         f"KERAS_BACKEND to the backend that is ({keras.backend.backend()})"
     )
     assert installed in result.stderr
+
+
+@pytest.mark.backend_free
+def test_says_which_backends_there_are_where_none_is_installed(tmp_path):
+    result = runner(tmp_path, BACKENDS)("import keras_drift", "tensorflow")
+    assert result.returncode != 0
+    for name in ("jax", "tensorflow", "torch"):
+        assert f'pip install "keras-drift[{name}]"' in result.stderr
+    assert "none is installed here" in result.stderr
+    assert "(none)" not in result.stderr

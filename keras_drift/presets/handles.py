@@ -1,6 +1,7 @@
 """Resolves the handle of a preset to a folder."""
 
 import importlib
+import os
 import pathlib
 
 from keras_drift import checks
@@ -49,7 +50,7 @@ def check(handle):
             "file. What `model.save` wrote is loaded by "
             f"`keras.saving.load_model`. Received: preset={str(handle)!r}"
         )
-    if len(path.parts) > 1 and not path.exists():
+    if _looks_like_path(handle) and not path.exists():
         raise ValueError(
             "There is no such folder. A preset is the path of a folder that "
             f"`save_to_preset` wrote, such a folder on a hub ({remote.FORMS}), "
@@ -65,6 +66,16 @@ def check(handle):
             f"{checks.did_you_mean(handle, registry.names())} "
             f"Received: preset={str(handle)!r}"
         )
+
+
+def _looks_like_path(handle):
+    """Whether it is written as a path is, and not as a name."""
+    text = str(handle)
+    return (
+        isinstance(handle, os.PathLike)
+        or text.startswith((".", "~"))
+        or any(each in text for each in ("/", "\\"))
+    )
 
 
 def is_remote(handle):

@@ -12,9 +12,9 @@ class Preflight(NamedTuple):
         devices: int, the devices that train.
         processes: int, the processes of the run.
         engine: str, what distributes the run, with its mesh.
-        groups: int, groups in a batch of all processes; `None` if unknown.
-        positives: int, positives in each group; `None` if unknown.
-        generated: int, generated samples in each group; `None` if unknown.
+        groups: int, groups in a batch of all processes.
+        positives: int, positives in each group.
+        generated: int, generated samples in each group.
         split: `"groups"` or `"samples"`, the axis of the field that is divided;
             `None` on one device.
         per_device: int, groups, or samples of each group, of one device.
@@ -31,11 +31,11 @@ class Preflight(NamedTuple):
     devices: int
     processes: int
     engine: str
-    groups: int | None
-    positives: int | None
-    generated: int | None
+    groups: int
+    positives: int
+    generated: int
     split: str | None
-    per_device: int | None
+    per_device: int
     padding: int
     field_scope: str
     memory: dict
@@ -68,9 +68,8 @@ class Preflight(NamedTuple):
 
     def _batch(self):
         return (
-            f"groups: {_number(self.groups)}, each of "
-            f"{_number(self.positives)} positives and "
-            f"{_number(self.generated)} generated samples"
+            f"groups: {self.groups:,}, each of {self.positives:,} positives "
+            f"and {self.generated:,} generated samples"
         )
 
     def _split(self):
@@ -79,8 +78,7 @@ class Preflight(NamedTuple):
         each = "" if self.split == "groups" else " of each group"
         padding = f", {self.padding} of all are padding" * bool(self.padding)
         return (
-            f"{self.split}: {_number(self.per_device)}{each} on every device"
-            f"{padding}"
+            f"{self.split}: {self.per_device:,}{each} on every device{padding}"
         )
 
     def _field(self):
@@ -92,10 +90,6 @@ class Preflight(NamedTuple):
         if self.device_memory is None:
             return _size(self.total_memory)
         return f"{_size(self.total_memory)} of {_size(self.device_memory)}"
-
-
-def _number(value):
-    return "?" if value is None else f"{value:,}"
 
 
 def _size(number):
