@@ -99,6 +99,7 @@ def as_source(
                 source = OneGroup(source)
         else:
             check_batch((x, y, sample_weight), generator, needs_unconditional)
+            warn_of_unscaled_images((x, y, sample_weight), generator)
             source = GroupBatches(x, y, sample_weight, size, shuffle, seed)
     if num_steps is not None:
         source = SteppedDataset(source, num_steps)
@@ -169,6 +170,17 @@ def check_batch(data, generator, needs_unconditional):
     return _ranks(data)
 
 
+def warn_of_unscaled_images(data, generator):
+    """Warns if the positives of a batch look like images in files."""
+    batch = DataBatch.parse(data, generator)
+    samples = keras.ops.convert_to_numpy(batch.positives)
+    if batch.weights is None:
+        samples = samples.reshape(-1, *samples.shape[2:])
+    else:  # a sample of weight zero is absent, whatever its values
+        samples = samples[keras.ops.convert_to_numpy(batch.weights) > 0]
+    sample_arrays.warn_of_unscaled_images(samples, stacklevel=8)
+
+
 def refuse_class_weight(class_weight):
     """Refuses `class_weight`, which a drifting model cannot use."""
     if class_weight is not None:
@@ -204,9 +216,11 @@ def _checked(x, generator, needs_unconditional, made_here=False):
     shares.check_batch(batch, is_flat(first, generator), num_replicas)
     if symbolic:
         return Source(x, _ranks(first), made_here)
-    return Source(
-        x, check_batch(first, generator, needs_unconditional), made_here
-    )
+    ranks = check_batch(first, generator, needs_unconditional)
+    # Of arrays, all samples have been looked at.
+    if not made_here and not getattr(x, "scale_is_checked", False):
+        warn_of_unscaled_images(first, generator)
+    return Source(x, ranks, made_here)
 
 
 def _peek(x):

@@ -369,6 +369,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
     def _check_batch(self, kind, *data):
         guided = self.guidance_sampler is not None
         ranks = data_sources.check_batch(data, self.generator, guided)
+        if not self.run.scale_is_checked:  # the batches of a loop are alike
+            self.run.scale_is_checked = True
+            data_sources.warn_of_unscaled_images(data, self.generator)
         self.run.expect(kind, ranks)
 
 

@@ -38,6 +38,8 @@ class RunState:
         is_training: bool, whether `fit` is running.
         is_equalized: bool, whether all processes were given the variables of
             the first one, since the model was compiled.
+        scale_is_checked: bool, whether a batch of `train_on_batch` or
+            `test_on_batch` was looked at for images that are not scaled.
         callbacks: tuple, the user's callbacks in the current `fit`.
         schedule: the bandwidth schedule of the current `fit`, or `None`.
         data: the data source of the last `fit`, or `None`.
@@ -49,6 +51,7 @@ class RunState:
     def __init__(self):
         self.is_training = False
         self.is_equalized = False
+        self.scale_is_checked = False
         self.callbacks = ()
         self.schedule = None
         self.data = None

@@ -1,5 +1,7 @@
 """Faults that trials as a user found: each was silent, or lost something."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -212,6 +214,88 @@ def test_images_of_another_range_are_noticed(largest, scale):
     datasets.ArrayDataset(images / largest * 7.6)  # no images
 
 
+def unscaled(largest=255.0, shape=(8, 2, 2, 3)):
+    return np.linspace(0, largest, np.prod(shape), dtype="float32").reshape(
+        shape
+    )
+
+
+def tiny_image_model(num_classes=None):
+    generator = generators.DiT(
+        (2, 2, 3), num_classes, hidden_dim=8, depth=1, patch_size=2
+    )
+    model = DriftModel(generator)
+    model.compile("adam")
+    return model
+
+
+class OwnBatches(keras.utils.PyDataset):
+    """Batches of a user, who forgot the scale."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return (unscaled(),)
+
+
+def scale_warnings(caught):
+    return [w for w in caught if "scale them to [-1, 1]" in str(w.message)]
+
+
+@pytest.mark.filterwarnings("always:If these samples are images")
+@pytest.mark.parametrize(
+    ("num_classes", "data"),
+    [
+        (2, (unscaled(shape=(2, 4, 2, 2, 3)), np.arange(2))),  # groups
+        (2, (unscaled(), np.arange(8) % 2)),
+        (None, (unscaled(),)),
+        (None, (OwnBatches(),)),
+        (None, (iter([(unscaled(),)] * 2),)),
+    ],
+    ids=["groups", "labels", "samples", "own batches", "generator"],
+)
+def test_every_source_warns_once_of_images_in_another_range(num_classes, data):
+    model = tiny_image_model(num_classes)
+    with pytest.warns(UserWarning, match="images / 127.5 - 1") as caught:
+        model.fit(*data, steps_per_epoch=2, verbose=0)
+    assert len(scale_warnings(caught)) == 1
+
+
+@pytest.mark.filterwarnings("always:If these samples are images")
+def test_a_grouped_dataset_warns_when_it_is_made(recwarn):
+    model = tiny_image_model()
+    data = datasets.GroupedDataset(unscaled(), positives=4)
+    assert len(scale_warnings(recwarn)) == 1
+    model.fit(data, verbose=0)
+    model.fit(data, steps_per_epoch=1, verbose=0)
+    model.evaluate(data, verbose=0)
+    assert len(scale_warnings(recwarn)) == 1
+
+
+@pytest.mark.filterwarnings("always:If these samples are images")
+def test_a_loop_of_batches_warns_once(recwarn):
+    model = tiny_image_model()
+    for _ in range(3):
+        model.train_on_batch(unscaled())
+    model.test_on_batch(unscaled())
+    assert len(scale_warnings(recwarn)) == 1
+    model.train_on_batch(unscaled() / 127.5 - 1)
+    other = tiny_image_model()
+    other.train_on_batch(unscaled() / 127.5 - 1)
+    assert len(scale_warnings(recwarn)) == 1
+
+
+def test_samples_that_are_absent_are_not_looked_at():
+    images = unscaled() / 127.5 - 1
+    images[0] = np.nan  # of weight zero
+    weights = np.ones(8, "float32")
+    weights[0] = 0
+    model = tiny_image_model()
+    # The others are in range: nothing is warned of.
+    model.train_on_batch(images, sample_weight=weights)
+
+
 def test_a_folder_of_images_says_what_takes_it(tmp_path):
     image = pytest.importorskip("PIL.Image")
     (tmp_path / "cat").mkdir()
@@ -246,6 +330,23 @@ def test_what_keras_reads_a_folder_with_is_data(tmp_path):
 def test_classes_in_the_place_of_a_number_name_the_argument():
     with pytest.raises(TypeError, match=r"generate\(labels=\.\.\.\)"):
         DriftModel(small_mlp()).generate([3, 1, 4])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("./nope", "../nope", "~/nope", "/nope", "nope/", "a/nope", ".nope"),
+        *("a\\nope", pathlib.Path("nope")),
+    ],
+)
+def test_what_is_written_as_a_path_is_a_folder_that_is_not_there(
+    path, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="There is no such folder"):
+        DriftModel.from_preset(path)
+    with pytest.raises(ValueError, match=r"Names: .*Did you mean 'digits_dit'"):
+        DriftModel.from_preset("digit_dit")
 
 
 def test_a_path_that_is_no_preset_says_so(tmp_path):

@@ -61,6 +61,8 @@ class ArrayDataset(SeededDataset):
     [(256, 2), (256, 2)]
     """
 
+    scale_is_checked = True  # see `sample_arrays.checked_samples`
+
     def __init__(
         self,
         samples,

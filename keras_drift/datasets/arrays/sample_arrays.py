@@ -41,7 +41,7 @@ def checked_samples(samples):
         _check_finite(samples[:_NUM_CHECKED_SAMPLES])
     else:
         _check_finite(samples)
-    _warn_of_unscaled_images(samples[:_NUM_CHECKED_SAMPLES])
+    warn_of_unscaled_images(samples, stacklevel=4)
     return samples
 
 
@@ -90,9 +90,15 @@ def read_only(array):
     return array
 
 
-def _warn_of_unscaled_images(samples):
-    """Warns of what looks like images with the values of files."""
-    if samples.ndim != 4 or samples.shape[-1] not in (1, 3):
+def warn_of_unscaled_images(samples, stacklevel=2):
+    """Warns of what looks like images with the values of files.
+
+    Args:
+        samples: array `(n, ...)`, of which the first 1,000 are looked at.
+        stacklevel: int, as in `warnings.warn`. Defaults to `2`.
+    """
+    samples = samples[:_NUM_CHECKED_SAMPLES]
+    if samples.ndim != 4 or samples.shape[-1] not in (1, 3) or not samples.size:
         return
     low, high = float(samples.min()), float(samples.max())
     if low < 0 or low == high:
@@ -104,7 +110,7 @@ def _warn_of_unscaled_images(samples):
         "If these samples are images, scale them to [-1, 1], in which images "
         f"are shown, measured and exported: `{scale}`. Received: samples from "
         f"{low:g} to {high:g}",
-        stacklevel=4,
+        stacklevel=stacklevel + 1,
     )
 
 

@@ -34,12 +34,15 @@ class SeededDataset(keras.utils.PyDataset):
         placement: `"groups"` or `"samples"`: which of the two axes is to be
             spread over several devices.
         num_samples: int, where the data set holds its samples; else `None`.
+        scale_is_checked: bool, whether it has warned of images that are not
+            scaled to `[-1, 1]`.
     """
 
     group_axis = None
     sample_axis = 0
     placement = "samples"
     num_samples = None
+    scale_is_checked = False
 
     def __init__(self, seed, **kwargs):
         super().__init__(**kwargs)

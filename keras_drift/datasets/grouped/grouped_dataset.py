@@ -73,6 +73,7 @@ class GroupedDataset(SeededDataset):
     ((5, 8, 2), (5, 4, 2), (5,))
     """
 
+    scale_is_checked = True  # see `sample_arrays.checked_samples`
     group_axis = 0
     sample_axis = 1
 
