@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import os
-import warnings
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from keras_drift.datasets.images import random_crop
 from keras_drift.datasets.images.image_stream import BLOCK_SIZE
 from keras_drift.datasets.images.image_stream import ImageReader
 from keras_drift.datasets.images.image_stream import ImageStream
+from keras_drift.datasets.images.unreadable_files import UnreadableFiles
 
 # Raised when the same files and arguments give other pixels than before.
 _VERSION = 1
@@ -182,8 +182,9 @@ class ImageFolder:
         self._names = names
         self.labels = sample_arrays.read_only(labels)
         self.num_classes = len(self.class_names)
-        self.unreadable = {}
-        self._readable_counts = np.bincount(labels)
+        self._unreadable = UnreadableFiles(
+            self.paths, labels, self.class_names, self.unreadable_share
+        )
         self._position = 0
         self._buffers = BufferPool("float32")
 
@@ -203,6 +204,10 @@ class ImageFolder:
 
     def __len__(self):
         return len(self.paths)
+
+    @property
+    def unreadable(self):
+        return self._unreadable.reasons
 
     @property
     def crop_scale(self):
@@ -242,7 +247,7 @@ class ImageFolder:
         pixels, readable, reasons = self._reader.read(
             indices, threads=self.workers, seeds=seeds
         )
-        self._report(indices[~readable], reasons)
+        self._unreadable.report(indices[~readable], reasons)
         images = np.zeros(pixels.shape, "float32")
         for row in np.flatnonzero(readable):
             _normalize(pixels[row], images[row])
@@ -316,7 +321,9 @@ class ImageFolder:
         images, labels, filled = None, None, 0
         start = position
         for block in stream.blocks(self.workers):
-            self._report(block.indices[~block.readable], block.reasons)
+            self._unreadable.report(
+                block.indices[~block.readable], block.reasons
+            )
             rows = np.flatnonzero(block.readable & (block.positions >= start))
             while len(rows):
                 if not filled:
@@ -337,45 +344,6 @@ class ImageFolder:
                         )
                     position = int(block.positions[taken[-1]]) + 1
                     yield images, labels, position
-
-    def _report(self, indices, reasons):
-        """Records unreadable files, and names those that are new."""
-        for index, reason in zip(indices, reasons, strict=True):
-            path = self.paths[index]
-            if path in self.unreadable:
-                continue
-            self.unreadable[path] = reason
-            label = self.labels[index]
-            self._readable_counts[label] -= 1
-            warnings.warn(
-                f"Skipped an unreadable image, {len(self.unreadable)} of "
-                f"{len(self)} so far: {path}: {reason}.",
-                stacklevel=3,
-            )
-            if not self._readable_counts[label]:
-                warnings.warn(
-                    f"No image of the class {self.class_names[label]!r} is "
-                    "readable.",
-                    stacklevel=3,
-                )
-        self._check_share()
-
-    def _check_share(self):
-        unreadable, total = len(self.unreadable), len(self)
-        if unreadable <= self.unreadable_share * total and unreadable < total:
-            return
-        named = [
-            f"{path}: {reason}"
-            for path, reason in list(self.unreadable.items())[:5]
-        ]
-        raise ValueError(
-            f"{unreadable} of {total} images are unreadable, a larger share "
-            f"than `unreadable_share` allows: {'; '.join(named)}"
-            f"{'; ...' if unreadable > len(named) else ''}. Repair or remove "
-            "them (the attribute `unreadable` has all found so far), or raise "
-            "`unreadable_share`. Received: "
-            f"unreadable_share={self.unreadable_share}"
-        )
 
     def _checked_indices(self, indices):
         indices = np.asarray(indices)
