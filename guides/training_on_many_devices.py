@@ -166,6 +166,38 @@ if rank == 0:
 # unlike with the `gradient_accumulation_steps` of an optimizer, which averages
 # the gradients of eight noisier fields.
 #
+# ## Weights that one device cannot hold
+#
+# On JAX, `distribution.layout_map` cuts weights, optimizer and averages over
+# all devices, those of other hosts included. A `callbacks.TrainingCheckpoint`
+# is then a folder, in which each process writes its own shards, by Orbax:
+# `pip install` the extra `sharded` of keras-drift. Checksums of all files are
+# compared before anything is restored, and a damaged checkpoint gives way to
+# the one before.
+#
+#     mesh = keras.distribution.DeviceMesh(
+#         (jax.device_count(),), ["batch"], keras.distribution.list_devices()
+#     )
+#     layouts = kd.distribution.layout_map(network, mesh, style="fsdp")
+#     keras.distribution.set_distribution(
+#         keras.distribution.ModelParallel(
+#             layout_map=layouts, auto_shard_dataset=False
+#         )
+#     )
+#
+# The run goes on with any number of processes and devices, each of which reads
+# the shards that it needs; a file of one process goes on in several, too. With
+# the same number of processes it goes on bit for bit, each with its own
+# position in the data, and banks. With another number, the weights, the
+# optimizer, the averages, the schedules and the random generators go on; a data
+# set with a seed goes on from the epoch, and others begin anew.
+#
+# TensorFlow and PyTorch read files. On JAX, in one process that holds the
+# model, `TrainingCheckpoint("run/checkpoints").merge()` makes one file of the
+# newest folder. Weights, optimizer, averages and schedules then move to the
+# other backends; the random numbers are those of each backend, and so the run
+# is not repeated bit for bit there.
+#
 # ## When a process ends
 #
 # If one process of PyTorch is killed, the others stop with a message, and

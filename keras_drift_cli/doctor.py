@@ -21,6 +21,7 @@ Example:
 _PACKAGE = "keras-drift"
 _PURPOSES = {
     "examples": "training on images, digits, pictures, animations",
+    "sharded": "checkpoints of weights that are sharded over hosts (JAX)",
     "hub": "presets on hubs",
     "imagenet": "Stable Diffusion's autoencoder, input of ImageNet",
     "eval": "FID, Inception score, KID, precision and recall",

@@ -19,11 +19,9 @@ def results_of(script, *arguments, devices=8):
         *arguments: for the script.
         devices: int, the number of virtual CPU devices. Defaults to `8`.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    flags += f" --xla_force_host_platform_device_count={devices}"
     result = subprocess.run(
         [sys.executable, str(script), *arguments],
-        env={**os.environ, "XLA_FLAGS": flags},
+        env=_environment(devices),
         capture_output=True,
         text=True,
         check=False,
@@ -42,18 +40,40 @@ def results_of_processes(script, *arguments, processes=2, devices=4):
         processes: int. Defaults to `2`.
         devices: int, the virtual devices of each. Defaults to `4`.
     """
+    with futures.ThreadPoolExecutor(processes) as pool:
+        found = [
+            pool.submit(results_of, script, name, *arguments, devices=devices)
+            for name in _names(processes)
+        ]
+        return [each.result() for each in found]
+
+
+def start_processes(script, *arguments, processes=2, devices=4):
+    """Starts what `results_of_processes` waits for.
+
+    Returns:
+        A list of `subprocess.Popen`.
+    """
+    return [
+        subprocess.Popen(
+            [sys.executable, str(script), name, *arguments],
+            env=_environment(devices),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for name in _names(processes)
+    ]
+
+
+def _names(processes):
+    """The first arguments of the processes of a run."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    with futures.ThreadPoolExecutor(processes) as pool:
-        found = [
-            pool.submit(
-                results_of,
-                script,
-                f"process {index} {processes} {address}",
-                *arguments,
-                devices=devices,
-            )
-            for index in range(processes)
-        ]
-        return [each.result() for each in found]
+    return [f"process {i} {processes} {address}" for i in range(processes)]
+
+
+def _environment(devices):
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += f" --xla_force_host_platform_device_count={devices}"
+    return {**os.environ, "XLA_FLAGS": flags}

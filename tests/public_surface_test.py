@@ -173,7 +173,7 @@ model.fit(kd.datasets.two_moons(64, seed=0), verbose=0)
 assert model.generate(3, seed=0).shape == (3, 2)
 for absent in (
     "jax", "tensorflow", "torch", "sklearn", "matplotlib", "PIL",
-    "keras_cv", "keras_hub", "safetensors", "transformers",
+    "keras_cv", "keras_hub", "safetensors", "transformers", "orbax",
 ):
     assert absent == kd_backend or absent not in sys.modules, absent
 """

@@ -57,6 +57,18 @@ one, and `check_agreement(what, values)` refuses values that differ.
 Where `gives_shares()`, each process gives a share of every batch, as in a run
 of several processes of JAX. `of_all_processes(number)` lists an int of each
 of the `num_processes()`, and the one whose `process_index()` is 0 writes files.
+
+`first_sharded(variables)` is the first one that no process holds as a whole, or
+`None`, and `assign(variable, value)` gives each process its part of an array.
+`sharded_checkpoints()` is the module that writes and reads such variables, on
+JAX; elsewhere it is `None`. All processes call `write(path, variables, files)`,
+which starts to write a dict of lists of variables to a folder, and returns a
+function that waits for the end. A thread calls
+`files.write(directory, wait_for_arrays)` in every process, and after that
+`files.complete(directory, finalize)` in the first one, before the folder has
+its name. `read(path, variables)` is the dict of their values, laid out as the
+variables are, and `read_on_host(path, shapes)` that of NumPy arrays, for lists
+of `(shape, dtype)`.
 `join_processes(timeout)` connects the processes of a run, on PyTorch.
 
 Where one program computes for all devices (XLA under `keras.distribution`),
@@ -111,6 +123,10 @@ def _export_onnx(network, path, opset_version=None):
     )
 
 
+def _assign(variable, value):
+    variable.assign(value)
+
+
 def _build_optimizer(model):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
@@ -118,6 +134,7 @@ def _build_optimizer(model):
 
 PLACEMENTS = placement.PLACEMENTS
 RECEIVES_SHARES = placement.RECEIVES_SHARES
+assign = getattr(_backend, "assign", _assign)
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
@@ -138,6 +155,7 @@ export_options = getattr(_backend, "export_options", lambda network: {})
 exp_of_difference = getattr(
     _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
 )
+first_sharded = getattr(_backend, "first_sharded", lambda variables: None)
 gather = placement.gather
 gives_shares = getattr(_backend, "gives_shares", lambda: False)
 global_mean = placement.global_mean
@@ -172,6 +190,7 @@ shape_on_device = getattr(
     _backend, "shape_on_device", lambda variable: tuple(variable.shape)
 )
 share_of_loss = placement.share_of_loss
+sharded_checkpoints = getattr(_backend, "sharded_checkpoints", None)
 spread = _backend.spread
 step = _backend.step
 skipped_step = _backend.skipped_step

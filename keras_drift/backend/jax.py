@@ -5,7 +5,9 @@ import contextlib
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
+from keras_drift import extras
 from keras_drift.backend import jax_batches
 from keras_drift.backend import jax_shares
 
@@ -119,6 +121,38 @@ def unless(done, function, state):
 def sync(model):
     """Gives the variables of a model in training their values back."""
     model.jax_state_sync()
+
+
+def first_sharded(variables):
+    """One that this process has a part of, see `keras_drift.backend`."""
+    for variable in variables:
+        value = variable.value
+        if not (value.is_fully_addressable or value.is_fully_replicated):
+            return variable
+    return None
+
+
+def sharded_checkpoints():
+    """Imports what writes and reads them, see `keras_drift.backend`."""
+    return extras.load(
+        "keras_drift.backend.orbax_checkpoints",
+        "Checkpoints of weights that are sharded over processes",
+        "orbax-checkpoint",
+        "sharded",
+    )
+
+
+def assign(variable, value):
+    """Assigns an array, see `keras_drift.backend`."""
+    if isinstance(value, np.ndarray) and jax.process_count() > 1:
+        # Keras would move all of it to one device, and compare it with those
+        # of the other processes.
+        value = jax.make_array_from_callback(
+            value.shape,
+            variable.value.sharding,
+            lambda index: value[index].astype(variable.dtype),
+        )
+    variable.assign(value)
 
 
 def host_value(variable):

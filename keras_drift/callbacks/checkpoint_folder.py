@@ -1,30 +1,35 @@
-"""The checkpoint files of a training run, written by a thread."""
+"""The checkpoints of a training run, written by a thread."""
 
 import concurrent.futures
-import contextlib
 import errno
 import pathlib
 import re
 import warnings
 
 from keras_drift import atomic_files
+from keras_drift import backend
+from keras_drift.training import sharded_state
 from keras_drift.training import state_file
+from keras_drift.training import training_state
 
-_NAME = re.compile(r"epoch_(\d{6,})(?:_batch_(\d{6,}))?\.npz")
+_NAME = re.compile(r"epoch_(\d{6,})(?:_batch_(\d{6,}))?(\.npz)?")
+# A folder before it is complete.
+_UNFINISHED = re.compile(rf"({_NAME.pattern})\.orbax-checkpoint-tmp.*")
 
 
 class CheckpointFolder:
-    """The checkpoint files of a training run, written by a thread.
+    """The checkpoints of a training run, written by a thread.
 
-    The position of a file is `(epoch, batch)`: the complete epochs of the run,
-    and the complete batches of the next one.
+    The position of a checkpoint is `(epoch, batch)`: the complete epochs of the
+    run, and the complete batches of the next one. It is a file, or a folder
+    where the weights are sharded over several processes.
 
-    One file is written at a time: `write` waits for the one before. What fails
-    on the thread is raised by the next `write`, or by `wait`.
+    One is written at a time: `write` waits for the one before. What fails on
+    the thread is raised by the next `write`, or by `wait`.
 
     Args:
         directory: path of the folder.
-        keep: int >= 1, how many of the newest files are kept.
+        keep: int >= 1, how many of the newest checkpoints are kept.
     """
 
     def __init__(self, directory, keep):
@@ -32,30 +37,33 @@ class CheckpointFolder:
         self.keep = keep
         self._writing = None
 
-    def files(self):
-        """The path of each complete file, by its position."""
-        if not self.directory.is_dir():
-            return {}
-        found = map(_NAME.fullmatch, (p.name for p in self.directory.iterdir()))
-        return {
-            (int(m[1]), int(m[2] or 0)): self.directory / m[0]
-            for m in found
-            if m
-        }
+    def complete(self):
+        """The path of each complete checkpoint, by its position."""
+        found = {}
+        # A file comes after a folder of the same position, and replaces it.
+        for path in sorted(self._paths()):
+            match = _NAME.fullmatch(path.name)
+            if match and (match[3] or sharded_state.is_complete(path)):
+                found[int(match[1]), int(match[2] or 0)] = path
+        return found
 
-    def newest(self):
-        """Reads the newest file that is not damaged.
+    def newest(self, model=None):
+        """Reads the newest checkpoint that is not damaged.
+
+        Args:
+            model: the `DriftModel` whose layout sharded weights are given.
+                Needed for these only.
 
         Returns:
-            `(position, state)`, or `None` if there is no file.
+            `(position, state)`, or `None` if there is no checkpoint.
         """
-        files = self.files()
-        for position in sorted(files, reverse=True):
+        complete = self.complete()
+        for position in sorted(complete, reverse=True):
             try:
-                return position, state_file.read(files[position])
+                return position, _read(complete[position], model)
             except state_file.DamagedError as error:
                 warnings.warn(f"{error} An older one is tried.", stacklevel=3)
-        if files:
+        if complete:
             raise ValueError(
                 "None of the checkpoints can be read. Delete the folder to "
                 f"begin anew. Received: directory={str(self.directory)!r}"
@@ -75,13 +83,43 @@ class CheckpointFolder:
             position: tuple of two ints, see the class.
             state: dict, see `state_file.write`; it must not change any more.
         """
-        self.wait()
-        pool = concurrent.futures.ThreadPoolExecutor(
-            1, "keras_drift.checkpoint"
-        )
-        # Python waits for the thread at its exit, where nobody else does.
-        self._writing = position, pool.submit(self._write, position, state)
-        pool.shutdown(wait=False)
+        self._prepare()
+        path = self.directory / f"{_name(position)}.npz"
+        self._start(position, lambda: state_file.write(path, state))
+
+    def write_sharded(self, position, variables, state):
+        """Starts to write sharded variables; all processes call it.
+
+        It returns when there is a copy of the shards in host memory.
+
+        Args:
+            position: tuple of two ints, see the class.
+            variables: dict, see `sharded_state.write`.
+            state: dict with the other values of this process.
+        """
+        self._prepare()
+        path = self.directory / _name(position)
+        if backend.process_index() == 0 and path.exists():
+            sharded_state.delete(path)  # a damaged one, or of a run before
+        finish = sharded_state.write(path, variables, state)
+        self._start(position, finish)
+
+    def merge(self):
+        """Replaces the newest checkpoint, if it is a folder, by a file.
+
+        Returns:
+            The path of the file, or `None` if there is no checkpoint.
+        """
+        complete = self.complete()
+        if not complete:
+            return None
+        path = complete[max(complete)]
+        if path.suffix:
+            return path
+        file = path.with_name(f"{path.name}.npz")
+        state_file.write(file, sharded_state.read_on_host(path))
+        sharded_state.delete(path)
+        return file
 
     def wait(self):
         """Waits until the last file is complete; raises what failed."""
@@ -98,7 +136,7 @@ class CheckpointFolder:
             ) from error
 
     def _explain(self, position, error):
-        older = self.files()
+        older = self.complete()
         left = f"{older[max(older)].name!r} is" if older else "no checkpoint is"
         return (
             f"The checkpoint after {described(position)} could not be written: "
@@ -108,25 +146,65 @@ class CheckpointFolder:
             f"Received: directory={str(self.directory)!r}"
         )
 
-    def _write(self, position, state):
-        self._delete_unfinished()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        state_file.write(self.directory / _name(position), state)
-        files = self.files()
+    def _prepare(self):
+        self.wait()
+        if backend.process_index() == 0:
+            self._delete_unfinished()
+            self.directory.mkdir(parents=True, exist_ok=True)
+
+    def _start(self, position, finish):
+        """Calls a function on a thread, then deletes older checkpoints."""
+
+        def run():
+            finish()
+            if backend.process_index() == 0:
+                self._delete_older(position)
+
+        pool = concurrent.futures.ThreadPoolExecutor(
+            1, "keras_drift.checkpoint"
+        )
+        # Python waits for the thread at its exit, where nobody else does.
+        self._writing = position, pool.submit(run)
+        pool.shutdown(wait=False)
+
+    def _delete_older(self, position):
+        complete = self.complete()
         # Newer ones are damaged: `newest` has passed over them.
-        kept = sorted(p for p in files if p <= position)[-self.keep :]
-        for other in files.keys() - kept:
-            files[other].unlink(missing_ok=True)
+        kept = sorted(p for p in complete if p <= position)[-self.keep :]
+        for other in complete.keys() - kept:
+            _delete(complete[other])
 
     def _delete_unfinished(self):
         """Deletes what processes that were killed have left."""
+        for path in self._paths():
+            name = atomic_files.name_of_unfinished(path) or path.name
+            if path.is_dir():
+                unfinished = _UNFINISHED.fullmatch(name) or (
+                    _NAME.fullmatch(name)
+                    and not sharded_state.is_complete(path)
+                )
+            else:
+                unfinished = name != path.name and _NAME.fullmatch(name)
+            if unfinished:
+                _delete(path)
+
+    def _paths(self):
         if not self.directory.is_dir():
-            return
-        for path in self.directory.iterdir():
-            name = atomic_files.name_of_unfinished(path)
-            if name is not None and _NAME.fullmatch(name):
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
+            return []
+        return list(self.directory.iterdir())
+
+
+def _read(path, model):
+    if path.suffix:
+        return state_file.read(path)
+    return sharded_state.read(path, training_state.variables(model))
+
+
+def _delete(path):
+    if path.is_dir():
+        sharded_state.delete(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def described(position):
@@ -137,4 +215,4 @@ def described(position):
 
 def _name(position):
     epoch, batch = position
-    return f"epoch_{epoch:06d}{f'_batch_{batch:06d}' if batch else ''}.npz"
+    return f"epoch_{epoch:06d}{f'_batch_{batch:06d}' if batch else ''}"

@@ -12,6 +12,7 @@ from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
 from keras_drift.callbacks.checkpoint_folder import described
 from keras_drift.callbacks.termination_signal import TerminationSignal
 from keras_drift.training import rest_of_epoch
+from keras_drift.training import training_state
 
 
 class TrainingCheckpoint(keras.callbacks.Callback):
@@ -56,16 +57,26 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     run that `EarlyStopping` has ended trains for one more epoch where it is
     started again.
 
-    A file is complete or does not exist. If the newest one is damaged, the one
-    before it is restored, with a warning.
+    A checkpoint is complete or does not exist. If the newest one is damaged,
+    the one before it is restored, with a warning.
+
+    Where weights are sharded over several processes of JAX, as by
+    `ModelParallel` and `distribution.layout_map`, a checkpoint is a folder
+    that Orbax writes, each process its shards, with the random generators, the
+    callbacks and the position in the data of each: `pip install
+    "keras-drift[sharded]"`, and a directory that all hosts share. Both kinds go
+    on with any number of processes and devices. With another number of
+    processes, a data set with a seed goes on from the epoch, and others begin
+    anew. TensorFlow and PyTorch read a folder after `merge`.
 
     Args:
         directory: path of a folder, created if needed. The files are
             `epoch_000001.npz`, `epoch_000002.npz`, ... after 1 and 2 epochs,
-            and `epoch_000002_batch_000020.npz` after 20 batches more.
+            and `epoch_000002_batch_000020.npz` after 20 batches more; or
+            folders without the `.npz`.
         every: int >= 1, epochs between checkpoints; the last epoch always has
             one. Defaults to `1`.
-        keep: int >= 1, how many of the newest files are kept. Defaults to `2`.
+        keep: int >= 1, how many of the newest ones are kept. Defaults to `2`.
         save_freq: `"epoch"`, or an int >= 1, the batches after which there is
             another checkpoint, in the middle of epochs as well. This needs data
             that are read by their index: arrays, `datasets.ArrayDataset`,
@@ -146,7 +157,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 "Received: a model that was not compiled"
             )
         self._restored = self._callback_states = None
-        found = self._folder.newest()
+        found = self._folder.newest(model)
+        self._require_agreement(found)
         if found is None:
             return 0
         position, state = found
@@ -154,6 +166,26 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._restored = position
         self._callback_states = state.get("callbacks")
         return position[0]
+
+    def merge(self):
+        """Replaces the newest checkpoint by a file, if its weights are sharded.
+
+        On JAX, in one process, in whose memory the weights, the optimizer and
+        the averages fit. The other backends read the file, too.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            ValueError: if there is no checkpoint, or it is damaged.
+        """
+        file = self._folder.merge()
+        if file is None:
+            raise ValueError(
+                "There is no checkpoint in this folder. Received: "
+                f"directory={str(self.directory)!r}"
+            )
+        return file
 
     def on_train_begin(self, logs=None):
         if self._resumed and self.params.get("verbose"):
@@ -166,7 +198,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self._callback_states = None
         if self.save_freq != "epoch":
             self._check_data()
-        if backend.process_index() == 0:
+        is_sharded = self._is_sharded()
+        if is_sharded:
+            backend.sharded_checkpoints()  # says so if Orbax is missing
+        if is_sharded or backend.process_index() == 0:
             self._folder.require_writable()
         self._signal.wait_for()
 
@@ -258,9 +293,21 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 f"{type(data).__name__}, {steps} steps in an epoch"
             )
 
+    def _require_agreement(self, found):
+        """Refuses a folder in which each process finds something else."""
+        epoch, batch = (-1, -1) if found is None else found[0]
+        epochs = backend.of_all_processes(epoch)
+        if len({*epochs}) > 1 or len({*backend.of_all_processes(batch)}) > 1:
+            raise ValueError(
+                "The processes of a run go on from one checkpoint, and find "
+                "different ones: choose a folder that all hosts share. "
+                f"Received: directory={str(self.directory)!r}, in which the "
+                f"newest checkpoints are after epochs {epochs} (-1: none)"
+            )
+
     def _refuse_to_replace(self, epoch):
         """A run that was not restored must not delete what another left."""
-        newer = [p for p in self._folder.files() if p > (epoch, 0)]
+        newer = [p for p in self._folder.complete() if p > (epoch, 0)]
         if newer:
             raise ValueError(
                 "The folder holds checkpoints of a run that is further. Leave "
@@ -276,14 +323,23 @@ class TrainingCheckpoint(keras.callbacks.Callback):
 
     def _save(self):
         self._folder.wait()  # two copies of the state would need more memory
-        state = {
-            **self.model.training_state(),
-            "callbacks": callback_states.get(self._others()),
-        }
-        self._saved, self._restored = self._reached, None
+        state = {"callbacks": callback_states.get(self._others())}
         if self._reached[1]:
             position = rest_of_epoch.position_of(self.model, *self._reached)
             state = {**state, "position": position}
+        self._saved, self._restored = self._reached, None
+        if self._is_sharded():
+            variables = training_state.variables(self.model)
+            state = {**state, **training_state.get_other(self.model)}
+            self._folder.write_sharded(self._reached, variables, state)
+            return
+        state = {**self.model.training_state(), **state}
         if backend.process_index() == 0:
             # The state is that of the first process.
             self._folder.write(self._reached, state)
+
+    def _is_sharded(self):
+        """Whether no process holds the whole state."""
+        backend.sync(self.model)
+        # Optimizers lay out their variables like those of the model.
+        return backend.first_sharded(self.model.variables) is not None

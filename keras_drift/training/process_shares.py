@@ -1,18 +1,38 @@
 """What the processes of one run are given, where each gives its share."""
 
+import warnings
+
 from keras_drift import backend
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
-def restore(data, state):
-    """Gives a data source its state, of which a checkpoint holds one.
+def restore(data, state, is_own=None):
+    """Gives a data source its state.
 
-    Where each process gives its share, every one has data of its own, of which
-    the epoch is what they have in common.
+    Where each process gives its share, every one has data of its own. Of the
+    state of another process, it takes the epoch, which they have in common.
+
+    Args:
+        data: the data source of `fit`.
+        state: of the same data source, or of that of another process.
+        is_own: bool, whether it is that of this process. Defaults to `None`:
+            it is that of the first one, which alone has saved it.
     """
-    if backend.gives_shares() and isinstance(data, SeededDataset):
-        state = {"seed": data.seed, "epoch": state["epoch"]}
-    data.set_state(state)
+    is_seeded = isinstance(data, SeededDataset)
+    if is_own is None:
+        is_own = not (is_seeded and backend.gives_shares())
+    if is_own:
+        data.set_state(state)
+    elif is_seeded:
+        data.set_state({"seed": data.seed, "epoch": state["epoch"]})
+    else:
+        warnings.warn(
+            "Each process had a position in the data, and banks, of its own, "
+            "and the number of processes is another one now: the data begin "
+            f"anew. Received: data of type {type(data).__name__}, "
+            f"{backend.num_processes()} processes",
+            stacklevel=5,
+        )
 
 
 def check(data):

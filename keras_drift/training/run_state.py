@@ -44,6 +44,8 @@ class RunState:
         schedule: the bandwidth schedule of the current `fit`, or `None`.
         data: the data source of the last `fit`, or `None`.
         data_state: the initial state of the next data source, or `None`.
+        data_state_is_own: bool, whether it is that of this process; `None` if
+            only the first one has saved its own.
         position: dict, where in an epoch the next `fit` goes on, see
             `rest_of_epoch.position_of`, or `None`: at its beginning.
     """
@@ -57,6 +59,7 @@ class RunState:
         self.data = None
         self.data_is_made_here = False
         self.data_state = None
+        self.data_state_is_own = None
         self.position = None
         self._data_base = (None, None)
         self._continued = None
@@ -232,7 +235,9 @@ class RunState:
         """
         if self.data_state is not None and data is not None:
             if hasattr(data, "set_state"):
-                process_shares.restore(data, self.data_state)
+                process_shares.restore(
+                    data, self.data_state, self.data_state_is_own
+                )
             self._data_base = (None, None)
         self.data_state = None
 

@@ -139,3 +139,45 @@ def test_what_a_killed_process_left_is_not_read_and_deleted(tmp_path):
     folder.write((1, 0), state(1))
     folder.wait()
     assert names(tmp_path) == [".hidden", "epoch_000001.npz"]
+
+
+def sharded(folder, name, complete=True):
+    """A folder like those of several processes, without arrays."""
+    (folder / name / "d").mkdir(parents=True)
+    (folder / name / "d/0").write_bytes(b"shards")
+    if complete:
+        (folder / name / "manifest.json").write_text("{}")
+
+
+def test_folders_count_as_checkpoints_once_they_have_a_manifest(tmp_path):
+    sharded(tmp_path, "epoch_000001")
+    sharded(tmp_path, "epoch_000001_batch_000003")
+    sharded(tmp_path, "epoch_000002", complete=False)
+    sharded(tmp_path, "epoch_000003.orbax-checkpoint-tmp")
+    complete = CheckpointFolder(tmp_path, keep=2).complete()
+    assert {position: path.name for position, path in complete.items()} == {
+        (1, 0): "epoch_000001",
+        (1, 3): "epoch_000001_batch_000003",
+    }
+
+
+def test_unfinished_and_older_folders_are_deleted(tmp_path):
+    sharded(tmp_path, "epoch_000001")
+    sharded(tmp_path, "epoch_000002")
+    sharded(tmp_path, "epoch_000003", complete=False)
+    sharded(tmp_path, "epoch_000003.orbax-checkpoint-tmp-17")
+    sharded(tmp_path, "samples")
+    folder = CheckpointFolder(tmp_path, keep=2)
+    folder.write((3, 0), state(3))
+    folder.wait()
+    left = ["epoch_000002", "epoch_000003.npz", "samples"]
+    assert names(tmp_path) == left
+
+
+def test_a_file_takes_the_place_of_a_folder(tmp_path):
+    sharded(tmp_path, "epoch_000001")
+    folder = CheckpointFolder(tmp_path, keep=2)
+    folder.write((1, 0), state(1))
+    folder.wait()
+    assert folder.complete()[1, 0].name == "epoch_000001.npz"
+    assert folder.newest()[0] == (1, 0)

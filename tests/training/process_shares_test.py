@@ -27,3 +27,33 @@ def test_processes_have_samples_of_their_own_also_when_they_resume(tmp_path):
 def test_one_process_is_given_anything():
     process_shares.check(datasets.ArrayDataset([[0.0], [1.0]]))
     process_shares.check(iter(()))
+
+
+class Position:
+    """A data source that goes on from its own position only."""
+
+    def __init__(self):
+        self.state = None
+
+    def set_state(self, state):
+        self.state = state
+
+
+def test_a_state_of_another_process_is_not_taken_for_its_own():
+    data = datasets.ArrayDataset([[0.0], [1.0]], batch_size=1, seed=5)
+    state = {"seed": 3, "epoch": 7, "checksum": "of other samples"}
+    process_shares.restore(data, state, is_own=False)
+    assert (data.seed, data.epoch) == (5, 7)
+    stream = Position()
+    with pytest.warns(UserWarning, match="begin anew.*of type Position"):
+        process_shares.restore(stream, {"row": 2}, is_own=False)
+    assert stream.state is None
+
+
+@pytest.mark.parametrize("is_own", [True, None])
+def test_its_own_state_is_taken_as_it_is(is_own):
+    data, stream = datasets.ArrayDataset([[0.0]], batch_size=1), Position()
+    process_shares.restore(data, {"seed": 3, "epoch": 7}, is_own)
+    assert (data.seed, data.epoch) == (3, 7)
+    process_shares.restore(stream, {"row": 2}, is_own)
+    assert stream.state == {"row": 2}

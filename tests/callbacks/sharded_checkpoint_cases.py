@@ -1,0 +1,249 @@
+"""Runs whose weights are cut over devices, see `sharded_checkpoint_test`."""
+
+import hashlib
+import json
+import pathlib
+import resource
+import sys
+import warnings
+
+import jax
+import keras
+import numpy as np
+from jax.experimental import multihost_utils
+
+import keras_drift as kd
+
+SAMPLES = np.random.default_rng(0).normal(size=(96, 2)).astype("float32")
+
+
+def network(width=16):
+    return kd.generators.MLP(2, hidden_dims=(width, width))
+
+
+def distribute(width=16):
+    """Cuts all variables over all devices."""
+    keras.distribution.set_distribution(None)
+    mesh = keras.distribution.DeviceMesh(
+        (jax.device_count(),), ["batch"], keras.distribution.list_devices()
+    )
+    layouts = kd.distribution.layout_map(network(width), mesh, style="fsdp")
+    keras.distribution.set_distribution(
+        keras.distribution.ModelParallel(
+            layout_map=layouts, auto_shard_dataset=False
+        )
+    )
+
+
+def compiled_model(seed=0, width=16, on_one_device=False):
+    if on_one_device:
+        keras.distribution.set_distribution(None)
+    else:
+        distribute(width)
+    keras.utils.set_random_seed(seed)
+    model = kd.DriftModel(network(width), seed=0)
+    model.compile(keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9))
+    return model
+
+
+def batches():
+    """The share of this process: as large as the others', of other samples."""
+    count, index = jax.process_count(), jax.process_index()
+    return kd.datasets.ArrayDataset(
+        SAMPLES[index::count], batch_size=32 // count, seed=index
+    )
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a run by an exception, like Ctrl-C."""
+
+    def __init__(self, epoch, batch):
+        super().__init__()
+        self.at, self.epoch = (epoch, batch), None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self.epoch, batch) == self.at:
+            raise KeyboardInterrupt
+
+
+class NoRoom(keras.callbacks.Callback):
+    """Leaves the last process no room on the disk from an epoch on."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.first = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.first and jax.process_index() > 0:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+
+
+def train(folder, epochs, seed=0, callbacks=(), on_one_device=False, **options):
+    """A run with checkpoints: the model, and the epochs it has trained."""
+    model = compiled_model(seed, on_one_device=on_one_device)
+    checkpoint = kd.callbacks.TrainingCheckpoint(folder, **options)
+    try:
+        history = model.fit(
+            batches(),
+            epochs=epochs,
+            callbacks=[checkpoint, *callbacks],
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        return model, None
+    return model, history.epoch
+
+
+def variables(model):
+    return [*model.variables, *model.optimizer.variables]
+
+
+def own_part(model):
+    """A digest of the bits that the devices of this process hold."""
+    digest = hashlib.sha256()
+    for variable in variables(model):
+        for shard in variable.value.addressable_shards:
+            digest.update(np.asarray(shard.data).tobytes())
+    return digest.hexdigest()
+
+
+def values(model):
+    """The whole values of all variables, as lists."""
+    arrays = [v.value for v in variables(model)]
+    if jax.process_count() > 1:
+        arrays = multihost_utils.process_allgather(arrays, tiled=True)
+    return [np.asarray(array).tolist() for array in arrays]
+
+
+def restored(folder, **options):
+    """A fresh model and the epoch of the checkpoint that it was given."""
+    model = compiled_model(7, **options)
+    checkpoint = kd.callbacks.TrainingCheckpoint(folder)
+    return model, checkpoint.restore(model)
+
+
+# === The cases: each takes the folder of the test and returns what it saw ===
+
+
+def resume(folder):
+    """A run at once, and one that is stopped and goes on."""
+    at_once, _ = train(folder / "at_once", 3)
+    train(folder / "stopped", 2)
+    again, epochs = train(folder / "stopped", 3, seed=7)
+    return {
+        "share": _share(at_once),
+        "same": own_part(at_once) == own_part(again),
+        "epochs": epochs,
+        "files": names(folder / "stopped"),
+    }
+
+
+def resume_within_epoch(folder):
+    """The same for a run that was stopped after two batches of an epoch."""
+    at_once, _ = train(folder / "at_once", 3, save_freq=1)
+    train(folder / "stopped", 3, save_freq=1, callbacks=[Stop(1, 2)])
+    files = names(folder / "stopped")
+    again, epochs = train(folder / "stopped", 3, seed=7, save_freq=1)
+    same = own_part(at_once) == own_part(again)
+    return {"newest": files[-1], "epochs": epochs, "same": same}
+
+
+def restore(folder):
+    """The newest checkpoint of the case `resume`."""
+    model, epoch = restored(folder / "stopped")
+    return {"epoch": epoch, "values": values(model)}
+
+
+def restore_on_one_device(folder):
+    """The same in a model that is not sharded."""
+    model, epoch = restored(folder / "stopped", on_one_device=True)
+    return {"epoch": epoch, "values": values(model)}
+
+
+def merge(folder):
+    """The file in its place, and what it holds."""
+    checkpoint = kd.callbacks.TrainingCheckpoint(folder / "stopped")
+    path = checkpoint.merge()
+    assert checkpoint.merge() == path  # nothing is left to do
+    return {"files": names(folder / "stopped"), **restore(folder)}
+
+
+def go_on(folder):
+    """A run that goes on with another number of devices."""
+    _, epochs = train(folder / "stopped", 4, seed=7)
+    return epochs
+
+
+def write_file(folder):
+    """A checkpoint without shards."""
+    train(folder / "stopped", 1, on_one_device=True)
+    return {"files": names(folder / "stopped"), **restore(folder)}
+
+
+def restore_damaged(folder):
+    """What is restored of the folder of the run at once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, epoch = restored(folder / "at_once")
+    messages = [str(w.message) for w in caught if "damaged" in str(w.message)]
+    return {"epoch": epoch, "messages": messages}
+
+
+def full_disk(folder):
+    """The error where one process cannot write, and what is left."""
+    path = folder / "full"
+    error = message(lambda: train(path, 3, callbacks=[NoRoom(1)]))
+    return {"error": error, "epoch": restored(path)[1]}
+
+
+def final(folder):
+    """The end of a run that saves after every step."""
+    return own_part(train(folder, 4, save_freq=1)[0])
+
+
+def another_model(folder):
+    return message(lambda: restored(folder / "stopped", width=8))
+
+
+def whole_state(folder):
+    del folder
+    return message(compiled_model().training_state)
+
+
+def message(function):
+    """The error of a function."""
+    try:
+        function()
+    except (OSError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def _share(model):
+    """The part of weights and optimizer that this process holds."""
+    arrays = [v.value for v in variables(model)]
+    own = sum(s.data.nbytes for a in arrays for s in a.addressable_shards)
+    return own / sum(array.nbytes for array in arrays)
+
+
+def main():
+    first, *others = sys.argv[1:]
+    if first.startswith("process "):
+        _, index, count, address = first.split()
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(address, int(count), int(index))
+        first, *others = others
+    folder = pathlib.Path(first)
+    print(json.dumps({name: globals()[name](folder) for name in others}))
+
+
+if __name__ == "__main__":
+    main()
