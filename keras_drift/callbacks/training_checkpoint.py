@@ -179,6 +179,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         Raises:
             ValueError: if there is no checkpoint, or it is damaged.
         """
+        if backend.num_processes() > 1:
+            raise ValueError(
+                "Call `merge` in one process, after the run. Received: "
+                f"{backend.num_processes()} processes"
+            )
         file = self._folder.merge()
         if file is None:
             raise ValueError(

@@ -5,6 +5,7 @@ import json
 import pathlib
 import resource
 import sys
+import time
 import warnings
 
 import jax
@@ -70,14 +71,16 @@ class Stop(keras.callbacks.Callback):
 
 
 class NoRoom(keras.callbacks.Callback):
-    """Leaves the last process no room on the disk from an epoch on."""
+    """Leaves the last process no room on the disk after a checkpoint."""
 
-    def __init__(self, epoch):
+    def __init__(self, path):
         super().__init__()
-        self.first = epoch
+        self.path = path
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.first and jax.process_index() > 0:
+        if epoch == 1 and jax.process_index() > 0:
+            while not self.path.exists():
+                time.sleep(0.01)
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
 
@@ -174,8 +177,11 @@ def merge(folder):
 
 def go_on(folder):
     """A run that goes on with another number of devices."""
-    _, epochs = train(folder / "stopped", 4, seed=7)
-    return epochs
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, epochs = train(folder / "stopped", 4, seed=7)
+    messages = [str(w.message) for w in caught if "the data" in str(w.message)]
+    return {"epochs": epochs, "messages": messages}
 
 
 def write_file(folder):
@@ -196,7 +202,8 @@ def restore_damaged(folder):
 def full_disk(folder):
     """The error where one process cannot write, and what is left."""
     path = folder / "full"
-    error = message(lambda: train(path, 3, callbacks=[NoRoom(1)]))
+    no_room = NoRoom(path / "epoch_000001")
+    error = message(lambda: train(path, 3, callbacks=[no_room]))
     return {"error": error, "epoch": restored(path)[1]}
 
 

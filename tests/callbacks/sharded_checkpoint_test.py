@@ -57,12 +57,12 @@ def test_a_stopped_run_goes_on_and_moves_to_other_devices(tmp_path):
     assert first["resume"]["files"] == ["epoch_000002", "epoch_000003"]
     damaged = largest_file(tmp_path / "at_once/epoch_000003")
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    cases = "restore", "restore_on_one_device", "restore_damaged", "merge"
-    found = in_one_process(tmp_path, *cases, "go_on")
-    for name in ("restore", "restore_on_one_device", "merge"):
+    cases = "restore", "restore_on_one_device", "restore_damaged", "go_on"
+    found = in_one_process(tmp_path, *cases)
+    for name in ("restore", "restore_on_one_device"):
         assert_same(found[name], first["restore"])
-    assert found["merge"]["files"] == ["epoch_000002", "epoch_000003.npz"]
-    assert found["go_on"] == [3]
+    # The data of one process are not taken for those of the first of two.
+    assert found["go_on"] == {"epochs": [3], "messages": []}
     assert found["restore_damaged"]["epoch"] == 2
     (message,) = found["restore_damaged"]["messages"]
     assert damaged.name in message
@@ -92,17 +92,15 @@ def test_a_file_of_one_process_is_restored_in_two(tmp_path):
 
 @only_on_jax
 @pytest.mark.slow
-@pytest.mark.parametrize("other", ["tensorflow", "torch"])
-def test_a_merged_checkpoint_moves_to_other_backends(
-    tmp_path, monkeypatch, other
-):
-    pytest.importorskip(other)
+def test_a_merged_checkpoint_moves_to_other_backends(tmp_path, monkeypatch):
     in_two_processes(tmp_path, "resume")
     merged = in_one_process(tmp_path, "merge")["merge"]
-    monkeypatch.setenv("KERAS_BACKEND", other)
+    assert merged["files"] == ["epoch_000002", "epoch_000003.npz"]
     script = SCRIPT.with_name("merged_checkpoint_case.py")
-    found = on_devices.results_of(script, str(tmp_path / "stopped"))
-    assert_same(found, merged)
+    for other in ("tensorflow", "torch"):
+        monkeypatch.setenv("KERAS_BACKEND", other)
+        found = on_devices.results_of(script, str(tmp_path / "stopped"))
+        assert_same(found, merged)
 
 
 @only_on_jax
@@ -187,6 +185,12 @@ def test_a_damaged_manifest_is_named(tmp_path, manifest):
         pytest.raises(ValueError, match="None of the checkpoints"),
     ):
         callbacks.TrainingCheckpoint(tmp_path).restore(model)
+
+
+def test_merge_is_the_work_of_one_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "num_processes", lambda: 2)
+    with pytest.raises(ValueError, match=r"in one process.*2 processes"):
+        callbacks.TrainingCheckpoint(tmp_path).merge()
 
 
 def test_merge_needs_a_checkpoint(tmp_path):
