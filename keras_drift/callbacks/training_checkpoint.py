@@ -157,8 +157,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 "Received: a model that was not compiled"
             )
         self._restored = self._callback_states = None
+        self._require_agreement()
         found = self._folder.newest(model)
-        self._require_agreement(found)
         if found is None:
             return 0
         position, state = found
@@ -298,9 +298,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 f"{type(data).__name__}, {steps} steps in an epoch"
             )
 
-    def _require_agreement(self, found):
+    def _require_agreement(self):
         """Refuses a folder in which each process finds something else."""
-        epoch, batch = (-1, -1) if found is None else found[0]
+        # Before sharded ones are read, by all processes together.
+        epoch, batch = max(self._folder.complete(), default=(-1, -1))
         epochs = backend.of_all_processes(epoch)
         if len({*epochs}) > 1 or len({*backend.of_all_processes(batch)}) > 1:
             raise ValueError(

@@ -212,6 +212,14 @@ def final(folder):
     return own_part(train(folder, 4, save_freq=1)[0])
 
 
+def not_shared(folder):
+    """Directories that hosts do not share, at the beginning and later."""
+    own = folder / f"host_{jax.process_index()}"
+    at_first = message(lambda: train(own, 1))
+    later = {0: folder / "stopped", 1: own}[jax.process_index()]
+    return {"at_first": at_first, "later": message(lambda: restored(later))}
+
+
 def another_model(folder):
     return message(lambda: restored(folder / "stopped", width=8))
 

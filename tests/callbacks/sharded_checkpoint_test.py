@@ -133,6 +133,19 @@ def test_a_disk_that_is_full_for_one_process_ends_all_of_them(tmp_path):
 
 @only_on_jax
 @pytest.mark.slow
+def test_a_directory_that_processes_do_not_share_is_refused(tmp_path):
+    found = in_two_processes(tmp_path, "resume", "not_shared")
+    first, second = (each["not_shared"] for each in found)
+    assert "not one that all hosts share" in first["at_first"]
+    assert "after epoch 1 could not be written" in second["at_first"]
+    for each in (first, second):
+        assert "choose a folder that all hosts share" in each["later"]
+        assert "[3, -1]" in each["later"]
+    assert not list((tmp_path / "host_0").iterdir())
+
+
+@only_on_jax
+@pytest.mark.slow
 def test_processes_killed_while_they_save_go_on_from_the_one_before(tmp_path):
     expected = in_two_processes(tmp_path / "at_once", "final")
     folder, seen = tmp_path / "killed", set()
