@@ -22,7 +22,7 @@ class CheckpointFolder:
 
     The position of a checkpoint is `(epoch, batch)`: the complete epochs of the
     run, and the complete batches of the next one. It is a file, or a folder
-    where the weights are sharded over several processes.
+    where several processes each write a part.
 
     One is written at a time: `write` waits for the one before. What fails on
     the thread is raised by the next `write`, or by `wait`.

@@ -11,6 +11,7 @@ from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
 from keras_drift.callbacks.checkpoint_folder import described
 from keras_drift.callbacks.termination_signal import TerminationSignal
+from keras_drift.training import process_shares
 from keras_drift.training import rest_of_epoch
 from keras_drift.training import training_state
 
@@ -61,9 +62,9 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     the one before it is restored, with a warning.
 
     Where weights are sharded over several processes of JAX, as by
-    `ModelParallel` and `distribution.layout_map`, a checkpoint is a folder
-    that Orbax writes, each process its shards, with the random generators, the
-    callbacks and the position in the data of each: `pip install
+    `ModelParallel` and `distribution.layout_map`, or each of them has banks of
+    its own, a checkpoint is a folder that Orbax writes: each process its
+    shards, its position in the data, and its callbacks. `pip install
     "keras-drift[sharded]"`, and a directory that all hosts share. Both kinds go
     on with any number of processes and devices. With another number of
     processes, a data set with a seed goes on from the epoch, and others begin
@@ -203,10 +204,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self._callback_states = None
         if self.save_freq != "epoch":
             self._check_data()
-        is_sharded = self._is_sharded()
-        if is_sharded:
+        each_writes = self._each_writes()
+        if each_writes:
             backend.sharded_checkpoints()  # says so if Orbax is missing
-        if is_sharded or backend.process_index() == 0:
+        if each_writes or backend.process_index() == 0:
             self._folder.require_writable()
         self._signal.wait_for()
 
@@ -334,7 +335,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             position = rest_of_epoch.position_of(self.model, *self._reached)
             state = {**state, "position": position}
         self._saved, self._restored = self._reached, None
-        if self._is_sharded():
+        if self._each_writes():
             variables = training_state.variables(self.model)
             state = {**state, **training_state.get_other(self.model)}
             self._folder.write_sharded(self._reached, variables, state)
@@ -344,8 +345,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             # The state is that of the first process.
             self._folder.write(self._reached, state)
 
-    def _is_sharded(self):
-        """Whether no process holds the whole state."""
+    def _each_writes(self):
+        """Whether no process holds the whole state: each writes its part."""
+        if process_shares.has_own_state(self.model.run.data):
+            return True
         backend.sync(self.model)
         # Optimizers lay out their variables like those of the model.
         return backend.first_sharded(self.model.variables) is not None

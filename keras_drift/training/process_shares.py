@@ -35,6 +35,21 @@ def restore(data, state, is_own=None):
         )
 
 
+def has_own_state(data):
+    """Whether each process has a state of the data that no other one has.
+
+    Args:
+        data: the data source of `fit`. Of a `SeededDataset`, processes differ
+            in the seed, which the script gives them again.
+    """
+    return (
+        backend.gives_shares()
+        and backend.num_devices() > 1
+        and hasattr(data, "get_state")
+        and not isinstance(data, SeededDataset)
+    )
+
+
 def check(data):
     """Refuses data that processes cannot make the batches of one run from.
 

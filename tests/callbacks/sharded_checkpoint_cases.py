@@ -155,6 +155,60 @@ def resume_within_epoch(folder):
     return {"newest": files[-1], "epochs": epochs, "same": same}
 
 
+def banked_model():
+    keras.distribution.set_distribution(
+        keras.distribution.DataParallel(auto_shard_dataset=False)
+    )
+    keras.utils.set_random_seed(0)
+    generator = kd.generators.MLP(2, hidden_dims=(16,), num_classes=4)
+    model = kd.DriftModel(generator, seed=0)
+    model.compile(keras.optimizers.Adam(0.01))
+    return model
+
+
+def banked_batches():
+    """Batches of banks that are filled from the samples of this process."""
+    rng = np.random.default_rng(jax.process_index())
+    stream = [
+        (rng.normal(size=(8, 2)).astype("float32"), np.arange(8) % 4)
+        for _ in range(16)
+    ]
+    return kd.datasets.BankedDataset(
+        stream,
+        sample_shape=(2,),
+        num_classes=4,
+        groups_per_batch=4,
+        positives=8,
+        push_per_step=8,
+        capacity=16,
+        steps_per_epoch=3,
+        seed=jax.process_index(),
+        verbose=False,
+    )
+
+
+def resume_banks(folder):
+    """Runs at once and again of which each process has banks of its own."""
+    ends = []
+    for name, all_epochs in (("at_once", [3]), ("stopped", [2, 3])):
+        for epochs in all_epochs:
+            model, data = banked_model(), banked_batches()
+            model.fit(
+                data,
+                epochs=epochs,
+                verbose=0,
+                callbacks=[kd.callbacks.TrainingCheckpoint(folder / name)],
+            )
+        bank = np.concatenate([np.ravel(a) for a in arrays_of(data)])
+        ends.append((own_part(model), bank.tolist()))
+    return {"same": ends[0] == ends[1], "bank": ends[0][1]}
+
+
+def arrays_of(data):
+    state = keras.tree.flatten(data.get_state()["bank"])
+    return [each for each in state if isinstance(each, np.ndarray)]
+
+
 def restore(folder):
     """The newest checkpoint of the case `resume`."""
     model, epoch = restored(folder / "stopped")

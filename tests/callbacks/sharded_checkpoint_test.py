@@ -83,6 +83,17 @@ def test_a_run_goes_on_within_an_epoch(tmp_path):
 
 @only_on_jax
 @pytest.mark.slow
+def test_each_process_goes_on_with_its_own_banks(tmp_path):
+    found = in_two_processes(tmp_path, "resume_banks")
+    first, second = (each["resume_banks"] for each in found)
+    assert first["same"]
+    assert second["same"]
+    assert len(first["bank"]) == len(second["bank"]) > 0
+    assert first["bank"] != second["bank"]
+
+
+@only_on_jax
+@pytest.mark.slow
 def test_a_file_of_one_process_is_restored_in_two(tmp_path):
     written = in_one_process(tmp_path, "write_file")["write_file"]
     assert written["files"] == ["epoch_000001.npz"]
