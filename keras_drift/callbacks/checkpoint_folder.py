@@ -99,8 +99,10 @@ class CheckpointFolder:
         """
         self._prepare()
         path = self.directory / _name(position)
-        if backend.process_index() == 0 and path.exists():
-            sharded_state.delete(path)  # a damaged one, or of a run before
+        if backend.process_index() == 0:
+            # Damaged ones, or of a run before.
+            _delete(path)
+            _delete(path.with_name(f"{path.name}.npz"))
         finish = sharded_state.write(path, variables, state)
         self._start(position, finish)
 
@@ -168,6 +170,7 @@ class CheckpointFolder:
         pool.shutdown(wait=False)
 
     def _delete_older(self, position):
+        self._delete_unfinished()
         complete = self.complete()
         # Newer ones are damaged: `newest` has passed over them.
         kept = sorted(p for p in complete if p <= position)[-self.keep :]
@@ -175,17 +178,9 @@ class CheckpointFolder:
             _delete(complete[other])
 
     def _delete_unfinished(self):
-        """Deletes what processes that were killed have left."""
+        """Deletes what killed processes have left, and replaced folders."""
         for path in self._paths():
-            name = atomic_files.name_of_unfinished(path) or path.name
-            if path.is_dir():
-                unfinished = _UNFINISHED.fullmatch(name) or (
-                    _NAME.fullmatch(name)
-                    and not sharded_state.is_complete(path)
-                )
-            else:
-                unfinished = name != path.name and _NAME.fullmatch(name)
-            if unfinished:
+            if _is_folder_to_delete(path) if path.is_dir() else _is_part(path):
                 _delete(path)
 
     def _paths(self):
@@ -198,6 +193,21 @@ def _read(path, model):
     if path.suffix:
         return state_file.read(path)
     return sharded_state.read(path, training_state.variables(model))
+
+
+def _is_part(path):
+    """Whether a path is that of a file before it is complete."""
+    name = atomic_files.name_of_unfinished(path)
+    return name is not None and bool(_NAME.fullmatch(name))
+
+
+def _is_folder_to_delete(path):
+    """Whether a folder is not complete, or a file has replaced it."""
+    if _UNFINISHED.fullmatch(path.name):
+        return True
+    is_replaced = path.with_name(f"{path.name}.npz").exists()
+    is_left = is_replaced or not sharded_state.is_complete(path)
+    return bool(_NAME.fullmatch(path.name)) and is_left
 
 
 def _delete(path):
