@@ -149,7 +149,8 @@ figure.savefig(folder / "annealed_particles.png", dpi=110)
 # is the plan for `fit`. It takes the number of steps instead of a rate: for 60%
 # of them the bandwidth shrinks, and the fine details get the others. And it
 # takes two bandwidths, since a narrow kernel alone does not preserve the masses
-# of distant regions.
+# of distant regions. Many separate modes need a third, wider one to stay
+# equally full, `ratios=(1.0, 0.35, 0.12)`, as in `examples/toy_2d.py`.
 
 # %%
 batch_size = 100 if quick else 500
