@@ -25,6 +25,7 @@ def results_of(script, *arguments, devices=8):
         capture_output=True,
         text=True,
         check=False,
+        timeout=900,
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])

@@ -8,6 +8,8 @@ import dataclasses
 import jax
 import orbax.checkpoint as ocp
 
+_TIMEOUT = 4 * 60 * 60  # seconds; a large model on a slow disk takes long
+
 
 class _Handler(ocp.StandardCheckpointHandler):
     """Writes arrays, and the other files of a checkpoint before its commit."""
@@ -53,7 +55,8 @@ def write(path, variables, files):
         _Handler(files),
         # The other files need the folder.
         async_options=ocp.options.AsyncOptions(
-            create_directories_asynchronously=False
+            create_directories_asynchronously=False,
+            timeout_secs=_TIMEOUT,
         ),
     )
     arrays = jax.tree.map(lambda variable: variable.value, variables)

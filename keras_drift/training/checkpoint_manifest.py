@@ -97,7 +97,8 @@ def read(path):
     try:
         manifest = json_file.read(path / NAME, _MAX_BYTES)
         files = sorted(manifest["files"].items())
-    except (AttributeError, KeyError, OSError, ValueError):
+        _check(manifest)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
         files = None
     if not all(backend.of_all_processes(int(files is not None))):
         raise _damaged(path, NAME)
@@ -114,6 +115,16 @@ def read(path):
     if found >= 0:
         raise _damaged(path, files[found][0])
     return manifest
+
+
+def _check(manifest):
+    """Raises a `TypeError`, `KeyError` or `ValueError` if it is damaged."""
+    int(manifest["num_processes"])
+    for group in manifest["variables"].values():
+        for path, shape, dtype in group:
+            str(path), tuple(shape), str(dtype)
+    for size, checksum in manifest["files"].values():
+        int(size), str(checksum)
 
 
 def _damaged(path, name):

@@ -24,6 +24,8 @@ from keras_drift.training.stepped_dataset import SteppedDataset
 _BATCH_SIZE = 256
 _POSITIVES = 32
 _UNCONDITIONAL = 16
+# As many have all the samples that are looked at.
+_NUM_CHECKED_GROUPS = 1000
 
 
 class Source(NamedTuple):
@@ -173,12 +175,13 @@ def check_batch(data, generator, needs_unconditional):
 def warn_of_unscaled_images(data, generator):
     """Warns if the positives of a batch look like images in files."""
     batch = DataBatch.parse(data, generator)
-    samples = keras.ops.convert_to_numpy(batch.positives)
+    samples = keras.ops.convert_to_numpy(batch.positives)[:_NUM_CHECKED_GROUPS]
     if batch.weights is None:
         samples = samples.reshape(-1, *samples.shape[2:])
     else:  # a sample of weight zero is absent, whatever its values
-        samples = samples[keras.ops.convert_to_numpy(batch.weights) > 0]
-    sample_arrays.warn_of_unscaled_images(samples, stacklevel=8)
+        weights = batch.weights[:_NUM_CHECKED_GROUPS]
+        samples = samples[keras.ops.convert_to_numpy(weights) > 0]
+    sample_arrays.warn_of_unscaled_images(samples)
 
 
 def refuse_class_weight(class_weight):

@@ -20,14 +20,14 @@ def restore(data, state, is_own=None):
     """
     is_seeded = isinstance(data, SeededDataset)
     if is_own is None:
-        is_own = not (is_seeded and backend.gives_shares())
+        is_own = not backend.gives_shares()
     if is_own:
         data.set_state(state)
     elif is_seeded:
         data.set_state({"seed": data.seed, "epoch": state["epoch"]})
     else:
         warnings.warn(
-            "Each process had a position in the data, and banks, of its own, "
+            "Each process has a position in the data, and banks, of its own, "
             "and the number of processes is another one now: the data begin "
             f"anew. Received: data of type {type(data).__name__}, "
             f"{backend.num_processes()} processes",

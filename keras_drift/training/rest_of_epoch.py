@@ -88,7 +88,30 @@ def position_of(model, epoch, batch):
         "data_size": size_of(model.run.data),
         "checksum": model.run.data.checksum(),
         "metrics": metrics,
+        "num_shares": num_shares(),
     }
+
+
+def num_shares():
+    """The processes that have samples of their own: shares of an epoch."""
+    return backend.num_processes() if backend.gives_shares() else 1
+
+
+def usable(position):
+    """The saved position, or `None` if it is one in other batches.
+
+    Args:
+        position: dict, see `position_of`, or `None`.
+    """
+    if position is None or position.get("num_shares", 1) == num_shares():
+        return position
+    warnings.warn(
+        "The checkpoint is one of the middle of an epoch, whose batches "
+        f"{position.get('num_shares', 1)} processes made from samples of their "
+        f"own: with {num_shares()}, this epoch begins anew",
+        stacklevel=6,
+    )
+    return None
 
 
 def can_go_on(data, num_steps):

@@ -5,6 +5,7 @@ import copy
 from keras import ops
 
 from keras_drift import backend
+from keras_drift.training import rest_of_epoch
 from keras_drift.training.randomness import assign
 from keras_drift.training.randomness import seed_generators
 
@@ -80,7 +81,7 @@ def restore(model, state):
                 backend.assign(variable, value)
     model.run.data_state = state.get("data")
     model.run.data_state_is_own = state.get("is_own")
-    model.run.position = state.get("position")
+    model.run.position = rest_of_epoch.usable(state.get("position"))
 
 
 def check(name, group, shapes):

@@ -32,7 +32,8 @@ def check(config, stages):
     if "evaluate" in stages:
         _check_evaluation(config)
     # The generator is the first thing that its own stage makes.
-    if stages and stages[0] in ("data", "latents", "encoder"):
+    is_first = stages[:1] == ["generator"]
+    if not is_first and {"latents", "encoder", "generator"} & {*stages}:
         _check_networks(config, stages)
 
 

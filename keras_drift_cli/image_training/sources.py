@@ -206,7 +206,9 @@ def _refuse_another_archive(path, record):
     """Refuses an archive that has changed since it was unpacked."""
     if not path.exists():
         return  # its images are here
-    if not record.exists() or record.read_text("utf-8") != _fingerprint(path):
+    if not record.exists():  # unpacked by an earlier version
+        record.write_text(_fingerprint(path), "utf-8")
+    if record.read_text("utf-8") != _fingerprint(path):
         raise ValueError(
             "The archive of the images has changed since this run unpacked it: "
             "files were added, removed or changed. Give --run another folder, "

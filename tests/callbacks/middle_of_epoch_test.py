@@ -12,6 +12,7 @@ from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import generators
 from keras_drift import metrics
+from keras_drift.training import state_file
 
 DATA = np.random.default_rng(0).normal(size=(96, 2)).astype("float32")
 LABELS = np.arange(96) % 3
@@ -415,3 +416,33 @@ def test_a_checkpoint_keeps_the_state_of_its_moment():
 def test_a_frequency_is_a_number_of_batches(tmp_path, save_freq):
     with pytest.raises((TypeError, ValueError), match="save_freq"):
         callbacks.TrainingCheckpoint(tmp_path, save_freq=save_freq)
+
+
+def test_a_position_of_other_processes_begins_the_epoch_anew(tmp_path):
+    model = compiled_model()
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path, save_freq=2)
+    with pytest.raises(StopError):
+        model.fit(
+            DATA,
+            batch_size=16,
+            epochs=2,
+            verbose=0,
+            callbacks=[checkpoint, Record(stop=(1, 3))],
+        )
+    newest = max(tmp_path.iterdir())
+    assert newest.name == "epoch_000001_batch_000002.npz"
+    state = state_file.read(newest)
+    assert state["position"]["num_shares"] == 1
+    state["position"]["num_shares"] = 2
+    model, record = compiled_model(), Record()
+    with pytest.warns(UserWarning, match="2 processes.*begins anew"):
+        model.restore_training_state(state)
+    model.fit(
+        DATA,
+        batch_size=16,
+        initial_epoch=1,
+        epochs=2,
+        verbose=0,
+        callbacks=[record],
+    )
+    assert record.batches == [(1, batch) for batch in range(6)]

@@ -162,12 +162,16 @@ def test_processes_killed_while_they_save_go_on_from_the_one_before(tmp_path):
     folder, seen = tmp_path / "killed", set()
     for _ in range(4):
         processes = on_devices.start_processes(SCRIPT, str(folder), "final")
-        while not (unfinished(folder) - seen):
-            assert all(process.poll() is None for process in processes)
-            time.sleep(0.001)
-        for process in processes:
-            process.kill()
-            process.wait()
+        deadline = time.monotonic() + 600
+        try:
+            while not (unfinished(folder) - seen):
+                assert all(process.poll() is None for process in processes)
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
         seen |= unfinished(folder)
     assert seen
     assert in_two_processes(folder, "final") == expected
@@ -197,8 +201,19 @@ def test_says_how_to_install_orbax(monkeypatch):
         backend.sharded_checkpoints()
 
 
+MANIFESTS = [
+    "",
+    "[]",
+    "{}",
+    '{"files": 1}',
+    '{"files": {}}',
+    '{"files": {"a": 1}, "variables": {}, "num_processes": 1}',
+    '{"files": {}, "variables": {"weights": [1]}, "num_processes": 1}',
+]
+
+
 @only_on_jax
-@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": 1}'])
+@pytest.mark.parametrize("manifest", MANIFESTS)
 def test_a_damaged_manifest_is_named(tmp_path, manifest):
     (tmp_path / "epoch_000001").mkdir()
     (tmp_path / "epoch_000001/manifest.json").write_text(manifest)

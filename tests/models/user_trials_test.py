@@ -240,7 +240,10 @@ class OwnBatches(keras.utils.PyDataset):
 
 
 def scale_warnings(caught):
-    return [w for w in caught if "scale them to [-1, 1]" in str(w.message)]
+    found = [w for w in caught if "scale them to [-1, 1]" in str(w.message)]
+    # At the line of the user, not one of this library.
+    assert all(warning.filename == __file__ for warning in found)
+    return found
 
 
 @pytest.mark.filterwarnings("always:If these samples are images")

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import on_devices
+from keras_drift import backend
 from keras_drift import datasets
 from keras_drift.training import process_shares
 
@@ -47,6 +48,17 @@ def test_a_state_of_another_process_is_not_taken_for_its_own():
     stream = Position()
     with pytest.warns(UserWarning, match="begin anew.*of type Position"):
         process_shares.restore(stream, {"row": 2}, is_own=False)
+    assert stream.state is None
+
+
+def test_a_file_of_one_process_is_that_of_no_process_of_several(monkeypatch):
+    monkeypatch.setattr(backend, "gives_shares", lambda: True)
+    data = datasets.ArrayDataset([[0.0], [1.0]], batch_size=1, seed=5)
+    process_shares.restore(data, {"seed": 3, "epoch": 7})
+    assert (data.seed, data.epoch) == (5, 7)
+    stream = Position()
+    with pytest.warns(UserWarning, match="begin anew.*of type Position"):
+        process_shares.restore(stream, {"row": 2})
     assert stream.state is None
 
 

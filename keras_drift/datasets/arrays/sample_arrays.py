@@ -1,5 +1,6 @@
 """Checks and conversions of the arrays that data sets are made from."""
 
+import sys
 import warnings
 
 import keras
@@ -41,7 +42,7 @@ def checked_samples(samples):
         _check_finite(samples[:_NUM_CHECKED_SAMPLES])
     else:
         _check_finite(samples)
-    warn_of_unscaled_images(samples, stacklevel=4)
+    warn_of_unscaled_images(samples)
     return samples
 
 
@@ -90,12 +91,11 @@ def read_only(array):
     return array
 
 
-def warn_of_unscaled_images(samples, stacklevel=2):
+def warn_of_unscaled_images(samples):
     """Warns of what looks like images with the values of files.
 
     Args:
         samples: array `(n, ...)`, of which the first 1,000 are looked at.
-        stacklevel: int, as in `warnings.warn`. Defaults to `2`.
     """
     samples = samples[:_NUM_CHECKED_SAMPLES]
     if samples.ndim != 4 or samples.shape[-1] not in (1, 3) or not samples.size:
@@ -110,8 +110,23 @@ def warn_of_unscaled_images(samples, stacklevel=2):
         "If these samples are images, scale them to [-1, 1], in which images "
         f"are shown, measured and exported: `{scale}`. Received: samples from "
         f"{low:g} to {high:g}",
-        stacklevel=stacklevel + 1,
+        stacklevel=_level_of_caller(),
     )
+
+
+def _level_of_caller():
+    """The `stacklevel` of the first caller outside of Keras and this library.
+
+    Whether arrays, a data set, `fit` or `train_on_batch` was called, the
+    warning names the line of the user.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        if package not in ("keras", "keras_drift"):
+            break
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _check_finite(samples):

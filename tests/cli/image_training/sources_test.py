@@ -205,6 +205,18 @@ def test_an_archive_that_has_changed_is_refused(tmp_path):
     sources.load(settings, tmp_path / "run")
 
 
+def test_an_archive_without_a_record_is_taken_as_it_is(tmp_path):
+    path = zipped(tree(tmp_path / "one"), tmp_path / "a/images.zip")
+    settings = config(path=path, image_size=8, workers=0)
+    sources.load(settings, tmp_path / "run")
+    (record,) = (tmp_path / "run").rglob("*.fingerprint")
+    record.unlink()
+    sources.load(settings, tmp_path / "run")
+    exchange_bytes(path)
+    with pytest.raises(ValueError, match="has changed"):
+        sources.load(settings, tmp_path / "run")
+
+
 def test_what_a_stopped_unpacking_left_is_deleted(tmp_path):
     path = zipped(tree(tmp_path / "one"), tmp_path / "a/images.zip")
     tree(tmp_path / "run/unpacked/training/images.partial", ("fox",))
