@@ -8,13 +8,13 @@ and distributes the first weights itself; the collectives of the field stay.
 import contextlib
 import datetime
 import os
-import warnings
 
 import keras
 import torch
 from torch import distributed
 
 # `training.shares` has divided the whole batch, and gradients are averaged.
+from keras_drift import user_warnings
 from keras_drift.backend.one_replica import check_placement
 from keras_drift.backend.one_replica import check_shares
 from keras_drift.backend.one_replica import share_of_loss
@@ -90,10 +90,9 @@ def replicas_of(model):
     if not distributed.is_initialized() and (
         "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1"
     ):
-        warnings.warn(
+        user_warnings.warn(
             "torchrun has started several processes, but each of them trains "
-            "alone: call `keras_drift.distribution.initialize()` first.",
-            stacklevel=2,
+            "alone: call `keras_drift.distribution.initialize()` first."
         )
     return num_replicas()
 

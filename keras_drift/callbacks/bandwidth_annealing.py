@@ -1,10 +1,9 @@
 """Bandwidth annealing during `fit`."""
 
-import warnings
-
 import keras
 from keras import ops
 
+from keras_drift import user_warnings
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.training import bandwidth_schedule
 
@@ -88,12 +87,11 @@ class BandwidthAnnealing(keras.callbacks.Callback):
         too_many = is_total and end > (1 + _TOLERANCE) * planned
         if too_few or too_many:
             reached = float(self._given.schedule(max(end - 1, 0)))
-            warnings.warn(
+            user_warnings.warn(
                 f"The plan of the bandwidths is for {planned} steps of the "
                 f"optimizer, and this `fit` runs from step {start} to {end}, "
                 f"where the largest bandwidth is {reached:.3g}; planned is "
                 f"{self._given.schedule.final:.3g}. Plan for as many steps as "
                 "`fit` runs, `epochs * math.ceil(len(data) / batch_size)`, "
-                "unless another `fit` continues this one.",
-                stacklevel=2,
+                "unless another `fit` continues this one."
             )

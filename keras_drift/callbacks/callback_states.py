@@ -1,9 +1,9 @@
 """Saves and restores the internal state of callbacks."""
 
-import warnings
-
 import keras
 import numpy as np
+
+from keras_drift import user_warnings
 
 # Attributes of Keras' callbacks, which have no method for them.
 _ATTRIBUTES = {
@@ -59,11 +59,10 @@ def restore(callbacks, states):
         else:
             absent.append(name)
     if absent:
-        warnings.warn(
+        user_warnings.warn(
             "The run that goes on had callbacks which this one lacks; what "
             "they had counted is left out. Give `fit` the same callbacks, "
-            f"unless you removed them on purpose. Received: no {absent}",
-            stacklevel=2,
+            f"unless you removed them on purpose. Received: no {absent}"
         )
 
 

@@ -4,10 +4,10 @@ import concurrent.futures
 import errno
 import pathlib
 import re
-import warnings
 
 from keras_drift import atomic_files
 from keras_drift import backend
+from keras_drift import user_warnings
 from keras_drift.training import sharded_state
 from keras_drift.training import state_file
 from keras_drift.training import training_state
@@ -62,7 +62,7 @@ class CheckpointFolder:
             try:
                 return position, _read(complete[position], model)
             except state_file.DamagedError as error:
-                warnings.warn(f"{error} An older one is tried.", stacklevel=3)
+                user_warnings.warn(f"{error} An older one is tried.")
         if complete:
             raise ValueError(
                 "None of the checkpoints can be read. Delete the folder to "

@@ -1,12 +1,11 @@
 """Monitoring of training on held-out data."""
 
-import warnings
-
 import keras
 import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.metrics import nearest_neighbor_precision
 from keras_drift.metrics import nearest_neighbor_recall
@@ -205,12 +204,11 @@ class DriftMonitor(keras.callbacks.Callback):
         )
         if collapsed and not self._warned:
             self._warned = True
-            warnings.warn(
+            user_warnings.warn(
                 f"Drift collapse at epoch {epoch + 1}: the drift norm has "
                 f"fallen from {highest:.3g} to {norm:.3g}, but the distance of "
                 f"the samples to held-out data is still {distance:.3g} "
                 f"({distance_then:.3g} before; the floor is {floor:.3g}). "
                 "The field has vanished before the samples reached the data. "
-                "Train with `stop_gradient=True`, or with a wider bandwidth.",
-                stacklevel=2,
+                "Train with `stop_gradient=True`, or with a wider bandwidth."
             )

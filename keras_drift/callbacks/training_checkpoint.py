@@ -1,11 +1,10 @@
 """Checkpoints that a training run resumes from bit for bit."""
 
-import warnings
-
 import keras
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.callbacks import callback_states
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
@@ -220,7 +219,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
             self._folder.wait()
         except Exception as error:
             # Beside the exception that ended `fit` before `on_train_end`.
-            warnings.warn(str(error), stacklevel=2)
+            user_warnings.warn(str(error))
         finally:
             self._signal.pass_on()
 

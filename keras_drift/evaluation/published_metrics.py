@@ -1,11 +1,11 @@
 """Metrics of the features of generated and reference images."""
 
 import math
-import warnings
 
 import numpy as np
 
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.evaluation import torch_fidelity
 
 METRICS = ("fid", "inception_score", "kid", "precision_recall")
@@ -95,11 +95,10 @@ def _check_counts(metrics, num_samples, reference):
     counts = {"samples": num_samples, "reference images": reference.num_images}
     for what, count in counts.items():
         if "fid" in metrics and count is not None and count <= dim:
-            warnings.warn(
+            user_warnings.warn(
                 f"The covariance of {dim} features from {count} {what} is "
                 "singular, and the FID is biased upward by much: compare it "
-                "with that of as many samples only, or take more.",
-                stacklevel=4,
+                "with that of as many samples only, or take more."
             )
 
 

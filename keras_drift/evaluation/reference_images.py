@@ -1,12 +1,12 @@
 """Reference images, from an array or a folder."""
 
 import pathlib
-import warnings
 
 import numpy as np
 
 from keras_drift import extras
 from keras_drift import fingerprints
+from keras_drift import user_warnings
 from keras_drift.evaluation.pixels import to_uint8
 
 _SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
@@ -129,10 +129,9 @@ def _bytes_of_floats(images):
             f"values from {images.min():g} to {images.max():g}"
         )
     if images.size and images.min() >= 0:
-        warnings.warn(
+        user_warnings.warn(
             "No value of the reference is negative, so it seems to be in "
-            "[0, 1]. Images are in [-1, 1], where 0 is gray: 2 * images - 1.",
-            stacklevel=7,
+            "[0, 1]. Images are in [-1, 1], where 0 is gray: 2 * images - 1."
         )
     # Whatever that of the samples: floats of bytes become these bytes again.
     return to_uint8(images, "nearest")

@@ -3,11 +3,11 @@
 import json
 import os
 import pathlib
-import warnings
 import zipfile
 
 import numpy as np
 
+from keras_drift import user_warnings
 from keras_drift.atomic_files import write_bytes
 
 
@@ -98,9 +98,8 @@ def read_arrays(path):
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        warnings.warn(
-            f"{str(path)!r} is damaged, and is made again: {error}",
-            stacklevel=3,
+        user_warnings.warn(
+            f"{str(path)!r} is damaged, and is made again: {error}"
         )
         return None
 

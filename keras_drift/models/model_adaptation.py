@@ -1,11 +1,10 @@
 """Mixin of `DriftModel` that sets bandwidths from data."""
 
-import warnings
-
 from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.batched import Batched
 from keras_drift.datasets.arrays import sample_arrays
 from keras_drift.encoders import Identity
@@ -79,12 +78,11 @@ class ModelAdaptation:
         drift_of = self.objective.drift_of
         adapt_features(drift_of, features, labels, seed, verbose)
         if self.bandwidth_schedule is not None:
-            warnings.warn(
+            user_warnings.warn(
                 "The `bandwidth_schedule` of this model sets the largest "
                 "bandwidth in training, whatever `adapt` has chosen; only "
                 "the ratios of several drifts follow. Remove one of the two. "
-                f"Received: bandwidth_schedule={self.bandwidth_schedule!r}",
-                stacklevel=2,
+                f"Received: bandwidth_schedule={self.bandwidth_schedule!r}"
             )
 
     def _samples_and_labels(self, x, y):

@@ -1,11 +1,10 @@
 """Mixin of `DriftModel` with generation and export."""
 
-import warnings
-
 import numpy as np
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.batched import Batched
 from keras_drift.generators import Generator
 from keras_drift.models import arguments
@@ -42,14 +41,13 @@ class ModelSampling:
         if autoencoder is None or autoencoder is not self.autoencoder:
             return
         if np.array_equal(backend.host_value(autoencoder.variables[0]), first):
-            warnings.warn(
+            user_warnings.warn(
                 "The autoencoder of this model has fresh weights, so decoded "
                 "samples are noise: `from_config` made it, and `set_weights` "
                 "sets the weights of generator, drift and encoder. Assign "
                 "`model.autoencoder = original.autoencoder`, or load the model "
                 "from a file or preset. Received: "
-                f"autoencoder={autoencoder!r}",
-                stacklevel=3,
+                f"autoencoder={autoencoder!r}"
             )
 
     @property

@@ -1,12 +1,12 @@
 """Context manager for the moving averages of the weights."""
 
 import contextlib
-import warnings
 
 import keras
 from keras import ops
 
 from keras_drift import backend
+from keras_drift import user_warnings
 
 
 @contextlib.contextmanager
@@ -67,10 +67,9 @@ def warn_of_raw_weights(model, callbacks):
         if getattr(callback, "restore_best_weights", False) or getattr(
             callback, "save_best_only", False
         ):
-            warnings.warn(
+            user_warnings.warn(
                 f"`{type(callback).__name__}` judges by the averaged weights, "
                 "which validation measures, and keeps the raw ones. Put "
                 "`keras.callbacks.SwapEMAWeights(swap_on_epoch=True)` before "
-                "it to keep the averages.",
-                stacklevel=4,
+                "it to keep the averages."
             )

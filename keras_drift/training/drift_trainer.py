@@ -1,13 +1,13 @@
 """Mixin with the training interface of Keras, for drifting models."""
 
 import functools
-import warnings
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_drift import backend
+from keras_drift import user_warnings
 from keras_drift.compile_config import PortableCompileConfig
 from keras_drift.frozen import freeze
 from keras_drift.training import averaged_weights as averages
@@ -245,11 +245,10 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         resuming = [c for c in callbacks if hasattr(c, "resume")]
         first_epoch = max((c.resume(self) for c in resuming), default=0)
         if resuming and first_epoch >= epochs:
-            warnings.warn(
+            user_warnings.warn(
                 "Nothing is left to train: `epochs` counts those of earlier "
                 f"runs as well. Received: epochs={epochs}, and a checkpoint "
-                f"after epoch {first_epoch}",
-                stacklevel=3,
+                f"after epoch {first_epoch}"
             )
         return first_epoch
 

@@ -1,8 +1,7 @@
 """What the processes of one run are given, where each gives its share."""
 
-import warnings
-
 from keras_drift import backend
+from keras_drift import user_warnings
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
@@ -26,12 +25,11 @@ def restore(data, state, is_own=None):
     elif is_seeded:
         data.set_state({"seed": data.seed, "epoch": state["epoch"]})
     else:
-        warnings.warn(
+        user_warnings.warn(
             "Each process has a position in the data, and banks, of its own, "
             "and the number of processes is another one now: the data begin "
             f"anew. Received: data of type {type(data).__name__}, "
-            f"{backend.num_processes()} processes",
-            stacklevel=5,
+            f"{backend.num_processes()} processes"
         )
 
 

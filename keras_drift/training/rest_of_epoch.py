@@ -1,11 +1,10 @@
 """A `fit` that goes on in the middle of an epoch."""
 
-import warnings
-
 import keras
 import numpy as np
 
 from keras_drift import backend
+from keras_drift import user_warnings
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
@@ -105,11 +104,10 @@ def usable(position):
     """
     if position is None or position.get("num_shares", 1) == num_shares():
         return position
-    warnings.warn(
+    user_warnings.warn(
         "The checkpoint is one of the middle of an epoch, whose batches "
         f"{position.get('num_shares', 1)} processes made from samples of their "
-        f"own: with {num_shares()}, this epoch begins anew",
-        stacklevel=6,
+        f"own: with {num_shares()}, this epoch begins anew"
     )
     return None
 
@@ -167,10 +165,9 @@ def _warn_of_other_arrays(position, data):
     # Only the first process has the data of the one that saved.
     is_first = backend.process_index() == 0
     if is_first and data.checksum() != position["checksum"]:
-        warnings.warn(
+        user_warnings.warn(
             "These are not the data of the checkpoint: their first batch is "
             "another one, so this run does not repeat the one that was "
             "stopped. Give `fit` the same arrays with the same arguments, "
-            "unless you changed them on purpose.",
-            stacklevel=4,
+            "unless you changed them on purpose."
         )

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import user_line
 from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
@@ -314,7 +315,7 @@ def test_other_data_are_refused_in_the_middle_of_an_epoch(tmp_path):
     assert len(data) < 2
     checkpoint = callbacks.TrainingCheckpoint(tmp_path)
     with (
-        pytest.warns(UserWarning, match="not the data of the checkpoint"),
+        user_line.warns("not the data of the checkpoint"),
         pytest.raises(ValueError, match=r"middle of an epoch.*2 trained"),
     ):
         compiled_model(3).fit(data, epochs=3, callbacks=[checkpoint], verbose=0)
@@ -357,7 +358,7 @@ def test_a_data_set_with_fewer_steps_is_refused(tmp_path):
     train(tmp_path, stop=(1, 3), save_freq=2)
     checkpoint = callbacks.TrainingCheckpoint(tmp_path)
     with (
-        pytest.warns(UserWarning, match="not the data of the checkpoint"),
+        user_line.warns("not the data of the checkpoint"),
         pytest.raises(ValueError, match="2 steps in an epoch"),
     ):
         compiled_model(3).fit(
@@ -372,7 +373,7 @@ def test_a_data_set_with_fewer_steps_is_refused(tmp_path):
 def test_warns_of_other_arrays(tmp_path):
     stopped_on_arrays(tmp_path)
     checkpoint = callbacks.TrainingCheckpoint(tmp_path)
-    with pytest.warns(UserWarning, match="not the data of the checkpoint"):
+    with user_line.warns("not the data of the checkpoint"):
         compiled_model().fit(
             DATA + 1, batch_size=16, callbacks=[checkpoint], verbose=0
         )
@@ -435,7 +436,7 @@ def test_a_position_of_other_processes_begins_the_epoch_anew(tmp_path):
     assert state["position"]["num_shares"] == 1
     state["position"]["num_shares"] = 2
     model, record = compiled_model(), Record()
-    with pytest.warns(UserWarning, match="2 processes.*begins anew"):
+    with user_line.warns("2 processes.*begins anew"):
         model.restore_training_state(state)
     model.fit(
         DATA,

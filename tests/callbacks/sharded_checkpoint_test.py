@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import on_devices
+import user_line
 from keras_drift import DriftModel
 from keras_drift import backend
 from keras_drift import callbacks
@@ -220,7 +221,7 @@ def test_a_damaged_manifest_is_named(tmp_path, manifest):
     model = DriftModel(generators.MLP(2, hidden_dims=(4,)), seed=0)
     model.compile("adam")
     with (
-        pytest.warns(UserWarning, match=r"damaged: its file 'manifest.json'"),
+        user_line.warns(r"damaged: its file 'manifest.json'"),
         pytest.raises(ValueError, match="None of the checkpoints"),
     ):
         callbacks.TrainingCheckpoint(tmp_path).restore(model)

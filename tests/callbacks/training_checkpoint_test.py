@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import user_line
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import callbacks
@@ -139,7 +140,7 @@ def test_says_where_it_resumes(tmp_path, capsys):
 def test_says_that_nothing_is_left_to_train(tmp_path):
     train(tmp_path, 2)
     model = compiled_model()
-    with pytest.warns(UserWarning, match="epochs=2.*after epoch 2"):
+    with user_line.warns("epochs=2.*after epoch 2"):
         model.fit(
             batches(),
             epochs=2,
@@ -270,7 +271,7 @@ def test_a_full_disk_does_not_hide_another_exception(tmp_path):
     checkpoint = callbacks.TrainingCheckpoint(tmp_path)
     with (
         contextlib.ExitStack() as stack,
-        pytest.warns(UserWarning, match="epoch 1 could not be written"),
+        user_line.warns("epoch 1 could not be written"),
         pytest.raises(KeyboardInterrupt),
     ):
         compiled_model().fit(
@@ -421,7 +422,7 @@ def test_a_damaged_file_gives_way_to_the_one_before(tmp_path, damage):
     damaged = {"truncated": whole[:middle], "empty": b"", "flipped": flipped}
     newest.write_bytes(damaged[damage])
     model = compiled_model()
-    with pytest.warns(UserWarning, match="epoch_000003"):
+    with user_line.warns("epoch_000003"):
         start = callbacks.TrainingCheckpoint(tmp_path).restore(model)
     assert start == 2
 
@@ -430,7 +431,7 @@ def test_without_any_readable_file_nothing_is_overwritten(tmp_path):
     (tmp_path / "epoch_000001.npz").write_bytes(b"text")
     checkpoint = callbacks.TrainingCheckpoint(tmp_path)
     with (
-        pytest.warns(UserWarning, match="damaged"),
+        user_line.warns("damaged"),
         pytest.raises(ValueError, match="None of the checkpoints"),
     ):
         checkpoint.restore(compiled_model())
@@ -454,7 +455,7 @@ def test_files_after_the_restored_epoch_are_of_another_run(tmp_path):
     train(tmp_path, 4, keep=9)
     (tmp_path / "epoch_000004.npz").write_bytes(b"")
     (tmp_path / "epoch_000003.npz").write_bytes(b"")
-    with pytest.warns(UserWarning, match="An older one"):
+    with user_line.warns("An older one"):
         train(tmp_path, 3, keep=9)
     assert names(tmp_path)[-1] == "epoch_000003.npz"
 

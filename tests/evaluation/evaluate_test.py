@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import keras_drift as kd
+import user_line
 from keras_drift import evaluation
 from keras_drift.evaluation import feature_extractor
 from keras_drift.evaluation import sample_blocks
@@ -231,7 +232,7 @@ def test_a_damaged_file_of_features_is_made_again(
     whole = evaluate(model, data, 40, **options)
     path = tmp_path / "run/features_00000.npz"
     path.write_bytes(path.read_bytes()[:-50])
-    with pytest.warns(UserWarning, match="features_00000.npz' is damaged"):
+    with user_line.warns("features_00000.npz' is damaged"):
         assert evaluate(model, data, 40, **options) == whole
 
 
@@ -324,9 +325,9 @@ def test_bad_arguments_are_named_before_anything_is_generated(
 
 def test_a_covariance_of_few_samples_is_warned_of(model, network_file, data):
     options = {"features": network_file, "metrics": ["fid"]}
-    with pytest.warns(UserWarning, match="8 features from 8 samples"):
+    with user_line.warns("8 features from 8 samples"):
         evaluate(model, data, 8, **options)
-    with pytest.warns(UserWarning, match="8 features from 7 reference"):
+    with user_line.warns("8 features from 7 reference"):
         evaluate(model, data[:7], 40, **options)
 
 

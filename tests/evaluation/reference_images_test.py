@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import user_line
 from keras_drift.evaluation.reference_images import ArrayImages
 from keras_drift.evaluation.reference_images import images_of
 
@@ -69,7 +70,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 
 def test_floats_that_look_like_shares_of_white_are_warned_of():
-    with pytest.warns(UserWarning, match=r"2 \* images - 1"):
+    with user_line.warns(r"2 \* images - 1"):
         ArrayImages(np.full((2, *SHAPE), 0.5), SHAPE)
 
 

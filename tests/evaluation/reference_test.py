@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import user_line
 from keras_drift.evaluation import reference
 from keras_drift.evaluation.feature_extractor import FeatureExtractor
 
@@ -91,7 +92,7 @@ def test_damaged_statistics_are_made_again(counted, data, cache):
     load(data, counted)
     (path,) = (cache / "evaluation").iterdir()
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.warns(UserWarning, match="is damaged, and is made again"):
+    with user_line.warns("is damaged, and is made again"):
         check_moments(load(data, counted), data)
     check_moments(load(data, counted), data)
     assert counted.images == 2 * len(data)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import user_line
 from keras_drift import DriftModel
 from keras_drift import autoencoders
 from keras_drift import callbacks
@@ -200,12 +201,12 @@ def fresh():
 def test_warns_of_an_autoencoder_made_by_its_config(fresh, tmp_path):
     original, copy = fresh
     copy.generate(1, seed=0, decode=False)
-    with pytest.warns(UserWarning, match=r"fresh weights.*original.autoenc"):
+    with user_line.warns(r"fresh weights.*original.autoenc"):
         copy.generate(1, seed=0)
     copy.generate(1, seed=0)  # once is enough
     other = DriftModel.from_config(original.get_config())
     path = tmp_path / ("model.pt2" if BACKEND == "torch" else "model")
-    with pytest.warns(UserWarning, match="fresh weights"):
+    with user_line.warns("fresh weights"):
         other.export(path, verbose=False)
     copy.autoencoder = original.autoencoder
     np.testing.assert_array_equal(

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+import user_line
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import callbacks
@@ -258,5 +259,5 @@ def test_cannot_adapt_while_fitting():
 def test_warns_where_a_schedule_sets_the_bandwidth():
     schedule = schedules.ExponentialAnnealing(1.0, 0.5, rate=1.0)
     model = model_with(0.4, bandwidth_schedule=schedule)
-    with pytest.warns(UserWarning, match="bandwidth_schedule"):
+    with user_line.warns("bandwidth_schedule"):
         model.adapt(DATA, verbose=False)

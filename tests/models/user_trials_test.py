@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import user_line
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import callbacks
@@ -171,7 +172,7 @@ def test_averages_and_best_weights_are_not_mixed_without_a_word(points):
     model.compile(keras.optimizers.SGD(0.1, use_ema=True))
     stop = keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)
     fit = {"validation_data": points, "verbose": 0}
-    with pytest.warns(UserWarning, match="SwapEMAWeights"):
+    with user_line.warns("SwapEMAWeights"):
         model.fit(points, callbacks=[stop], **fit)
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     model.fit(points, callbacks=[swap, stop], **fit)
@@ -205,9 +206,9 @@ def test_images_of_another_range_are_noticed(largest, scale):
     """They trained in silence, and were shown gray or white."""
     images = np.linspace(0, largest, 8 * 16, dtype="float32")
     images = images.reshape(8, 4, 4, 1)
-    with pytest.warns(UserWarning, match=scale):
+    with user_line.warns(scale):
         datasets.GroupedDataset(images)
-    with pytest.warns(UserWarning, match=f"from 0 to {largest:g}"):
+    with user_line.warns(f"from 0 to {largest:g}"):
         datasets.ArrayDataset(images)
     datasets.GroupedDataset(images / largest * 2 - 1)  # warns of nothing
     datasets.ArrayDataset(images.reshape(8, 16))
@@ -260,7 +261,7 @@ def scale_warnings(caught):
 )
 def test_every_source_warns_once_of_images_in_another_range(num_classes, data):
     model = tiny_image_model(num_classes)
-    with pytest.warns(UserWarning, match="images / 127.5 - 1") as caught:
+    with user_line.warns("images / 127.5 - 1") as caught:
         model.fit(*data, steps_per_epoch=2, verbose=0)
     assert len(scale_warnings(caught)) == 1
 

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 import on_devices
+import user_line
 from keras_drift import backend
 from keras_drift import datasets
 from keras_drift.training import process_shares
@@ -46,7 +47,7 @@ def test_a_state_of_another_process_is_not_taken_for_its_own():
     process_shares.restore(data, state, is_own=False)
     assert (data.seed, data.epoch) == (5, 7)
     stream = Position()
-    with pytest.warns(UserWarning, match="begin anew.*of type Position"):
+    with user_line.warns("begin anew.*of type Position"):
         process_shares.restore(stream, {"row": 2}, is_own=False)
     assert stream.state is None
 
@@ -57,7 +58,7 @@ def test_a_file_of_one_process_is_that_of_no_process_of_several(monkeypatch):
     process_shares.restore(data, {"seed": 3, "epoch": 7})
     assert (data.seed, data.epoch) == (5, 7)
     stream = Position()
-    with pytest.warns(UserWarning, match="begin anew.*of type Position"):
+    with user_line.warns("begin anew.*of type Position"):
         process_shares.restore(stream, {"row": 2})
     assert stream.state is None
 

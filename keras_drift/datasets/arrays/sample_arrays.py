@@ -1,10 +1,9 @@
 """Checks and conversions of the arrays that data sets are made from."""
 
-import sys
-import warnings
-
 import keras
 import numpy as np
+
+from keras_drift import user_warnings
 
 # Reading more numbers than this to look for a NaN would delay the start.
 _MAX_CHECKED_SIZE = 10**8
@@ -106,27 +105,11 @@ def warn_of_unscaled_images(samples):
     if 1 < high <= 100 or high > 255:
         return
     scale = "images * 2 - 1" if high <= 1 else "images / 127.5 - 1"
-    warnings.warn(
+    user_warnings.warn(
         "If these samples are images, scale them to [-1, 1], in which images "
         f"are shown, measured and exported: `{scale}`. Received: samples from "
-        f"{low:g} to {high:g}",
-        stacklevel=_level_of_caller(),
+        f"{low:g} to {high:g}"
     )
-
-
-def _level_of_caller():
-    """The `stacklevel` of the first caller outside of Keras and this library.
-
-    Whether arrays, a data set, `fit` or `train_on_batch` was called, the
-    warning names the line of the user.
-    """
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None:
-        package = frame.f_globals.get("__name__", "").partition(".")[0]
-        if package not in ("keras", "keras_drift"):
-            break
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _check_finite(samples):

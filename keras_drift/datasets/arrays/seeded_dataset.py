@@ -1,13 +1,13 @@
 """The base class of data sets whose batches follow from a seed."""
 
 import copy
-import warnings
 
 import keras
 import numpy as np
 
 from keras_drift import checks
 from keras_drift import fingerprints
+from keras_drift import user_warnings
 from keras_drift.datasets.arrays import sample_arrays
 
 
@@ -118,13 +118,12 @@ class SeededDataset(keras.utils.PyDataset):
         epoch = checks.non_negative_integer("epoch", state["epoch"])
         self.seed, self.epoch = seed, epoch
         if "checksum" in state and state["checksum"] != self.checksum():
-            warnings.warn(
+            user_warnings.warn(
                 "These are not the data of the checkpoint: with the same seed "
                 "their first batch is another one, so this run does not repeat "
                 "the one that was stopped. Make the data set of the same "
                 "samples with the same arguments, unless you changed them on "
-                f"purpose. Received: state={state!r}",
-                stacklevel=2,
+                f"purpose. Received: state={state!r}"
             )
 
     def checksum(self):

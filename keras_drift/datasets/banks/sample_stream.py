@@ -1,11 +1,11 @@
 """Reads a given number of samples at a time from a stream of batches."""
 
 import copy
-import warnings
 
 import keras
 import numpy as np
 
+from keras_drift import user_warnings
 from keras_drift.datasets.arrays import sample_arrays
 
 _END = object()
@@ -91,13 +91,12 @@ class SampleStream:
         if holder is not None and state["position"] is not None:
             holder.set_state(copy.deepcopy(state["position"]))
         elif not self._is_indexed:
-            warnings.warn(
+            user_warnings.warn(
                 "The stream of this `BankedDataset` cannot tell its position, "
                 "so it goes on where it stands: the banks are those of before, "
                 "what arrives next is not. For a run that resumes exactly, "
                 "give a stream with `get_state` and `set_state`. Received: "
-                f"stream of type {type(self._stream).__name__}",
-                stacklevel=3,
+                f"stream of type {type(self._stream).__name__}"
             )
         self._samples = np.array(state["samples"], "float32")
         self._labels = np.array(state["labels"], "int64")

@@ -1,9 +1,8 @@
 """Decides when memory banks are full enough for the first batch."""
 
-import warnings
-
 import numpy as np
 
+from keras_drift import user_warnings
 from keras_drift.progress import Progress
 
 
@@ -108,11 +107,10 @@ class WarmUp:
             )
         few = np.flatnonzero(counts < self._min_count)
         if len(few):
-            warnings.warn(
+            user_warnings.warn(
                 f"{len(few)} of {len(counts)} classes have fewer than "
                 f"warm_up={self._min_count} of the first {self.num_arrived} "
                 f"samples of the stream, class {few[0]} only "
                 f"{counts[few[0]]}. Their first groups show samples more than "
-                "once.",
-                stacklevel=2,
+                "once."
             )

@@ -1,9 +1,10 @@
 """Lists the image files of a folder with one folder for each class."""
 
 import os
-import warnings
 
 import numpy as np
+
+from keras_drift import user_warnings
 
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 _OTHER_SUFFIXES = (".avif", ".heic", ".heif", ".jp2", ".jxl", ".tif", ".tiff")
@@ -105,24 +106,21 @@ def _check_classes(directory, images, loose):
             f"{', '.join(_SUFFIXES)}. {received}"
         )
     if loose:
-        warnings.warn(
+        user_warnings.warn(
             f"{len(loose)} images that lie in {directory!r} itself, such as "
-            f"{loose[0][0]!r}, belong to no class folder and are left out.",
-            stacklevel=4,
+            f"{loose[0][0]!r}, belong to no class folder and are left out."
         )
     if {name.lower() for name in images} <= _PARTS:
-        warnings.warn(
+        user_warnings.warn(
             f"The class folders are {_some(sorted(images))}, which look like "
             "the parts of a data set. If they are, give one of them as "
-            f"`directory`. {received}",
-            stacklevel=4,
+            f"`directory`. {received}"
         )
     single = sorted(name for name, files in images.items() if len(files) == 1)
     if single:
-        warnings.warn(
+        user_warnings.warn(
             f"{len(single)} of {len(images)} classes have one image only, "
-            f"which a generator of this class will repeat: {_some(single)}.",
-            stacklevel=4,
+            f"which a generator of this class will repeat: {_some(single)}."
         )
 
 
@@ -134,10 +132,9 @@ def _warn_of_types(directory, files):
         if name.lower().endswith(_OTHER_SUFFIXES)
     )
     if other:
-        warnings.warn(
+        user_warnings.warn(
             f"{len(other)} images in {directory!r} are of types that are not "
-            f"read and left out: {_some(other)}. Convert them to PNG.",
-            stacklevel=4,
+            f"read and left out: {_some(other)}. Convert them to PNG."
         )
 
 

@@ -1,8 +1,8 @@
 """Files of images that cannot be read: named once, and counted."""
 
-import warnings
-
 import numpy as np
+
+from keras_drift import user_warnings
 
 
 class UnreadableFiles:
@@ -43,16 +43,14 @@ class UnreadableFiles:
             self.reasons[path] = reason
             label = self._labels[index]
             self._readable_counts[label] -= 1
-            warnings.warn(
+            user_warnings.warn(
                 f"Skipped an unreadable image, {len(self.reasons)} of "
-                f"{len(self._paths)} so far: {path}: {reason}.",
-                stacklevel=3,
+                f"{len(self._paths)} so far: {path}: {reason}."
             )
             if not self._readable_counts[label]:
-                warnings.warn(
+                user_warnings.warn(
                     f"No image of the class {self._class_names[label]!r} is "
-                    "readable.",
-                    stacklevel=3,
+                    "readable."
                 )
         self._check_share()
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import user_line
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
@@ -70,7 +71,7 @@ def test_warns_about_the_state_of_other_data(recwarn):
         make(batch_size=8, weights=np.ones(20)),
     ]
     for other in others:
-        with pytest.warns(UserWarning, match="not the data of the checkpoint"):
+        with user_line.warns("not the data of the checkpoint"):
             other.set_state(state)
         assert (other.seed, other.epoch) == (3, 0)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import user_line
 from keras_drift.datasets.banks.warm_up import WarmUp
 
 pytestmark = pytest.mark.backend_free
@@ -56,7 +57,7 @@ def test_does_not_give_up_on_classes_that_are_late_by_chance():
 def test_warns_of_rare_classes():
     warm_up = WarmUp(10, 1, 0, verbose=False)
     assert not warm_up.ends_with(counts(90, 3), 93)
-    with pytest.warns(UserWarning, match=r"1 of 2.*class 1 only 4\."):
+    with user_line.warns(r"1 of 2.*class 1 only 4\."):
         assert warm_up.ends_with(counts(900, 4), 900)
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import keras_drift as kd
+import user_line
 from keras_drift.datasets import ImageFolder
 from keras_drift.datasets.images import image_stream
 from keras_drift.datasets.images import random_crop
@@ -375,7 +376,7 @@ def test_each_unreadable_file_is_reported_once(tmp_path):
     numbered(tmp_path, 10)
     (tmp_path / "even/000.png").write_bytes(b"")
     folder = ImageFolder(tmp_path, 4, batch_size=9, unreadable_share=0.1)
-    with pytest.warns(UserWarning, match="1 of 10 so far.*000.png.*empty") as w:
+    with user_line.warns("1 of 10 so far.*000.png.*empty") as w:
         first = batches(folder, 3)
     assert len(w) == 1
     assert all(0 not in numbers(images) for images, _ in first)
@@ -409,7 +410,7 @@ def test_a_file_without_permission_is_reported(unprivileged):
         os.chmod(folder.paths[1], 0)
         with (
             unprivileged(),
-            pytest.warns(UserWarning, match="001.png: Permission denied"),
+            user_line.warns("001.png: Permission denied"),
         ):
             _, readable = folder.read([0, 1, 2])
         assert readable.tolist() == [True, False, True]
@@ -466,7 +467,7 @@ def test_names_a_class_that_has_nothing_readable(tmp_path):
     for path in (tmp_path / "odd").iterdir():
         path.write_bytes(b"")
     folder = ImageFolder(tmp_path, 4, unreadable_share=0.5)
-    with pytest.warns(UserWarning, match="class 'odd'"):
+    with user_line.warns("class 'odd'"):
         folder.read(np.arange(8))
 
 
@@ -476,7 +477,7 @@ def test_pixels_beyond_the_limit_of_pillow_are_refused(tmp_path, monkeypatch):
     save(tmp_path / "a/1.png", np.zeros((8, 9, 3)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 71)
     folder = ImageFolder(tmp_path, 4, unreadable_share=0.5)
-    with pytest.warns(UserWarning, match=r"1.png: .*PIL.Image.MAX_IMAGE"):
+    with user_line.warns(r"1.png: .*PIL.Image.MAX_IMAGE"):
         _, readable = folder.read([0, 1])
     assert readable.tolist() == [True, False]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 72)
@@ -693,7 +694,7 @@ def test_names_a_layout_that_cannot_be(tmp_path, files, message):
 def test_warns_of_a_layout_that_may_be_a_mistake(tmp_path, files, message):
     for name in files:
         save(tmp_path / name, np.zeros((4, 4, 3)))
-    with pytest.warns(UserWarning, match=message) as warned:
+    with user_line.warns(message) as warned:
         ImageFolder(tmp_path, 4)
     assert len(warned) == 1
 
