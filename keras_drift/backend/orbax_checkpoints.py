@@ -4,6 +4,7 @@ Imported where one is written or read: Orbax is an optional dependency.
 """
 
 import dataclasses
+import functools
 
 import jax
 import orbax.checkpoint as ocp
@@ -60,9 +61,13 @@ def write(path, variables, files):
         ),
     )
     arrays = jax.tree.map(lambda variable: variable.value, variables)
-    # Until there is a copy of the shards of this process in host memory.
-    checkpointer.save(path, args=_Save(arrays))
-    return checkpointer.close
+    try:
+        # Until there is a copy of the shards of this process in host memory.
+        checkpointer.save(path, args=_Save(arrays))
+    except BaseException:
+        checkpointer.close()
+        raise
+    return functools.partial(_wait_and_close, checkpointer)
 
 
 def read(path, variables):
@@ -86,6 +91,14 @@ def read_on_host(path, shapes):
         for name, group in shapes.items()
     }
     return jax.device_get(_read(path, targets))
+
+
+def _wait_and_close(checkpointer):
+    """Closes it also if it could not write: `close` waits first, and raises."""
+    try:
+        checkpointer.wait_until_finished()
+    finally:
+        checkpointer.close()
 
 
 def _struct(shape, dtype, sharding):
