@@ -25,7 +25,8 @@ class CheckpointFolder:
     where several processes each write a part.
 
     One is written at a time: `write` waits for the one before. What fails on
-    the thread is raised by the next `write`, or by `wait`.
+    the thread is raised by the next `write`, or by `wait`; they warn of older
+    ones that could not be deleted.
 
     Args:
         directory: path of the folder.
@@ -57,18 +58,7 @@ class CheckpointFolder:
         Returns:
             `(position, state)`, or `None` if there is no checkpoint.
         """
-        complete = self.complete()
-        for position in sorted(complete, reverse=True):
-            try:
-                return position, _read(complete[position], model)
-            except state_file.DamagedError as error:
-                user_warnings.warn(f"{error} An older one is tried.")
-        if complete:
-            raise ValueError(
-                "None of the checkpoints can be read. Delete the folder to "
-                f"begin anew. Received: directory={str(self.directory)!r}"
-            )
-        return None
+        return self._newest(lambda path: _read(path, model))
 
     def require_writable(self):
         """Creates the folder; raises an error if no file can be written."""
@@ -83,7 +73,8 @@ class CheckpointFolder:
             position: tuple of two ints, see the class.
             state: dict, see `state_file.write`; it must not change any more.
         """
-        self._prepare()
+        self.wait()
+        self._warn_of_undeleted(self._prepare())
         path = self.directory / f"{_name(position)}.npz"
         self._start(position, lambda: state_file.write(path, state))
 
@@ -97,31 +88,35 @@ class CheckpointFolder:
             variables: dict, see `sharded_state.write`.
             state: dict with the other values of this process.
         """
-        self._prepare()
+        self.wait()
         path = self.directory / _name(position)
-        if backend.process_index() == 0:
-            # Damaged ones, or of a run before.
-            _delete(path)
-            _delete(path.with_name(f"{path.name}.npz"))
+        self._prepare_together(position, path)
         finish = sharded_state.write(path, variables, state)
         self._start(position, finish)
 
     def merge(self):
         """Replaces the newest checkpoint, if it is a folder, by a file.
 
+        Of damaged checkpoints it takes the one before, and deletes them:
+        backends that cannot read folders do not find the damage.
+
         Returns:
             The path of the file, or `None` if there is no checkpoint.
         """
-        complete = self.complete()
-        if not complete:
+        found = self._newest(_read_on_host)
+        if found is None:
             return None
-        path = complete[max(complete)]
-        if path.suffix:
-            return path
-        file = path.with_name(f"{path.name}.npz")
-        state_file.write(file, sharded_state.read_on_host(path))
-        sharded_state.delete(path)
-        return file
+        position, state = found
+        complete = self.complete()
+        path = complete[position]
+        if not path.suffix:
+            path = path.with_name(f"{path.name}.npz")
+            state_file.write(path, state)
+            _delete(complete[position])
+        for other in complete:
+            if other > position:
+                _delete(complete[other])
+        return path
 
     def wait(self):
         """Waits until the last file is complete; raises what failed."""
@@ -131,36 +126,79 @@ class CheckpointFolder:
         concurrent.futures.wait([future])
         self._writing = None
         try:
-            future.result()
+            undeleted = future.result()
         except OSError as error:
-            raise OSError(
-                error.errno or errno.EIO, self._explain(position, error)
-            ) from error
+            raise self._explained(position, error) from error
+        self._warn_of_undeleted(undeleted)
 
-    def _explain(self, position, error):
+    def _newest(self, read):
+        """The position of the newest checkpoint that is not damaged, as read.
+
+        Args:
+            read: function of a path.
+
+        Returns:
+            `(position, read(path))`, or `None` if there is no checkpoint.
+        """
+        complete = self.complete()
+        for position in sorted(complete, reverse=True):
+            try:
+                return position, read(complete[position])
+            except state_file.DamagedError as error:
+                user_warnings.warn(f"{error} An older one is tried.")
+        if complete:
+            raise ValueError(
+                "None of the checkpoints can be read. Delete the folder to "
+                f"begin anew. Received: directory={str(self.directory)!r}"
+            )
+        return None
+
+    def _explained(self, position, error):
+        """An `OSError` that says what is left after another one."""
         older = self.complete()
         left = f"{older[max(older)].name!r} is" if older else "no checkpoint is"
-        return (
+        return OSError(
+            error.errno or errno.EIO,
             f"The checkpoint after {described(position)} could not be written: "
             f"{error.strerror or error}. The model in memory is as trained, "
             f"and {left} complete on the disk. Make room or choose another "
             "disk, and start the same script again. "
-            f"Received: directory={str(self.directory)!r}"
+            f"Received: directory={str(self.directory)!r}",
         )
 
     def _prepare(self):
-        self.wait()
+        """Makes the folder; returns the errors of what cannot be deleted."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        return _delete_each(self._unfinished())
+
+    def _prepare_together(self, position, path):
+        """The same for a folder; an error of the first process reaches all.
+
+        The others would wait for the first one in Orbax.
+        """
+        error, undeleted = None, []
         if backend.process_index() == 0:
-            self._delete_unfinished()
-            self.directory.mkdir(parents=True, exist_ok=True)
+            try:
+                undeleted = self._prepare()
+                # Damaged ones, or of a run before.
+                _delete(path)
+                _delete(path.with_name(f"{path.name}.npz"))
+            except OSError as caught:
+                error = caught
+        if any(backend.of_all_processes(int(error is not None))):
+            error = error or OSError(
+                errno.EIO, "the message of the first process says why"
+            )
+            raise self._explained(position, error) from error
+        self._warn_of_undeleted(undeleted)
 
     def _start(self, position, finish):
         """Calls a function on a thread, then deletes older checkpoints."""
 
         def run():
             finish()
-            if backend.process_index() == 0:
-                self._delete_older(position)
+            is_first = backend.process_index() == 0
+            return self._delete_older(position) if is_first else []
 
         pool = concurrent.futures.ThreadPoolExecutor(
             1, "keras_drift.checkpoint"
@@ -170,18 +208,32 @@ class CheckpointFolder:
         pool.shutdown(wait=False)
 
     def _delete_older(self, position):
-        self._delete_unfinished()
-        complete = self.complete()
-        # Newer ones are damaged: `newest` has passed over them.
-        kept = sorted(p for p in complete if p <= position)[-self.keep :]
-        for other in complete.keys() - kept:
-            _delete(complete[other])
+        """Returns the errors of what cannot be deleted."""
+        try:
+            complete = self.complete()
+            # Newer ones are damaged: `newest` has passed over them.
+            kept = sorted(p for p in complete if p <= position)[-self.keep :]
+            older = [complete[p] for p in complete.keys() - kept]
+            return _delete_each(self._unfinished() + older)
+        except OSError as error:  # the new checkpoint is complete nevertheless
+            return [error]
 
-    def _delete_unfinished(self):
-        """Deletes what killed processes have left, and replaced folders."""
-        for path in self._paths():
-            if _is_folder_to_delete(path) if path.is_dir() else _is_part(path):
-                _delete(path)
+    def _unfinished(self):
+        """The paths of what killed processes left, and of replaced folders."""
+        return [
+            path
+            for path in self._paths()
+            if (_is_folder_to_delete(path) if path.is_dir() else _is_part(path))
+        ]
+
+    def _warn_of_undeleted(self, errors):
+        if errors:
+            user_warnings.warn(
+                f"{len(errors)} older or unfinished checkpoints could not be "
+                f"deleted, such as {errors[0]}. Training goes on, and newer "
+                "ones are saved: delete these before they fill the disk. "
+                f"Received: directory={str(self.directory)!r}"
+            )
 
     def _paths(self):
         if not self.directory.is_dir():
@@ -193,6 +245,12 @@ def _read(path, model):
     if path.suffix:
         return state_file.read(path)
     return sharded_state.read(path, training_state.variables(model))
+
+
+def _read_on_host(path):
+    if path.suffix:
+        return state_file.read(path)
+    return sharded_state.read_on_host(path)
 
 
 def _is_part(path):
@@ -215,6 +273,17 @@ def _delete(path):
         sharded_state.delete(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _delete_each(paths):
+    """Deletes files and folders; returns the errors of those that stay."""
+    errors = []
+    for path in paths:
+        try:
+            _delete(path)
+        except OSError as error:
+            errors.append(error)
+    return errors
 
 
 def described(position):

@@ -171,13 +171,15 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         """Replaces the newest checkpoint by a file, if its weights are sharded.
 
         On JAX, in one process, in whose memory the weights, the optimizer and
-        the averages fit. The other backends read the file, too.
+        the averages fit. The other backends read the file, too. If the newest
+        checkpoint is damaged, the one before it is taken, with a warning, and
+        the damaged one is deleted.
 
         Returns:
             The path of the file.
 
         Raises:
-            ValueError: if there is no checkpoint, or it is damaged.
+            ValueError: if there is no checkpoint, or all are damaged.
         """
         if backend.num_processes() > 1:
             raise ValueError(

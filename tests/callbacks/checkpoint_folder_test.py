@@ -1,10 +1,16 @@
+import contextlib
 import errno
+import os
+import pathlib
+import shutil
+import tempfile
 import threading
 
 import full_disk
 import numpy as np
 import pytest
 
+import user_line
 from keras_drift.callbacks.checkpoint_folder import CheckpointFolder
 
 
@@ -181,3 +187,67 @@ def test_a_file_takes_the_place_of_a_folder(tmp_path):
     folder.wait()
     assert folder.newest()[0] == (1, 0)
     assert names(tmp_path) == ["epoch_000001.npz"]
+
+
+@contextlib.contextmanager
+def folder_of_another_user(*names):
+    """A folder to write to, whose files, of another user, cannot be deleted."""
+    if os.geteuid():
+        pytest.skip("only an admin makes files of another user")
+    # Others may not enter the folder of `tmp_path`.
+    path = pathlib.Path(tempfile.mkdtemp())
+    try:
+        folder = CheckpointFolder(path, keep=9)
+        folder.write((1, 0), state(1))
+        folder.wait()
+        for name in names:
+            (path / name).write_bytes(b"")
+        path.chmod(0o1777)
+        with full_disk.as_a_user():
+            yield path
+    finally:
+        shutil.rmtree(path)
+
+
+def test_an_older_file_that_stays_does_not_fail_a_complete_checkpoint():
+    with folder_of_another_user() as path:
+        folder = CheckpointFolder(path, keep=1)
+        folder.write((2, 0), state(2))
+        with user_line.warns(r"1 older.*not permitted.*epoch_000001.npz"):
+            folder.wait()
+        assert folder.newest()[0] == (2, 0)
+        # It does not keep others from being deleted.
+        with user_line.warns("1 older"):
+            folder.write((3, 0), state(3))
+            folder.wait()
+        assert names(path) == ["epoch_000001.npz", "epoch_000003.npz"]
+
+
+def test_an_unfinished_file_that_stays_is_warned_of():
+    left = f".{'0123456789abcdef' * 2}.epoch_000007.npz"
+    with folder_of_another_user(left) as path:
+        folder = CheckpointFolder(path, keep=2)
+        with user_line.warns(rf"1 older or unfinished.*{left}"):
+            folder.write((2, 0), state(2))
+            folder.wait()
+        assert folder.newest()[0] == (2, 0)
+
+
+def test_merge_passes_over_damaged_checkpoints(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=3)
+    folder.write((1, 0), state(1))
+    folder.wait()
+    (tmp_path / "epoch_000002.npz").write_bytes(b"")
+    with user_line.warns("epoch_000002.npz.*An older one"):
+        assert folder.merge() == tmp_path / "epoch_000001.npz"
+    assert names(tmp_path) == ["epoch_000001.npz"]
+
+
+def test_merge_refuses_a_folder_of_damaged_checkpoints(tmp_path):
+    (tmp_path / "epoch_000002.npz").write_bytes(b"")
+    with (
+        user_line.warns("An older one"),
+        pytest.raises(ValueError, match="None of the checkpoints can be read"),
+    ):
+        CheckpointFolder(tmp_path, keep=3).merge()
+    assert names(tmp_path) == ["epoch_000002.npz"]

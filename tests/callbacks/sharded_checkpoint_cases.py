@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 import resource
+import shutil
 import sys
 import time
 import warnings
@@ -83,6 +84,24 @@ class NoRoom(keras.callbacks.Callback):
                 time.sleep(0.01)
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+
+
+class NoFolder(keras.callbacks.Callback):
+    """Puts a file in the place of the checkpoints after the first one."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            while not any(self.path.glob("*/manifest.json")):
+                time.sleep(0.01)
+            time.sleep(1)  # all processes have seen the end of the first one
+            multihost_utils.sync_global_devices("complete")
+            if jax.process_index() == 0:
+                shutil.rmtree(self.path)
+                self.path.write_text("")
 
 
 def train(folder, epochs, seed=0, callbacks=(), on_one_device=False, **options):
@@ -259,6 +278,12 @@ def full_disk(folder):
     no_room = NoRoom(path / "epoch_000001")
     error = message(lambda: train(path, 3, callbacks=[no_room]))
     return {"error": error, "epoch": restored(path)[1]}
+
+
+def no_folder(folder):
+    """The errors where only the first process finds that it cannot write."""
+    path = folder / "none"
+    return message(lambda: train(path, 3, callbacks=[NoFolder(path)]))
 
 
 def final(folder):

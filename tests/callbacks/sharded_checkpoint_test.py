@@ -117,6 +117,20 @@ def test_a_merged_checkpoint_moves_to_other_backends(tmp_path, monkeypatch):
 
 @only_on_jax
 @pytest.mark.slow
+def test_merge_takes_the_one_before_a_damaged_folder(tmp_path):
+    in_two_processes(tmp_path, "resume")
+    damaged = largest_file(tmp_path / "stopped/epoch_000003")
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    merged = in_one_process(tmp_path, "merge")["merge"]
+    assert merged["files"] == ["epoch_000002.npz"]
+    assert merged["epoch"] == 2
+    script = SCRIPT.with_name("merged_checkpoint_case.py")
+    found = on_devices.results_of(script, str(tmp_path / "stopped"))
+    assert_same(found, merged)
+
+
+@only_on_jax
+@pytest.mark.slow
 def test_changed_bits_are_found_by_all_processes(tmp_path):
     in_two_processes(tmp_path, "resume")
     damaged = largest_file(tmp_path / "at_once/epoch_000003")
@@ -141,6 +155,16 @@ def test_a_disk_that_is_full_for_one_process_ends_all_of_them(tmp_path):
     assert "too large" in second["full_disk"]["error"]
     names = [path.name for path in (tmp_path / "full").iterdir()]
     assert names == ["epoch_000001"]
+
+
+@only_on_jax
+@pytest.mark.slow
+def test_a_folder_that_one_process_cannot_make_ends_all_of_them(tmp_path):
+    first, second = in_two_processes(tmp_path, "no_folder")
+    for found in (first["no_folder"], second["no_folder"]):
+        assert "after epoch 2 could not be written" in found
+    assert "File exists" in first["no_folder"]
+    assert "the first process says why" in second["no_folder"]
 
 
 @only_on_jax
