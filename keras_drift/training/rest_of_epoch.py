@@ -102,12 +102,15 @@ def usable(position):
     Args:
         position: dict, see `position_of`, or `None`.
     """
-    if position is None or position.get("num_shares", 1) == num_shares():
+    if position is None:
+        return None
+    saved, found = position.get("num_shares", 1), num_shares()
+    if saved == found:
         return position
     user_warnings.warn(
         "The checkpoint is one of the middle of an epoch, whose batches "
-        f"{position.get('num_shares', 1)} processes made from samples of their "
-        f"own: with {num_shares()}, this epoch begins anew"
+        f"{saved} processes made from samples of their own: with {found}, this "
+        "epoch begins anew"
     )
     return None
 
