@@ -87,10 +87,7 @@ def _check_networks(config, stages):
     """Makes the networks, small ones of those that are trained here."""
     shape = _sample_shape(config)
     if "encoder" in stages:
-        samples = keras.KerasTensor((1, *shape))
-        for encoder in _encoders(config, shape):
-            with _named("encoder"):
-                encoder.compute_output_spec(samples)
+        _check_encoders(config, shape)
     if "generator" in stages:
         # One block: the others are of the same sizes.
         settings = dataclasses.replace(config.generator, depth=1)
@@ -112,19 +109,24 @@ def _sample_shape(config):
         return networks.new_autoencoder(config).latent_shape(shape)
 
 
-def _encoders(config, shape):
-    """The encoders that are fetched, and a thin one of the one trained."""
+def _check_encoders(config, shape):
+    """Makes the encoders that are fetched, and a thin one to be trained."""
     settings = config.encoder
+    samples = keras.KerasTensor((1, *shape))
+    fetched = [
+        (kd.encoders.MAEResNet, settings.preset),
+        (kd.encoders.ConvNeXtV2, settings.convnext),
+    ]
     with _named("encoder"):
-        if settings.preset is not None:
-            yield kd.encoders.MAEResNet.from_preset(settings.preset)
-        if settings.convnext is not None:
-            yield kd.encoders.ConvNeXtV2.from_preset(settings.convnext)
+        for encoder, preset in fetched:
+            if preset is not None:
+                encoder.from_preset(preset).compute_output_spec(samples)
     if settings.train is not None:
-        yield _thin_encoder(config, shape)
+        with _named("encoder.train"):
+            _check_thin_encoder(config, samples)
 
 
-def _thin_encoder(config, shape):
+def _check_thin_encoder(config, samples):
     train = dataclasses.replace(
         config.encoder.train,
         base_channels=8,
@@ -132,13 +134,11 @@ def _thin_encoder(config, shape):
     )
     settings = dataclasses.replace(config.encoder, train=train)
     thin = dataclasses.replace(config, encoder=settings)
-    with _named("encoder.train"):
-        encoder = networks.encoder_of(thin, shape[-1])
-        encoder.compute_output_spec(keras.KerasTensor((1, *shape)))
-        model = networks.masked_autoencoder(thin, encoder, num_classes=2)
-        images = np.zeros((1, *shape), "float32")
-        model.prepare_batch((images, np.zeros(1, "int32")))  # draws masks
-    return encoder
+    encoder = networks.encoder_of(thin, samples.shape[-1])
+    encoder.compute_output_spec(samples)
+    model = networks.masked_autoencoder(thin, encoder, num_classes=2)
+    images = np.zeros(samples.shape, "float32")
+    model.prepare_batch((images, np.zeros(1, "int32")))  # draws masks
 
 
 @contextlib.contextmanager
