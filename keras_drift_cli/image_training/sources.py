@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 import keras_drift as kd
+from keras_drift import atomic_files
 from keras_drift import fingerprints
 
 _FEWEST = 4  # held-out images: two to compare with two
@@ -176,7 +177,7 @@ def _unpacked(path, folder):
         shutil.rmtree(partial, ignore_errors=True)  # perhaps of another one
         with _opened(path) as archive:
             archive.extractall(partial)
-        record.write_text(_fingerprint(path), "utf-8")
+        _write(record, path)
         partial.rename(target)
     # The training images of an archive with both.
     for name in ("train", path.stem):
@@ -202,12 +203,16 @@ def _fingerprint(path):
     return fingerprints.of_text(json.dumps(sorted(entries)))
 
 
+def _write(record, path):
+    atomic_files.write_bytes(record, _fingerprint(path).encode())
+
+
 def _refuse_another_archive(path, record):
     """Refuses an archive that has changed since it was unpacked."""
     if not path.exists():
         return  # its images are here
     if not record.exists():  # unpacked by an earlier version
-        record.write_text(_fingerprint(path), "utf-8")
+        _write(record, path)
     if record.read_text("utf-8") != _fingerprint(path):
         raise ValueError(
             "The archive of the images has changed since this run unpacked it: "

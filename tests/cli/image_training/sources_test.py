@@ -1,6 +1,7 @@
 import pathlib
 import zipfile
 
+import full_disk
 import numpy as np
 import pytest
 from PIL import Image
@@ -215,6 +216,18 @@ def test_an_archive_without_a_record_is_taken_as_it_is(tmp_path):
     exchange_bytes(path)
     with pytest.raises(ValueError, match="has changed"):
         sources.load(settings, tmp_path / "run")
+
+
+def test_a_record_that_could_not_be_written_is_written_later(tmp_path):
+    path = zipped(tree(tmp_path / "one"), tmp_path / "a/images.zip")
+    settings = config(path=path, image_size=8, workers=0)
+    sources.load(settings, tmp_path / "run")
+    (record,) = (tmp_path / "run").rglob("*.fingerprint")
+    record.unlink()
+    with full_disk.no_room_for(10), pytest.raises(OSError, match="too large"):
+        sources.load(settings, tmp_path / "run")
+    sources.load(settings, tmp_path / "run")
+    assert record.exists()
 
 
 def test_what_a_stopped_unpacking_left_is_deleted(tmp_path):
