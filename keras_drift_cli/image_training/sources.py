@@ -77,6 +77,9 @@ class Subset:
     def read(self, indices, **options):
         return self.source.read(self.indices[indices], **options)
 
+    def with_crops(self, crop_scale):
+        return Subset(self.source.with_crops(crop_scale), self.indices)
+
 
 def load(config, folder, crop_scale=None):
     """The training and the held-out images of a configuration.

@@ -198,9 +198,7 @@ def _encoder_batches(run, steps):
         source = run.sources[0]
         if train.crop_scale != run.config.training.crop_scale:
             # The generator has other crops of the same images.
-            source, _ = sources.load(
-                run.config, run.directory.path, train.crop_scale
-            )
+            source = source.with_crops(train.crop_scale)
         return networks.DecodedBatches(
             source,
             train.batch_size,

@@ -1,6 +1,7 @@
 """Images of a folder with one folder for each class."""
 
 import contextlib
+import copy
 import functools
 import hashlib
 import json
@@ -9,6 +10,7 @@ import os
 import numpy as np
 
 from keras_drift import checks
+from keras_drift import fingerprints
 from keras_drift.datasets.arrays import sample_arrays
 from keras_drift.datasets.arrays.buffer_pool import BufferPool
 from keras_drift.datasets.images import image_augmentation
@@ -22,6 +24,8 @@ from keras_drift.datasets.images.unreadable_files import UnreadableFiles
 
 # Raised when the same files and arguments give other pixels than before.
 _VERSION = 1
+# Files whose contents the fingerprint reads, of which there may be millions.
+_NUM_READ = 64
 
 
 class ImageFolder:
@@ -96,9 +100,13 @@ class ImageFolder:
         labels: int32 array, the class of each image. Read-only.
         image_shape: tuple `(height, width, channels)`.
         crop_scale: tuple or `None`, the argument.
-        fingerprint: str, which changes with the names and sizes of the files
-            and with the arguments that change what `read` returns. Computed
-            when first asked for.
+        fingerprint: str, which changes with the names and sizes of the files,
+            with the contents of 64 of them (always the same ones; all, if there
+            are no more), and with the arguments that change what `read`
+            returns. A file that others replace at the same size is therefore
+            not always noticed in a larger folder. Times of files do not count,
+            which a copy of the folder may not keep. Computed when first asked
+            for.
         unreadable: dict from path to reason, of the files found unreadable so
             far.
 
@@ -224,7 +232,40 @@ class ImageFolder:
         for name, path in zip(self._names, self.paths, strict=True):
             # No name contains a zero byte, and no size a slash.
             digest.update(os.fsencode(name) + f"\0{_size(path)}/".encode())
+        order = np.random.default_rng(0).permutation(len(self))
+        for index in order[:_NUM_READ]:
+            digest.update(f"{self._checksum(self.paths[index])}/".encode())
         return digest.hexdigest()
+
+    def _checksum(self, path):
+        if path in self._reader.irregular:  # a pipe would block
+            return None
+        try:
+            return fingerprints.of_file(path)
+        except OSError:
+            return None
+
+    def with_crops(self, crop_scale, crop_ratio=(3 / 4, 4 / 3)):
+        """The same images with other random crops.
+
+        The directory is not listed again, which takes minutes for millions of
+        files on a disk of a network. What one of the two finds unreadable, the
+        other one knows.
+
+        Args:
+            crop_scale: `(low, high)` or `None`, as the argument of the class.
+            crop_ratio: `(low, high)`, as the argument of the class. Defaults to
+                `(3 / 4, 4 / 3)`.
+
+        Returns:
+            An `ImageFolder` with a position of its own, at the beginning.
+        """
+        other = copy.copy(self)
+        other._crop = random_crop.checked(crop_scale, crop_ratio)
+        other._reader = self._reader._replace(crop=other._crop)
+        other._position = 0
+        other._buffers = BufferPool("float32")
+        return other
 
     def read(self, indices, crop_seed=None):
         """Decodes some images, without flips or augmentation.

@@ -1,4 +1,5 @@
 import pathlib
+import shutil
 import zipfile
 
 import full_disk
@@ -138,6 +139,22 @@ def test_a_wrong_size_is_an_error(tmp_path):
     settings = config(source="mnist", path=str(tmp_path / "d.npz"))
     with pytest.raises(ValueError, match="28 pixels wide, with 1 channels"):
         sources.load(settings, tmp_path)
+
+
+def test_other_crops_of_the_training_images_need_no_second_list(tmp_path):
+    folder = tree(tmp_path / "a", count=20)
+    settings = config(path=str(folder), held_out=0.5, image_size=8, workers=0)
+    training, _ = sources.load(settings, tmp_path)
+    expected, _ = sources.load(settings, tmp_path, [0.2, 1.0])
+    shutil.copytree(folder / "cat", folder / "fox")
+    found = training.with_crops([0.2, 1.0])
+    assert found.fingerprint == training.fingerprint
+    for one, two in zip(
+        found.read(np.arange(5), crop_seed=1),
+        expected.read(np.arange(5), crop_seed=1),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_without_images_the_error_says_how_to_give_them(tmp_path):

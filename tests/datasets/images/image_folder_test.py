@@ -235,6 +235,22 @@ def test_reading_gives_center_crops_unless_a_seed_is_given(tmp_path):
         folder.read(indices, crop_seed=-1)
 
 
+@pytest.mark.parametrize("scale", [None, (0.2, 0.5)])
+def test_other_crops_of_the_same_files(tmp_path, scale):
+    folder = random_crops(photographs(tmp_path, 6))
+    expected = random_crops(tmp_path, crop_scale=scale)
+    before = batches(folder, 1)
+    other = folder.with_crops(scale)
+    save(tmp_path / "even/new.png", np.zeros((4, 4, 3)))  # not listed again
+    assert other.crop_scale == scale
+    assert other.paths == expected.paths
+    assert equal(batches(other, 3), batches(expected, 3))
+    # The first one goes on as it was.
+    folder.set_state({**folder.get_state(), "position": 0})
+    assert folder.crop_scale != scale
+    assert equal(batches(folder, 1), before)
+
+
 def test_workers_change_no_random_crop(tmp_path):
     photographs(tmp_path, 30)
     expected = batches(random_crops(tmp_path, flip=True), 8)
@@ -435,13 +451,29 @@ def test_fingerprint_follows_files_and_processing(tmp_path):
         found(draft=True),
     }
     path = tmp_path / "data/odd/003.png"
-    path.write_bytes(path.read_bytes() + b"\0")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"\1")  # as many bytes
+    others.add(found())
+    path.write_bytes(content + b"\0")
     others.add(found())
     path.rename(tmp_path / "data/odd/003a.png")
     others.add(found())
     (tmp_path / "data/odd/003a.png").unlink()
     others.add(found())
-    assert len(others - {first}) == 8
+    assert len(others - {first}) == 9
+
+
+def test_fingerprint_reads_some_of_many_files(tmp_path):
+    numbered(tmp_path / "data", 200)
+    first = ImageFolder(tmp_path / "data", 4).fingerprint
+    for path in (tmp_path / "data").rglob("*.png"):
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + b"\1")
+    folder = ImageFolder(tmp_path / "data", 4)
+    assert folder.fingerprint != first
+    # Each of them once, whatever the seed.
+    again = ImageFolder(tmp_path / "data", 4, seed=1).fingerprint
+    assert again == folder.fingerprint
 
 
 def test_draft_is_used(tmp_path):

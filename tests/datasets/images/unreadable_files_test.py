@@ -67,6 +67,7 @@ def test_reports_hostile_files_by_name_and_trains(tmp_path):
     reasons = damage(tmp_path)
     folder = ImageFolder(tmp_path, 16, unreadable_share=0.2, batch_size=50)
     assert len(folder) == 50
+    assert folder.fingerprint  # which waits for no pipe
     images, readable = folder.read(np.arange(50))
     assert set(folder.unreadable) == set(reasons)
     for path, reason in reasons.items():
