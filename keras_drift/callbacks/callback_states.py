@@ -48,22 +48,44 @@ def restore(callbacks, states):
         callbacks: list of callbacks.
         states: list that `get` returned.
     """
-    waiting = [callback for callback in callbacks if _has_state(callback)]
     absent = []
-    for each in states:
-        name = each["class_name"]
-        found = [c for c in waiting if type(c).__name__ == name]
-        if found:
-            waiting.remove(found[0])
-            _give(found[0], each["state"])
+    for callback, each in _pairs(callbacks, states):
+        if callback is None:
+            absent.append(each["class_name"])
         else:
-            absent.append(name)
+            _give(callback, each["state"])
     if absent:
         user_warnings.warn(
             "The run that goes on had callbacks which this one lacks; what "
             "they had counted is left out. Give `fit` the same callbacks, "
             f"unless you removed them on purpose. Received: no {absent}"
         )
+
+
+def stop_early(callbacks, states):
+    """Whether an `EarlyStopping` has waited for as long as it is to now.
+
+    Args:
+        callbacks: list of callbacks, whose `patience` may be another one than
+            that of the run that was saved.
+        states: list that `get` returned.
+    """
+    return any(
+        isinstance(callback, keras.callbacks.EarlyStopping)
+        and each["state"].get("wait", -1) >= callback.patience
+        for callback, each in _pairs(callbacks, states)
+    )
+
+
+def _pairs(callbacks, states):
+    """Yields a callback, or `None` if it is gone, with each entry of states."""
+    waiting = [callback for callback in callbacks if _has_state(callback)]
+    for each in states:
+        name = each["class_name"]
+        found = [c for c in waiting if type(c).__name__ == name]
+        if found:
+            waiting.remove(found[0])
+        yield (found[0] if found else None), each
 
 
 def _has_state(callback):

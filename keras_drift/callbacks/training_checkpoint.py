@@ -54,8 +54,10 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     `ModelCheckpoint` with their best value and what they have counted, and
     those of your own that have the methods `get_state()`, which returns plain
     values and arrays, and `set_state(state)`, called after `on_train_begin`. A
-    run that `EarlyStopping` has ended trains for one more epoch where it is
-    started again.
+    run that `EarlyStopping` has ended stays ended where it is started again,
+    and `fit` gives the same weights as before; it goes on with a larger
+    `patience`, without that callback, or with an `initial_epoch`. What another
+    callback has ended, such as one that ends a run after some hours, goes on.
 
     A checkpoint is complete or does not exist. If the newest one is damaged,
     the one before it is restored, with a warning.
@@ -116,6 +118,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         # Positions, see `CheckpointFolder`.
         self._reached = self._saved = self._restored = self._resumed = None
         self._callback_states = None
+        # Whether a callback had ended the restored run, and ends this one.
+        self._had_ended = self._ends = False
         self._signal = TerminationSignal()
 
     @property
@@ -138,6 +142,17 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         self._resumed = self._restored
         return epoch
 
+    def is_ended(self, callbacks):
+        """Whether `EarlyStopping` ends the run that `resume` has restored.
+
+        Args:
+            callbacks: list of the callbacks of the `fit` that goes on.
+        """
+        self._ends = self._had_ended and callback_states.stop_early(
+            [c for c in callbacks if c is not self], self._callback_states
+        )
+        return self._ends
+
     def restore(self, model):
         """Restores the newest checkpoint of the folder, if there is one.
 
@@ -157,6 +172,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
                 "Received: a model that was not compiled"
             )
         self._restored = self._callback_states = None
+        self._had_ended = self._ends = False
         self._require_agreement()
         found = self._folder.newest(model)
         if found is None:
@@ -165,6 +181,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         model.restore_training_state(state)
         self._restored = position
         self._callback_states = state.get("callbacks")
+        self._had_ended = state.get("is_ended", False)
         return position[0]
 
     def merge(self):
@@ -197,7 +214,8 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self._resumed and self.params.get("verbose"):
             where = described(self._resumed)
-            print(f"Resuming after {where} of {self.directory}.")
+            ending = ": `EarlyStopping` has ended this run" * self._ends
+            print(f"Resuming after {where} of {self.directory}{ending}.")
         self._resumed = None
         if self._callback_states is not None:
             # `fit` calls this callback last: others have begun anew.
@@ -261,7 +279,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         # The weights here are those of training; `on_train_end` comes after
         # Keras has replaced them by their averages.
         if stops or last or self._reached[0] % self.every == 0:
-            self._save()
+            self._save(is_ended=stops and not signaled)
         if signaled:
             self._folder.wait()
             self._signal.received = True
@@ -329,9 +347,12 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         """The other callbacks of this `fit`."""
         return [c for c in self.model.run.callbacks if c is not self]
 
-    def _save(self):
+    def _save(self, is_ended=False):
         self._folder.wait()  # two copies of the state would need more memory
-        state = {"callbacks": callback_states.get(self._others())}
+        state = {
+            "callbacks": callback_states.get(self._others()),
+            "is_ended": is_ended,
+        }
         if self._reached[1]:
             position = rest_of_epoch.position_of(self.model, *self._reached)
             state = {**state, "position": position}

@@ -1,3 +1,6 @@
+import re
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -37,11 +40,11 @@ class Counter(keras.callbacks.Callback):
         self.seen, self.losses = state["seen"], state["losses"]
 
 
-def fit(folder, epochs, *others, seed=0):
+def fit(folder, epochs, *others, seed=0, verbose=0, **options):
     """A model and the epochs that it was trained for in this `fit`."""
     keras.utils.set_random_seed(seed)
     model = DriftModel(generators.MLP(2, hidden_dims=(8,)), seed=0)
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile(keras.optimizers.Adam(1e-2, **options))
     history = model.fit(
         DATA,
         batch_size=16,
@@ -51,14 +54,14 @@ def fit(folder, epochs, *others, seed=0):
             Scores(),
             *others,
         ],
-        verbose=0,
+        verbose=verbose,
     )
     return model, history.epoch
 
 
-def stopping(**options):
+def stopping(patience=3, **options):
     return keras.callbacks.EarlyStopping(
-        "score", mode="min", patience=3, **options
+        "score", mode="min", patience=patience, **options
     )
 
 
@@ -72,6 +75,78 @@ def test_a_resumed_run_stops_early_where_another_does(tmp_path, first):
     assert rest == epochs[first:]
     for one, two in zip(straight.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(numpy(one), numpy(two))
+
+
+def assert_same_variables(one, two):
+    pairs = zip(
+        one.variables + one.optimizer.variables,
+        two.variables + two.optimizer.variables,
+        strict=True,
+    )
+    for left, right in pairs:
+        np.testing.assert_array_equal(numpy(left), numpy(right))
+
+
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_a_run_that_stopped_early_stays_ended(tmp_path, best, averaged, capsys):
+    options = {"use_ema": averaged, "ema_momentum": 0.5}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*SwapEMAWeights")
+        first, epochs = fit(
+            tmp_path, 9, stopping(restore_best_weights=best), **options
+        )
+        assert epochs == [0, 1, 2, 3, 4]
+        for _ in range(2):
+            again, rest = fit(
+                tmp_path,
+                20,
+                stopping(restore_best_weights=best),
+                seed=7,
+                verbose=2,
+                **options,
+            )
+            assert rest == []
+            assert_same_variables(again, first)
+    printed = capsys.readouterr().out
+    assert re.search("after epoch 5 .*`EarlyStopping` has ended", printed)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["epoch_000004.npz", "epoch_000005.npz"]
+
+
+def test_more_patience_goes_on_with_a_run_that_stopped_early(tmp_path, capsys):
+    straight, _ = fit(tmp_path / "a", 9, stopping(patience=5))
+    fit(tmp_path / "b", 9, stopping())
+    again, rest = fit(tmp_path / "b", 9, stopping(patience=5), verbose=2)
+    assert rest == [5, 6]
+    assert_same_variables(again, straight)
+    assert "has ended" not in capsys.readouterr().out
+    _, rest = fit(tmp_path / "b", 9, stopping(patience=5))
+    assert rest == []
+    with pytest.warns(UserWarning, match="EarlyStopping"):
+        _, rest = fit(tmp_path / "b", 9)
+    assert rest == [7, 8]
+
+
+class OutOfTime(keras.callbacks.Callback):
+    """Ends every `fit` after one epoch, to go on later."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = True
+
+
+def test_what_another_callback_has_ended_goes_on(tmp_path):
+    for epoch in range(2):
+        _, epochs = fit(tmp_path, 9, OutOfTime(), stopping())
+        assert epochs == [epoch]
+    _, epochs = fit(tmp_path, 5, stopping())
+    assert epochs == [2, 3, 4]
+
+
+def test_less_patience_does_not_end_what_was_not_ended(tmp_path):
+    fit(tmp_path, 4, stopping())
+    _, epochs = fit(tmp_path, 9, stopping(patience=1))
+    assert epochs == [4]
 
 
 def plateau():
