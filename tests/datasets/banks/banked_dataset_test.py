@@ -101,7 +101,8 @@ def wait_until(condition):
 @pytest.fixture(autouse=True)
 def _no_threads_left():
     yield
-    gc.collect()
+    if threads():
+        gc.collect()  # over all modules: as long as ten tests
     wait_until(lambda: not threads())
 
 
