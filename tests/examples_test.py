@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from turns import beside_torch_on
+from turns import in_turn
 
 import keras_drift
 from keras_drift.presets import registry
@@ -26,29 +28,6 @@ import small_images  # noqa: E402
 TWO_TOYS = ("spirals", "two_moons")
 
 
-def is_slow(backend):
-    """Whether `make test` leaves a test out here, and `make test-slow` runs it.
-
-    Compiling the programs of an example takes long: PyTorch, which does not,
-    runs all of them, and `backend` this one.
-    """
-    return keras.backend.backend() not in ("torch", backend)
-
-
-def beside_torch_on(backend):
-    """Decorator of a test that `make test` runs on two backends."""
-    return pytest.mark.slow if is_slow(backend) else lambda test: test
-
-
-def in_turn(values):
-    """Parameters, of which JAX and TensorFlow run a third each."""
-    backends = itertools.cycle(("jax", "tensorflow", "torch"))
-    return [
-        pytest.param(value, marks=[pytest.mark.slow] * is_slow(backend))
-        for value, backend in zip(values, backends, strict=False)
-    ]
-
-
 def run(monkeypatch, folder, script, *arguments):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -60,6 +39,7 @@ def run(monkeypatch, folder, script, *arguments):
     plt.close("all")  # guides leave them open, and notebooks show them
 
 
+@beside_torch_on("jax")
 def test_digits_example_generates_measures_and_saves(monkeypatch, tmp_path):
     digits = keras_drift.datasets.digits
     monkeypatch.setattr(
@@ -114,7 +94,7 @@ def mnist_like(tmp_path):
 MNIST = ("--steps=2", "--classifier-epochs=1")
 
 
-@beside_torch_on("tensorflow")
+@beside_torch_on("torch")
 @pytest.mark.usefixtures("few_images")
 def test_mnist_example_generates_measures_and_saves(
     monkeypatch, tmp_path, mnist_like
@@ -157,7 +137,7 @@ def cifar_like(tmp_path):
     return tmp_path / "data"
 
 
-@beside_torch_on("jax")
+@beside_torch_on("torch")
 @pytest.mark.usefixtures("few_images")
 @pytest.mark.filterwarnings("ignore:The covariance of 192 features")
 def test_cifar10_example_generates_measures_and_saves(
@@ -391,6 +371,7 @@ def test_comparison_of_drifts_keeps_results_of_the_same_settings(
     assert precision(steps=2) > 0  # trained: the file is of other settings
 
 
+@beside_torch_on("jax")
 def test_code_of_the_readme_runs_and_holds(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(
@@ -410,6 +391,7 @@ def built_in_model(name, max_bytes):
     return keras_drift.DriftModel.from_preset(name), metadata["metrics"]
 
 
+@beside_torch_on("tensorflow")
 def test_digits_preset_is_as_good_as_it_says():
     model, metrics = built_in_model("digits_dit", 2_000_000)
     example = runpy.run_path(str(ROOT / "examples/digits.py"))
@@ -419,6 +401,7 @@ def test_digits_preset_is_as_good_as_it_says():
     assert measured[key] == pytest.approx(metrics[key], abs=0.003)
 
 
+@beside_torch_on("jax")
 def test_mnist_preset_is_as_good_as_it_says():
     model, metrics = built_in_model("mnist_mlp", 4_000_000)
     labels = np.arange(1000) % 10
@@ -437,6 +420,7 @@ def test_mnist_preset_is_as_good_as_it_says():
     assert np.mean(found == labels) == pytest.approx(metrics[key], abs=0.003)
 
 
+@beside_torch_on("tensorflow")
 def test_cifar10_preset_is_as_good_as_it_says():
     model, metrics = built_in_model("cifar10_mlp", 8_000_000)
     labels = np.arange(1000) % 10

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from turns import beside_torch_on
 
 from contracts import numpy
 from keras_drift import DriftModel
@@ -135,6 +136,7 @@ def test_encoder_does_not_see_what_is_hidden(trained):
     np.testing.assert_array_equal(outputs[0]["hidden"], hidden)
 
 
+@beside_torch_on("tensorflow")
 def test_training_depends_on_the_seed_alone(trained):
     history = trained.fit(epochs=2)
     after = values(trained.model)
@@ -159,6 +161,7 @@ def test_training_depends_on_the_seed_alone(trained):
     assert one[0] == pytest.approx(again["val_loss"][-1])
 
 
+@beside_torch_on("tensorflow")
 def test_evaluation_depends_on_no_batch_size(trained):
     model = trained.restart()
     whole, halves, threes = (
@@ -220,6 +223,7 @@ def test_weights_of_images_weigh_their_losses(trained):
     assert logs["accuracy"] == hits.mean()
 
 
+@beside_torch_on("jax")
 def test_file_and_preset_give_the_model_back(trained, tmp_path):
     trained.fit()
     model = trained.model
@@ -242,6 +246,7 @@ def test_file_and_preset_give_the_model_back(trained, tmp_path):
     assert not encoder.trainable_variables
 
 
+@beside_torch_on("tensorflow")
 def test_learns_to_reconstruct_without_labels():
     """Stripes: what is hidden follows from what is not."""
     rows = np.arange(16)[:, None] + RNG.integers(0, 4, size=64)
@@ -368,6 +373,7 @@ def test_the_loss_counts_pixels_as_the_encoder_folds_them():
     np.testing.assert_allclose(numpy(found), np.mean(errors), rtol=1e-5)
 
 
+@beside_torch_on("tensorflow")
 def test_half_precision_does_not_round_the_images(monkeypatch):
     model = autoencoder(dtype="mixed_bfloat16")
     seen = []

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from turns import beside_torch_on
+from turns import in_turn
 
 import keras_drift as kd
 from keras_drift import backend
@@ -133,6 +135,7 @@ def test_loss_of_the_generator_leaves_the_discriminator_alone(peers, clouds):
     assert np.abs(after[0] - before[0]).max() > 1e-5
 
 
+@beside_torch_on("jax")
 def test_penalty_flattens_the_discriminator(peers, clouds):
     data = clouds[0]
 
@@ -210,11 +213,13 @@ def test_loss_of_flow_matching_is_the_error_of_the_velocity(peers):
 
 @pytest.mark.parametrize(
     "make",
-    [
-        lambda peers: gan(peers, penalty=4.0),
-        mmd_network,
-        lambda peers: peers["FlowMatching"](2, HIDDEN_DIMS, "silu", seed=0),
-    ],
+    in_turn(
+        [
+            lambda peers: gan(peers, penalty=4.0),
+            mmd_network,
+            lambda peers: peers["FlowMatching"](2, HIDDEN_DIMS, "silu", seed=0),
+        ]
+    ),
     ids=["gan", "mmd_network", "flow_matching"],
 )
 def test_peer_learns_where_the_data_are(peers, make):
