@@ -2,8 +2,6 @@
 
 import copy
 
-from keras import ops
-
 from keras_drift import backend
 from keras_drift.training import rest_of_epoch
 from keras_drift.training.randomness import assign
@@ -110,7 +108,13 @@ def check(name, group, shapes):
 
 
 def _values(group):
-    return [ops.convert_to_numpy(v).copy() for v in group]
+    return [_own(backend.host_value(v)) for v in group]
+
+
+def _own(array):
+    """An array that nobody else changes: itself, if it is a copy already."""
+    is_own = array.flags.owndata and array.flags.writeable
+    return array if is_own else array.copy()
 
 
 def _data_state(model):
