@@ -13,18 +13,19 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from turns import beside_torch_on
-from turns import in_turn
 
 import keras_drift
 from keras_drift.presets import registry
 from tiny_autoencoder import TinyAutoencoder
+from turns import beside_torch_on
+from turns import in_turn
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
 
 import small_images  # noqa: E402
 
+GUIDES = ROOT / "guides"
 TWO_TOYS = ("spirals", "two_moons")
 
 
@@ -277,7 +278,7 @@ def test_toy_example_generates_and_measures(monkeypatch, tmp_path, toy):
 
 @pytest.mark.parametrize(
     "guide",
-    in_turn(sorted(path.name for path in (ROOT / "guides").glob("*.py"))),
+    in_turn(sorted((p.name for p in GUIDES.glob("*.py")), reverse=True)),
 )
 def test_guide_runs(monkeypatch, tmp_path, guide):
     if guide == "guidance.py" and not find_spec("torch_fidelity"):

@@ -20,6 +20,7 @@ from keras_drift_cli.image_training import config as configs
 from keras_drift_cli.image_training import report
 from keras_drift_cli.image_training import sources
 from keras_drift_cli.image_training import stages
+from turns import beside_torch_on
 
 FLAT_HELP = " ".join(command.EXAMPLES.split())
 PIXELS = """
@@ -155,6 +156,7 @@ def wall(run):
     return (run / "generator/model.weights.h5").stat().st_mtime_ns
 
 
+@beside_torch_on("jax")
 @pytest.mark.filterwarnings("ignore:The covariance of")
 def test_a_stage_done_again_does_all_later_ones_again(tmp_path, capsys):
     run = train(tmp_path, PIXELS)
@@ -171,6 +173,7 @@ def test_a_stage_done_again_does_all_later_ones_again(tmp_path, capsys):
         np.testing.assert_array_equal(one, two)
 
 
+@beside_torch_on("jax")
 @pytest.mark.filterwarnings("ignore:The covariance of")
 def test_later_stages_stay_to_be_done_when_the_redone_one_is_stopped(tmp_path):
     run = train(tmp_path, PIXELS)
@@ -257,6 +260,7 @@ def test_what_evaluation_would_refuse_is_refused_first(tmp_path):
         train(tmp_path, PIXELS, "--set=evaluation.guidance=[9.0]")
 
 
+@beside_torch_on("jax")
 def test_a_preset_needs_no_other_folder(tmp_path):
     encoder = keras_drift.encoders.MAEResNet(
         3,

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from turns import beside_torch_on
 
 from contracts import numpy
 from keras_drift import DriftModel
@@ -12,6 +11,7 @@ from keras_drift import encoders
 from keras_drift import generators
 from keras_drift import schedules
 from keras_drift.encoders import patches
+from turns import beside_torch_on
 
 TINY = {"image_channels": 2, "base_channels": 4, "num_blocks": (1, 1, 1, 1)}
 RNG = np.random.default_rng(0)

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from turns import beside_torch_on
-from turns import in_turn
 
 import keras_drift as kd
 from keras_drift import backend
+from turns import beside_torch_on
+from turns import in_turn
 
 ROOT = pathlib.Path(__file__).parents[2]
 HIDDEN_DIMS = (8, 8)
