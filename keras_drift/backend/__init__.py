@@ -69,7 +69,10 @@ function that waits for the end. A thread calls
 its name. `read(path, variables)` is the dict of their values, laid out as the
 variables are, and `read_on_host(path, shapes)` that of NumPy arrays, for lists
 of `(shape, dtype)`.
-`join_processes(timeout)` connects the processes of a run, on PyTorch.
+`join_processes(timeout)` connects the processes of a run. `wait_for_all()` lets
+them wait for each other, for longer than the timeout and without devices.
+`data_parallel()` is a context in which models are made, trained and evaluated
+on all devices.
 
 Where one program computes for all devices (XLA under `keras.distribution`),
 `num_devices()` is how many of them batches are spread over, `num_shares(x)` is
@@ -94,6 +97,8 @@ new first axis. Loops inside of it are those of one device.
 passes to `keras.Model.export`, for batches of any size, and
 `export_onnx(network, path, opset_version=None)` writes it to an ONNX file.
 """
+
+import contextlib
 
 import keras
 
@@ -148,6 +153,7 @@ check_placement = getattr(
 )
 check_shares = placement.check_shares
 compiled = _backend.compiled
+data_parallel = getattr(_backend, "data_parallel", contextlib.nullcontext)
 divisible_layouts = _backend.divisible_layouts
 equalize = placement.equalize
 export_onnx = getattr(_backend, "export_onnx", _export_onnx)
@@ -164,7 +170,7 @@ has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value
 in_shares = getattr(_backend, "in_shares", None)
 jit = _backend.jit
-join_processes = placement.join_processes
+join_processes = getattr(_backend, "join_processes", placement.join_processes)
 keeps_weights = _backend.keeps_weights
 loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
@@ -197,3 +203,4 @@ skipped_step = _backend.skipped_step
 step_result = _backend.step_result
 sync = _backend.sync
 unless = _backend.unless
+wait_for_all = getattr(_backend, "wait_for_all", placement.wait_for_all)

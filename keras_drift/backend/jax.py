@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_drift import extras
 from keras_drift.backend import jax_batches
+from keras_drift.backend import jax_processes
 from keras_drift.backend import jax_shares
 
 # Whether a compiled step takes batches of several ranks.
@@ -20,13 +21,16 @@ of_all_processes = jax_batches.of_all_processes
 num_processes = jax.process_count
 process_index = jax.process_index
 check_placement = jax_shares.check_placement
+data_parallel = jax_shares.data_parallel
 in_shares = jax_shares.in_shares
+join_processes = jax_processes.join_processes
 num_available_devices = jax_shares.num_available_devices
 num_devices = jax_shares.num_devices
 num_shares = jax_shares.num_shares
 replicate = jax_shares.replicate
 shape_on_device = jax_shares.shape_on_device
 spread = jax_shares.spread
+wait_for_all = jax_processes.wait_for_all
 
 
 def loses_first_axis(model):

@@ -5,6 +5,7 @@ spread axis it gathers what it cuts. `in_shares` runs a function, loops
 included, on the share of each device.
 """
 
+import contextlib
 import functools
 
 import jax
@@ -12,6 +13,15 @@ import jax.numpy as jnp
 import keras
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
+
+
+def data_parallel():
+    """A context that spreads batches, see `keras_drift.backend`."""
+    is_set = keras.distribution.distribution() is not None
+    if is_set or jax.device_count() == 1:
+        return contextlib.nullcontext()
+    # The batches of a process are its share already.
+    return keras.distribution.DataParallel(auto_shard_dataset=False).scope()
 
 
 def num_devices():

@@ -46,6 +46,7 @@ replica_index = _replicas.replica_index
 replicas_of = _replicas.replicas_of
 share = _replicas.share
 share_of_loss = _replicas.share_of_loss
+wait_for_all = _replicas.wait_for_all
 
 
 def global_mean(x, placement="groups"):

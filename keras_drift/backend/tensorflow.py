@@ -11,12 +11,14 @@ from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
 from keras_drift.backend.tensorflow_recompute import RecomputedParts
+from keras_drift.backend.tensorflow_replicas import data_parallel
 
 __all__ = [
     "SERVES_ANY_RANK",
     "TrainerGuard",
     "build_optimizer",
     "compiled",
+    "data_parallel",
     "divisible_layouts",
     "gradient",
     "has_accelerator",

@@ -1,13 +1,16 @@
 """Replicas of `tf.distribute`: each runs the step on its share of a batch."""
 
+import contextlib
+import os
+
 import keras
 import tensorflow as tf
 
 from keras_drift.backend.one_replica import averaged_gradients
 from keras_drift.backend.one_replica import check_agreement
 from keras_drift.backend.one_replica import equalize
-from keras_drift.backend.one_replica import join_processes
 from keras_drift.backend.one_replica import of_all_processes
+from keras_drift.backend.one_replica import wait_for_all
 
 __all__ = [
     "RECEIVES_SHARES",
@@ -17,6 +20,7 @@ __all__ = [
     "check_agreement",
     "check_placement",
     "check_shares",
+    "data_parallel",
     "equalize",
     "join_processes",
     "num_available_devices",
@@ -26,6 +30,7 @@ __all__ = [
     "replicas_of",
     "share",
     "share_of_loss",
+    "wait_for_all",
 ]
 
 # Keras divides the first axis of every batch.
@@ -35,6 +40,26 @@ RECEIVES_SHARES = True
 def replicas_of(model):
     """The number of replicas that train a model."""
     return model.distribute_strategy.num_replicas_in_sync
+
+
+def join_processes(timeout):
+    """Joins none: `MultiWorkerMirroredStrategy` does, see `tf.distribute`."""
+    del timeout
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    if count > 1:
+        raise ValueError(
+            "`torchrun` starts the processes of PyTorch: use "
+            "KERAS_BACKEND=torch. Received: "
+            f"WORLD_SIZE={count}, KERAS_BACKEND=tensorflow"
+        )
+
+
+def data_parallel():
+    """The scope of a strategy for all GPUs, see `keras_drift.backend`."""
+    is_set = tf.distribute.has_strategy()
+    if is_set or num_available_devices() == 1:
+        return contextlib.nullcontext()
+    return tf.distribute.MirroredStrategy().scope()
 
 
 def num_available_devices():

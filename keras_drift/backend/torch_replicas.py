@@ -36,6 +36,7 @@ __all__ = [
     "replicas_of",
     "share",
     "share_of_loss",
+    "wait_for_all",
 ]
 
 
@@ -47,6 +48,10 @@ def keras_is_parallel():
     """Whether Keras itself distributes batches over processes."""
     return keras.distribution.distribution() is not None
 
+
+# The group of all processes as they wait for each other: on the CPUs, and for
+# longer than within a step.
+_waiting = None
 
 # In this process, every step is given the whole batch.
 RECEIVES_SHARES = False
@@ -68,6 +73,16 @@ def join_processes(timeout):
         "nccl" if on_gpus else "gloo",
         timeout=datetime.timedelta(seconds=timeout),
     )
+    global _waiting
+    _waiting = distributed.new_group(
+        backend="gloo", timeout=datetime.timedelta(days=7)
+    )
+
+
+def wait_for_all():
+    """Waits, for days if need be, until every process has called it."""
+    if num_replicas() > 1:
+        _run(distributed.barrier, _waiting)
 
 
 def num_available_devices():
