@@ -76,7 +76,8 @@ def check(data):
         raise ValueError(
             "Each process gives its share of a batch, and these are the same "
             "samples in several of them. Give each process samples of its own, "
-            "as by `datasets.GroupedDataset(..., seed=process_index)`. "
+            "as by `datasets.GroupedDataset(..., share=(process_index, "
+            "num_processes))`. "
             f"Received: {len(set(found))} different first batches in "
             f"{len(found)} processes"
         )

@@ -36,6 +36,12 @@ class GroupedDataset(SeededDataset):
         seed: int >= 0. Defaults to `0`.
         steps_per_epoch: int > 0, batches per epoch. Defaults to as many as it
             takes to draw `num_samples` positives.
+        share: `(index, count)`: the data set gives the part `index` of `count`
+            equal parts of each batch, and reads no other: of its groups, or of
+            the samples of a single group. For the processes of JAX, each of
+            which gives its share, `(process_index, num_processes)`: together
+            they give the batches of one process. Defaults to `None`: the whole
+            batch.
         **kwargs: passed to `keras.utils.PyDataset`: `workers`,
             `use_multiprocessing`, `max_queue_size`.
 
@@ -86,6 +92,7 @@ class GroupedDataset(SeededDataset):
         unconditional=0,
         seed=0,
         steps_per_epoch=None,
+        share=None,
         **kwargs,
     ):
         super().__init__(seed, **kwargs)
@@ -106,6 +113,7 @@ class GroupedDataset(SeededDataset):
         self.steps_per_epoch = checks.positive_integer(
             "steps_per_epoch", steps_per_epoch
         )
+        self.share = (0, 1) if share is None else self._checked_share(share)
 
     def __len__(self):
         return self.steps_per_epoch
@@ -122,14 +130,24 @@ class GroupedDataset(SeededDataset):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         classes = self._classes_of_batch(index)
         members = draw(self._counts[classes], self.positives, rng)
-        x = self._read(self._order[self._starts[classes, None] + members])
+        members = self._order[self._starts[classes, None] + members]
+        x = self._read(self._share_of(members))
         if self.unconditional:
             sizes = np.full(len(classes), self.num_samples)
             indices = draw(sizes, self.unconditional, rng)
+            indices = self._share_of(indices)
             x = {"positives": x, "unconditional": self._read(indices)}
         if self.labels_present is None:
             return (x,)
-        return x, self.labels_present[classes]
+        return x, self.labels_present[self._share_of(classes)]
+
+    def _share_of(self, batch):
+        """The part of a batch of indices, or of classes, that is given."""
+        index, count = self.share
+        axis = int(self.placement == "samples")
+        if batch.ndim == axis:  # all parts have the class of the only group
+            return batch
+        return np.split(batch, count, axis)[index]
 
     def _classes_of_batch(self, index):
         """Indices of the batch's classes into `labels_present`.
@@ -184,6 +202,26 @@ class GroupedDataset(SeededDataset):
                 f"`positives`. Received: groups_per_batch={groups}"
             )
         return groups
+
+    def _checked_share(self, share):
+        index, count = share
+        checks.non_negative_integer("share[0]", index)
+        checks.positive_integer("share[1]", count)
+        sizes = {"groups_per_batch": self.groups_per_batch}
+        if self.placement == "samples":
+            sizes = {
+                "positives": self.positives,
+                "unconditional": self.unconditional,
+            }
+        if index >= count or any(size % count for size in sizes.values()):
+            received = ", ".join(f"{k}={v}" for k, v in sizes.items())
+            raise ValueError(
+                "`share` is `(index, count)`, one of `count` equal parts of a "
+                "batch: the index is less than the count, which must divide "
+                "the groups of a batch, or the samples of a single group. "
+                f"Received: share={share}, {received}"
+            )
+        return index, count
 
 
 def _checked_labels(labels, num_samples):

@@ -406,3 +406,74 @@ def test_names_several_groups_without_labels():
 def test_names_an_index_outside_the_epoch(index):
     with pytest.raises(IndexError, match=rf"10 batches.*index={index}"):
         make()[index]
+
+
+@pytest.mark.parametrize("groups", [4, 1])
+def test_the_shares_of_a_batch_are_those_of_the_whole_one(groups):
+    options = {"groups_per_batch": groups, "unconditional": 6}
+    labels = LABELS if groups > 1 else None
+    whole = GroupedDataset(SAMPLES, labels, positives=8, **options)
+    parts = [
+        GroupedDataset(SAMPLES, labels, positives=8, share=(i, 2), **options)
+        for i in range(2)
+    ]
+    axis = 0 if groups > 1 else 1
+    assert len(parts[0]) == len(whole)
+    for index in range(3):
+        x, *of_groups = whole[index]
+        found, *of_parts = zip(*(part[index] for part in parts), strict=True)
+        for name in ("positives", "unconditional"):
+            joined = np.concatenate([each[name] for each in found], axis)
+            np.testing.assert_array_equal(joined, x[name])
+        if of_groups:
+            np.testing.assert_array_equal(
+                np.concatenate(of_parts[0]), of_groups[0]
+            )
+
+
+def test_the_only_class_is_that_of_every_share():
+    data = make(groups_per_batch=1, share=(1, 2))
+    x, labels = data[0]
+    assert x.shape == (1, 4, 2)
+    assert labels.shape == (1,)
+
+
+def test_a_share_reads_no_other_samples():
+    class Recorded:
+        """Samples on a disk, which are read when they are indexed."""
+
+        shape, dtype, ndim = SAMPLES.shape, SAMPLES.dtype, 2
+        size, read = SAMPLES.size, []
+
+        def __len__(self):
+            return len(SAMPLES)
+
+        def __getitem__(self, key):
+            self.read.append(np.shape(key))
+            return SAMPLES[key]
+
+    samples = Recorded()
+    data = GroupedDataset(
+        samples, LABELS, groups_per_batch=4, positives=8, share=(0, 4)
+    )
+    samples.read.clear()
+    data[0]
+    assert samples.read == [(1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("share", "kwargs", "words"),
+    [
+        ((2, 2), {}, "share=(2, 2), groups_per_batch=4"),
+        ((0, 3), {}, "share=(0, 3), groups_per_batch=4"),
+        (
+            (0, 2),
+            {"groups_per_batch": 1, "positives": 7},
+            "positives=7, unconditional=0",
+        ),
+    ],
+)
+def test_refuses_parts_that_are_not_equal(share, kwargs, words):
+    with pytest.raises(ValueError, match="one of `count` equal parts") as error:
+        make(share=share, **kwargs)
+    assert words in str(error.value)
