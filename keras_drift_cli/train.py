@@ -30,6 +30,15 @@ config.yaml, the configuration with all defaults, as a start for one of your
 own; metrics.jsonl, TensorBoard logs, grids of samples, checkpoints, the
 evaluation and the preset.
 
+The generator is trained on all devices, also by several processes, if their
+hosts share the folders of the images and of the run:
+  torchrun --nproc-per-node=8 -m -- keras_drift_cli train ...  on PyTorch
+  srun keras-drift train ...                           on JAX, under Slurm
+  KERAS_DISTRIBUTION_NUM_PROCESSES=4 keras-drift train ...     on JAX, on
+                                       each of 4 hosts of a slice of TPUs
+The guide "Training on many devices" has more. The other stages are done by the
+first process.
+
 Needs pip install "keras-drift[examples]", and all but folder_small
 "keras-drift[eval]" for the evaluation, which --skip evaluate leaves out.
 
@@ -95,7 +104,7 @@ def run(options):
     """Trains, stage by stage; returns 130 if it is stopped by Ctrl-C."""
     config, name = _read_config(options)
     # Imported once the configuration is known to be right: it takes seconds.
-    from keras_drift_cli.image_training import early_checks
+    from keras_drift_cli.image_training import processes
     from keras_drift_cli.image_training import run_directory
     from keras_drift_cli.image_training import stages
 
@@ -104,6 +113,27 @@ def run(options):
     if options.until is not None:
         planned = planned[: planned.index(options.until) + 1]
     path = options.directory or pathlib.Path("outputs/train_images") / name
+    processes.join()
+    with processes.first_prints():
+        processes.by_first(_begin)(path, config, planned, options)
+        processes.require_shared(path)
+        run = stages.Run(run_directory.RunDirectory(path, config))
+        try:
+            _run_stages(run, planned, options.skip)
+        except KeyboardInterrupt:
+            print(
+                "\nStopped. The same command goes on from the last checkpoint."
+            )
+            return 130
+    return 0
+
+
+def _begin(path, config, planned, options):
+    """Checks what is to be done, and makes the folder of the run."""
+    from keras_drift_cli.image_training import early_checks
+    from keras_drift_cli.image_training import run_directory
+    from keras_drift_cli.image_training import stages
+
     done = _kept(run_directory.complete_stages(path), options.redo, stages)
     early_checks.check(
         config, [s for s in planned if s not in {*done, *options.skip}]
@@ -111,12 +141,6 @@ def run(options):
     directory = run_directory.RunDirectory(path, config)
     if options.redo:
         stages.undo(directory, options.redo)
-    try:
-        _run_stages(stages.Run(directory), planned, options.skip)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from the last checkpoint.")
-        return 130
-    return 0
 
 
 def _read_config(options):
@@ -173,10 +197,11 @@ def _check_stages(options, planned, known):
 
 def _run_stages(run, planned, skipped):
     """Does what is not complete, and records it."""
+    from keras_drift_cli.image_training import processes
     from keras_drift_cli.image_training import stages
 
     for stage in planned:
-        if run.directory.is_complete(stage):
+        if processes.agreed(run.directory.is_complete(stage)):
             print(f"== {stage}: complete")
         elif stage in skipped:
             print(f"== {stage}: skipped")
@@ -185,4 +210,5 @@ def _run_stages(run, planned, skipped):
             start = time.perf_counter()
             found = stages.STAGES[stage](run)
             seconds = round(time.perf_counter() - start, 1)
-            run.directory.complete(stage, stage_seconds=seconds, **found)
+            if processes.is_first():
+                run.directory.complete(stage, stage_seconds=seconds, **found)

@@ -1,10 +1,13 @@
 """Networks and data sets of a configuration."""
 
+import math
+
 import keras
 import numpy as np
 
 import keras_drift as kd
 from keras_drift.training.power_law_guidance import check_scales
+from keras_drift_cli.image_training import processes
 from keras_drift_cli.image_training import sources
 
 
@@ -131,21 +134,34 @@ def _guidance(config):
 
 
 def banked_batches(config, source, sample_shape):
-    """Grouped batches of a stream of images, by way of memory banks."""
+    """Grouped batches of a stream of images, by way of memory banks.
+
+    Where each process gives its share of a batch, it has a stream and banks of
+    its own.
+    """
     training, banks = config.training, config.training.banks
     num_classes = len(source.class_names)
+    groups = min(training.groups, num_classes)
+    index, count = processes.share()
+    if groups % count:
+        raise ValueError(
+            "Each process gives equally many groups of a batch. Set "
+            "`training.groups` to a multiple of the number of processes, at "
+            "most the number of classes. Received: batches of "
+            f"{groups} groups, {count} processes"
+        )
     return kd.datasets.BankedDataset(
         source,
         sample_shape,
         num_classes,
-        groups_per_batch=min(training.groups, num_classes),
+        groups_per_batch=groups // count,
         positives=training.positives,
         unconditional=training.unconditional,
         capacity=banks.per_class,
         unconditional_capacity=banks.overall,
-        push_per_step=banks.push_per_step,
+        push_per_step=math.ceil(banks.push_per_step / count),
         steps_per_epoch=training.steps_per_epoch,
-        seed=config.seed,
+        seed=config.seed + index,
     )
 
 
@@ -160,6 +176,7 @@ def batches_of(config, samples, labels):
         unconditional=training.unconditional,
         seed=config.seed,
         steps_per_epoch=training.steps_per_epoch,
+        share=processes.share(),
     )
 
 

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 
 import keras_drift as kd
+from keras_drift import backend
+from keras_drift.batched import Batched
 
 _DIM = 64  # of the projected features: enough to see, cheap to compare
 _BATCH = 64
@@ -38,19 +40,20 @@ class Features:
     """
 
     def __init__(self, encoder, sample_shape):
-        samples = keras.Input(sample_shape)
+        samples = keras.Input(sample_shape, name="samples")
         features = sorted(encoder(samples).items())
         means = [keras.ops.mean(feature, axis=1) for _, feature in features]
         vectors = keras.ops.concatenate(means, axis=-1)
-        self._network = keras.Model(samples, vectors)
+        network = keras.Model({"samples": samples}, vectors)
+        # Not `predict`, which several processes of JAX cannot call.
+        self._program = Batched(network, backend.compiled)
         rng = np.random.default_rng(0)
         shape = (vectors.shape[-1], _DIM)
         self._matrix = rng.normal(size=shape) / np.sqrt(shape[0])
 
     def __call__(self, samples):
         samples = np.asarray(samples, "float32")
-        vectors = self._network.predict(samples, batch_size=_BATCH, verbose=0)
-        return vectors @ self._matrix
+        return self._program({"samples": samples}, _BATCH) @ self._matrix
 
 
 def frechet(x, y):
@@ -60,6 +63,8 @@ def frechet(x, y):
 
 class Report(keras.callbacks.Callback):
     """Prints a line after every epoch, and adds it to `metrics.jsonl`.
+
+    All processes of a run compute it, and the first one writes it.
 
     Args:
         run: `RunDirectory`.

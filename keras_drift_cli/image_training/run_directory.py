@@ -14,6 +14,7 @@ import yaml
 import keras_drift as kd
 from keras_drift.atomic_files import write_bytes
 from keras_drift_cli.image_training import config as configs
+from keras_drift_cli.image_training import processes
 
 
 class RunDirectory:
@@ -22,6 +23,7 @@ class RunDirectory:
     `config.yaml`, the configuration with all defaults; `environment.json`,
     versions and devices; `metrics.jsonl`, a line for every report;
     `stages.json`, the stages that are complete; and a folder for each stage.
+    Of several processes, the first one writes to it, and the others read.
 
     Args:
         path: of the folder, created if needed.
@@ -35,14 +37,14 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._check_same()
-            write_text(self.path / "config.yaml", configs.dump(config))
+            self._write("config.yaml", configs.dump(config))
         except OSError as error:
             raise OSError(
                 "The folder of the run cannot be written to: give another one, "
                 f"--run FOLDER. Received: {self.path} ({error})"
             ) from error
         environment = json.dumps(_environment(), indent=2)
-        write_text(self.path / "environment.json", environment)
+        self._write("environment.json", environment)
 
     def __truediv__(self, name):
         return self.path / name
@@ -54,18 +56,18 @@ class RunDirectory:
     def complete(self, stage, **found):
         """Records that a stage has ended, and what it found."""
         stages = {**self._stages(), stage: found}
-        write_text(self.path / "stages.json", json.dumps(stages, indent=2))
+        self._write("stages.json", json.dumps(stages, indent=2))
 
     def forget(self, stages):
         """Records that some stages have not ended."""
         kept = {k: v for k, v in self._stages().items() if k not in stages}
-        write_text(self.path / "stages.json", json.dumps(kept, indent=2))
+        self._write("stages.json", json.dumps(kept, indent=2))
 
     def wandb_id(self):
         """The name of this run at Weights & Biases, kept when it resumes."""
         path = self.path / "wandb_id"
         if not path.exists():
-            write_text(path, uuid.uuid4().hex)
+            self._write("wandb_id", uuid.uuid4().hex)
         return path.read_text()
 
     def found(self, stage):
@@ -74,6 +76,8 @@ class RunDirectory:
 
     def log(self, **numbers):
         """Adds a line to `metrics.jsonl`."""
+        if not processes.is_first():
+            return
         with open(self._metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(numbers) + "\n")
 
@@ -96,11 +100,16 @@ class RunDirectory:
         while kept and _is_later(lines[kept - 1], stage, step):
             kept -= 1
         if kept < len(lines):
-            write_text(self._metrics, "".join(lines[:kept]))
+            self._write(self._metrics.name, "".join(lines[:kept]))
 
     @property
     def _metrics(self):
         return self.path / "metrics.jsonl"
+
+    def _write(self, name, text):
+        """Writes a text file, whole or not at all."""
+        if processes.is_first():
+            write_bytes(self.path / name, text.encode())
 
     def _stages(self):
         return complete_stages(self.path)
@@ -142,11 +151,6 @@ def _is_later(line, stage, step):
         return True
     found = json.loads(line)
     return found["stage"] == stage and found.get("step", step + 1) > step
-
-
-def write_text(path, text):
-    """Writes a text file, whole or not at all."""
-    write_bytes(path, text.encode())
 
 
 def _flat(values, where=""):

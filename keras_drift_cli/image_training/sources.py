@@ -16,6 +16,7 @@ import numpy as np
 import keras_drift as kd
 from keras_drift import atomic_files
 from keras_drift import fingerprints
+from keras_drift_cli.image_training import processes
 
 _FEWEST = 4  # held-out images: two to compare with two
 _CIFAR10 = [
@@ -147,6 +148,8 @@ def _source(data, path, folder, crop_scale=None):
         crop_scale=crop_scale,
         workers=data.workers,
         unreadable_share=data.unreadable_share,
+        # The order of the stream: another one in processes that give shares.
+        seed=processes.share()[0],
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import shutil
+import tempfile
 import time
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 import keras_drift as kd
 from keras_drift.presets import handles
 from keras_drift_cli.image_training import networks
+from keras_drift_cli.image_training import processes
 from keras_drift_cli.image_training import sources
 from keras_drift_cli.image_training.report import Features
 from keras_drift_cli.image_training.report import Report
@@ -115,6 +117,7 @@ class Run:
         return networks.samples_in_memory(self.config, self.sources[0])
 
 
+@processes.by_first
 def check_data(run):
     """Counts the images, and reads some of them."""
     training, held_out = run.sources
@@ -142,6 +145,7 @@ def check_data(run):
     }
 
 
+@processes.by_first
 def cache_latents(run):
     """Encodes all images once."""
     settings = run.config.latents
@@ -161,6 +165,7 @@ def cache_latents(run):
     return {"num_latents": len(cache.labels)}
 
 
+@processes.by_first
 def train_encoder(run):
     """Trains the masked autoencoder whose encoder compares samples."""
     train = run.config.encoder.train
@@ -213,19 +218,37 @@ def _encoder_batches(run, steps):
 
 
 def train_generator(run):
-    """Trains the generator, or goes on where it was stopped."""
-    config, training = run.config, run.config.training
-    model = networks.drift_model(
-        config,
-        run.sample_shape,
-        run.num_classes,
-        run.encoder(),
-        run.autoencoder,
-    )
+    """Trains the generator, or goes on where it was stopped.
+
+    By all processes together, on all of their devices.
+    """
+    processes.by_first(lambda: run.sources)()  # may fetch or unpack them
+    # On one device of each process: these are not trained.
+    batches, reports = _batches(run), Report(run.directory, *run.held_out)
+    with kd.distribution.data_parallel():
+        # Also of weights that are replaced: all processes begin with the same.
+        keras.utils.set_random_seed(run.config.seed)
+        model = networks.drift_model(
+            run.config,
+            run.sample_shape,
+            run.num_classes,
+            run.encoder(),
+            run.autoencoder,
+        )
+        callbacks = [reports, *_monitors(run)]
+        seconds = _fit_generator(run, model, batches, callbacks)
+    # `fit` has replaced the weights by their averages.
+    save = processes.by_first(model.save_to_preset)
+    save(run.directory / "generator")
+    return {"seconds": seconds}
+
+
+def _fit_generator(run, model, batches, callbacks):
+    """Trains to the end, and returns the seconds that it took."""
+    training = run.config.training
     checkpoint = kd.callbacks.TrainingCheckpoint(
         run.directory / "checkpoints", keep=training.keep_checkpoints
     )
-    batches = _batches(run)
     first = checkpoint.restore(model)
     if first:
         print(f"Goes on after step {first * training.steps_per_epoch}.")
@@ -244,11 +267,9 @@ def train_generator(run):
         epochs=training.steps // training.steps_per_epoch,
         initial_epoch=first,
         verbose="auto",
-        callbacks=[checkpoint, *_monitors(run)],
+        callbacks=[checkpoint, *callbacks],
     )
-    # `fit` has replaced the weights by their averages.
-    model.save_to_preset(run.directory / "generator")
-    return {"seconds": time.perf_counter() - start}
+    return time.perf_counter() - start
 
 
 def _batches(run):
@@ -259,21 +280,21 @@ def _batches(run):
 
 
 def _monitors(run):
-    """Reports, grids of samples, TensorBoard and Weights & Biases."""
+    """Grids of samples, TensorBoard and Weights & Biases."""
     training = run.config.training
-    found = [
-        Report(run.directory, *run.held_out),
-        kd.callbacks.SampleGrid(run.directory / "grids", rows=6),
-    ]
+    found = [kd.callbacks.SampleGrid(run.directory / "grids", rows=6)]
     try:
         import tensorboard  # noqa: F401, only whether it is there
         import tensorflow  # noqa: F401, Keras' callback writes with it
     except ImportError as error:
         print(f"No logs for TensorBoard, which need {error.name}.")
     else:
-        logs = str(run.directory / "tensorboard")
-        found.append(keras.callbacks.TensorBoard(logs))
-    if training.wandb is not None:
+        logs = run.directory / "tensorboard"
+        if not processes.is_first():
+            # They compute what is logged, as on JAX all have to, and no more.
+            logs = tempfile.mkdtemp()
+        found.append(keras.callbacks.TensorBoard(str(logs)))
+    if training.wandb is not None and processes.is_first():
         import wandb
         from wandb.integration.keras import WandbMetricsLogger
 
@@ -287,6 +308,7 @@ def _monitors(run):
     return found
 
 
+@processes.by_first
 def evaluate(run):
     """Measures the generator at every guidance scale."""
     settings = run.config.evaluation
@@ -342,6 +364,7 @@ def _listed(result):
     )
 
 
+@processes.by_first
 def save_preset(run):
     """Writes the preset with its card."""
     model = kd.DriftModel.from_preset(run.directory / "generator")

@@ -1,0 +1,263 @@
+"""The training command in several processes, each as a launcher starts it."""
+
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import keras_drift
+from keras_drift_cli.image_training import processes
+
+BACKEND = keras.backend.backend()
+ROOT = pathlib.Path(__file__).parents[3]
+CONFIG = """
+description: pixels
+seed: 0
+data: {source: drawn, image_size: 16, held_out: 0.25}
+generator:
+  {patch_size: 4, hidden_dim: 8, depth: 1, num_context_tokens: 0,
+   num_style_tokens: 0}
+training:
+  {steps: 6, steps_per_epoch: 2, groups: 4, positives: 8, generated: 8,
+   unconditional: 2, warmup_steps: 1, report_samples: 16, learning_rate: 0.01,
+   ema: 0.5}
+evaluation: {num_samples: 16, guidance: [1.0, 2.0], features: encoder}
+"""
+LATENTS = """
+latents: {autoencoder: pca, channels: 4, patch_size: 2}
+encoder:
+  include_samples: false
+  means: []
+  stds: []
+  every_k_blocks: null
+  train:
+    {base_channels: 8, num_blocks: [1, 1, 1, 1], mask_patch_size: 2, steps: 4,
+     batch_size: 8, warmup_steps: 1}
+"""
+
+in_processes = pytest.mark.skipif(
+    BACKEND == "tensorflow", reason="the command trains in one process there"
+)
+
+
+def start(run, *arguments, count=2, devices=2):
+    """Starts the processes of a run, with the variables of a launcher.
+
+    Args:
+        run: path of the folder of the run.
+        *arguments: of the command. The configuration is beside the folder.
+        count: int, the number of processes.
+        devices: int, the virtual devices of each one on JAX.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    config = run.parent / "tiny.yaml"
+    if not config.exists():
+        config.write_text(CONFIG)
+    return [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "keras_drift_cli", "train"),
+                *(config, f"--run={run}"),
+                *(each.format(rank) for each in arguments),
+            ],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
+                **_variables(rank, count, port),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+
+
+def _variables(rank, count, port):
+    if BACKEND == "jax":
+        return {
+            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+            "JAX_NUM_PROCESSES": str(count),
+            "JAX_PROCESS_ID": str(rank),
+        }
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
+
+
+def outcomes(started, timeout=900):
+    """`(exit status, output, errors)` of each process.
+
+    Without the lines that the library of the collectives prints on CPUs.
+    """
+    try:
+        found = [process.communicate(timeout=timeout) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [
+        (process.returncode, re.sub(r"\[Gloo\].*\n", "", output), errors)
+        for process, (output, errors) in zip(started, found, strict=True)
+    ]
+
+
+def trained(run, *arguments, **options):
+    """What the processes of a run have printed, if none has failed."""
+    found = outcomes(start(run, *arguments, **options))
+    for status, _, errors in found:
+        assert status == 0, errors
+    return [output for _, output, _ in found]
+
+
+def files(run):
+    """The files of a run; the names of some hold times or checksums."""
+    paths = (path.relative_to(run) for path in run.rglob("*"))
+    shown = {str(p) for p in paths if "events.out" not in p.name}
+    return {name for name in shown if "/reference_" not in name}
+
+
+def weights(run):
+    model = keras_drift.DriftModel.from_preset(run / "generator")
+    return [np.asarray(w) for w in model.generator.get_weights()]
+
+
+def losses(run):
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if line["stage"] == "generator"]
+
+
+def assert_close(run, other):
+    np.testing.assert_allclose(losses(run), losses(other), rtol=1e-4)
+    for one, two in zip(weights(run), weights(other), strict=True):
+        scale = np.max(np.abs(one))
+        np.testing.assert_allclose(one, two, atol=1e-4 * scale, rtol=1e-4)
+
+
+@in_processes
+def test_the_failure_of_the_first_process_ends_the_others(tmp_path):
+    began = time.monotonic()
+    started = start(tmp_path / "run", "--set=data.source=mnist", "--data=none")
+    (first, printed, error), (other, silence, message) = outcomes(started, 300)
+    assert first == other == 1
+    assert "No such file or directory: 'none'" in error
+    assert "== data" in printed
+    assert silence == ""
+    assert "The first process of this run has failed" in message
+    assert "process 1 of 2" in message
+    assert time.monotonic() - began < 120
+
+
+@in_processes
+def test_a_folder_that_hosts_do_not_share_is_refused(tmp_path):
+    started = start(tmp_path / "run", f"--run={tmp_path}/host_{{}}")
+    for status, _, error in outcomes(started, 300):
+        assert status == 1
+        assert "1 of 2 processes do not find" in error
+    assert not (tmp_path / "host_1").exists()
+
+
+@in_processes
+@pytest.mark.slow
+def test_several_processes_train_as_one(tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    trained(alone, count=1, devices=1)
+    printed, silence = trained(together)
+    assert silence == ""
+    assert printed.count("Epoch 3/3") == 1
+    assert files(together) == files(alone)
+    assert_close(together, alone)
+    stages = json.loads((together / "stages.json").read_text())
+    assert [*stages] == ["data", "generator", "evaluate", "preset"]
+    # Started again, they find everything complete.
+    printed, _ = trained(together)
+    assert printed.count("complete") == 4
+
+
+@in_processes
+@pytest.mark.slow
+def test_the_first_process_makes_latents_and_encoder(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG + LATENTS)
+    run = tmp_path / "run"
+    printed, _ = trained(run)
+    assert printed.count("reference image") == 1
+    made = {"latents/manifest.json", "pca/config.json", "encoder/config.json"}
+    assert made <= files(run)
+    model = keras_drift.DriftModel.from_preset(run / "preset")
+    assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
+
+
+LONG = "--set=training.steps=60", "--until=generator"
+
+
+@in_processes
+@pytest.mark.slow
+def test_a_killed_run_goes_on_by_the_same_command(tmp_path):
+    at_once, killed = tmp_path / "at_once", tmp_path / "killed"
+    trained(at_once, *LONG)
+    first, second = start(killed, *LONG)
+    while not (killed / "checkpoints/epoch_000002.npz").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    second.kill()
+    second.communicate()
+    began = time.monotonic()
+    ((status, _, error),) = outcomes([first], timeout=300)
+    assert status != 0
+    assert time.monotonic() - began < 60
+    if BACKEND == "torch":
+        assert "Another process of this training run has ended" in error
+    printed, _ = trained(killed, *LONG)
+    assert "Goes on after step" in printed
+    assert losses(killed) == losses(at_once)
+    for one, two in zip(weights(killed), weights(at_once), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="a process has many devices")
+@pytest.mark.slow
+def test_the_devices_of_a_process_train_as_one(tmp_path):
+    runs = [tmp_path / "one", tmp_path / "eight"]
+    for run, devices in zip(runs, (1, 8), strict=True):
+        (printed,) = trained(run, "--until=generator", count=1, devices=devices)
+    assert "DataParallel of jax on a mesh of batch=8" in printed
+    assert_close(*runs)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="it joins those of `torchrun`")
+def test_processes_of_another_backend_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match=r"processes of PyTorch.*WORLD_SIZE=2"):
+        processes.join()
+
+
+def test_workers_of_tensorflow_are_refused(monkeypatch):
+    cluster = {"worker": ["host_0:1", "host_1:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
+    with pytest.raises(ValueError, match="TF_CONFIG of 2 processes"):
+        processes.join()
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a"]}}))
+    processes.join()
+
+
+def test_a_lone_process_does_what_the_first_one_does():
+    assert processes.is_first()
+    assert processes.share() == (0, 1)
+    assert processes.by_first(max)(1, 2) == 2
+    with pytest.raises(TypeError):
+        processes.by_first(max)(1, None)
