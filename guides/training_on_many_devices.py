@@ -18,44 +18,14 @@
 #     KERAS_BACKEND=torch torchrun --standalone --nproc-per-node=2 \
 #         guides/training_on_many_devices.py
 #
-# On two hosts of eight GPUs, run this on both, with the address of the first:
-#
-#     KERAS_BACKEND=torch torchrun --nnodes=2 --nproc-per-node=8 \
-#         --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 --rdzv-id=drift \
-#         guides/training_on_many_devices.py
-#
-# Under Slurm, `srun` runs that command on every host of the job:
-#
-#     #SBATCH --nodes=2 --ntasks-per-node=1 --gpus-per-node=8
-#     export KERAS_BACKEND=torch
-#     HOST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-#     srun torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d \
-#         --rdzv-endpoint="$HOST:29500" --rdzv-id="$SLURM_JOB_ID" \
-#         guides/training_on_many_devices.py
-#
-# On several hosts with JAX, the slice of a TPU pod for instance, every process
-# gives its own share of each batch, so its data set has a seed of its own:
-#
-#     gcloud compute tpus tpu-vm ssh NAME --worker=all \
-#         --command="KERAS_BACKEND=jax python train.py"
-#
-#     # train.py
-#     jax.distributed.initialize()
-#     keras.utils.set_random_seed(0)  # the same weights in all processes
-#     keras.distribution.set_distribution(
-#         keras.distribution.DataParallel(auto_shard_dataset=False)
-#     )
-#     batches = kd.datasets.GroupedDataset(
-#         samples, labels, seed=jax.process_index()
-#     )
-#
-# Under Kubernetes, a `JobSet` (JAX) or a `PyTorchJob` (PyTorch) sets what
-# `jax.distributed.initialize()` or `torchrun` reads; the scripts are the same.
+# With JAX, one process trains on all devices of a host, and `initialize()`
+# joins the processes of several hosts. The last sections have the commands for
+# TPU pods, Slurm and Kubernetes, for scripts like this one and for the command
+# `keras-drift train`.
 #
 # The figure is written to `outputs/guides`.
 
 # %%
-import contextlib
 import os
 import pathlib
 
@@ -70,42 +40,40 @@ folder = pathlib.Path("outputs/guides")
 keras.utils.set_random_seed(0)
 
 # %% [markdown]
-# ## One line for each backend
+# ## Two lines for all backends
+#
+# `initialize()` joins the processes that a launcher has started, and does
+# nothing in a single one. `data_parallel()` is a context:
 #
 # - JAX: `keras.distribution` divides the arrays, and one program sees them all.
 # - TensorFlow: the model is made in the scope of a `tf.distribute` strategy.
-# - PyTorch: `initialize()` joins the processes that `torchrun` has started, and
-#   does nothing in a single one. The weights are those of the first process.
+# - PyTorch: it changes nothing, because each device has a process.
 #
 # `rank` is the index of the process: the first one, of rank 0, prints and
 # saves. The callbacks of keras_drift that write files do so by themselves.
 
 # %%
 rank, num_processes = kd.distribution.initialize()
-scope = contextlib.nullcontext()
-if (
-    keras.backend.backend() == "jax"
-    and len(keras.distribution.list_devices()) > 1
-):
-    keras.distribution.set_distribution(keras.distribution.DataParallel())
-if keras.backend.backend() == "tensorflow":
-    import tensorflow as tf
-
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        scope = tf.distribute.MirroredStrategy().scope()
 
 # %% [markdown]
 # ## The same script
 #
 # `batch_size` is that of the whole batch: with two replicas, each generates and
 # moves 128 samples here, and compares them with all 256. It must be a multiple
-# of the number of replicas; with classes, the groups of a batch must be. All
-# processes are given the same data and take their share of every batch, so give
-# a `DataLoader` of PyTorch no `DistributedSampler`.
+# of the number of replicas; with classes, the groups of a batch must be.
+#
+# All processes of PyTorch are given the same data and take their share of every
+# batch, so give a `DataLoader` no `DistributedSampler`. Several processes of
+# JAX each give their share, and read no more than that. Together they give the
+# batches of a single one:
+#
+#     batches = kd.datasets.GroupedDataset(
+#         samples, labels, share=(rank, num_processes)
+#     )
 
 # %%
 data = kd.datasets.two_moons(512 if quick else 8192, seed=0)
-with scope:
+with kd.distribution.data_parallel():
     model = kd.DriftModel(
         kd.generators.MLP(
             output_dim=2, hidden_dims=(32 if quick else 256,) * 2
@@ -116,10 +84,10 @@ with scope:
     model.compile(
         keras.optimizers.Adam(2e-3), metrics=[kd.metrics.SlicedWasserstein()]
     )
-plan = model.preflight(data, batch_size=256)
-history = model.fit(
-    data, batch_size=256, epochs=1 if quick else 10, verbose=0
-).history
+    plan = model.preflight(data, batch_size=256)
+    history = model.fit(
+        data, batch_size=256, epochs=1 if quick else 10, verbose=0
+    ).history
 
 # %% [markdown]
 # ## Before a long run
@@ -200,6 +168,95 @@ if rank == 0:
 #
 # ## When a process ends
 #
-# If one process of PyTorch is killed, the others stop with a message, and
-# `torchrun` ends the run. Continue from a `callbacks.TrainingCheckpoint`, in a
+# If one process of a run is killed, the others stop with a message, and the
+# launcher ends the run. Continue from a `callbacks.TrainingCheckpoint`, in a
 # folder that all hosts share, with any number of processes.
+#
+# ## The training command in several processes
+#
+# `keras-drift train` does all of this by itself. All processes together train
+# its generator, on all of their devices. The first process checks the data,
+# caches latents, trains the encoder, evaluates and writes the preset, on one
+# device, while the others wait; it alone prints and writes files. The folders
+# of the images and of the run must be ones that all hosts share. A run that was
+# stopped, or whose processes were killed, goes on by the same command.
+#
+# The number of groups in a batch, `--set training.groups=64`, is a multiple of
+# the number of processes of PyTorch, or of all devices of several hosts.
+#
+# ## Commands: a host with many GPUs
+#
+# JAX and TensorFlow take all GPUs that one process sees:
+#
+#     keras-drift --backend jax train latent_l2 --data imagenet/train
+#
+# PyTorch has a process for each of them. The two dashes keep `torchrun` from
+# taking the options of the command for its own:
+#
+#     KERAS_BACKEND=torch torchrun --standalone --nproc-per-node=8 \
+#         -m -- keras_drift_cli train latent_l2 --data imagenet/train
+#
+# On two hosts, run this on both, with the address of the first:
+#
+#     KERAS_BACKEND=torch torchrun --nnodes=2 --nproc-per-node=8 \
+#         --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 --rdzv-id=drift \
+#         -m -- keras_drift_cli train latent_l2 --data DATA --run RUN
+#
+# On TensorFlow, the command trains in one process only.
+#
+# ## Commands: a slice of a TPU pod
+#
+# The hosts of a slice do not say how many they are, and nobody is asked before
+# they do. Here there are four:
+#
+#     gcloud compute tpus tpu-vm ssh NAME --worker=all --command="\
+#         KERAS_BACKEND=jax KERAS_DISTRIBUTION_NUM_PROCESSES=4 \
+#         keras-drift train latent_l2 --data DATA --run RUN"
+#
+# ## Commands: Slurm
+#
+# With JAX, `srun` starts a process for each GPU:
+#
+#     #SBATCH --nodes=2 --ntasks-per-node=8 --gpus-per-node=8
+#     export KERAS_BACKEND=jax
+#     srun keras-drift train latent_l2 --data DATA --run RUN
+#
+# With PyTorch, it starts a `torchrun` on each host:
+#
+#     #SBATCH --nodes=2 --ntasks-per-node=1 --gpus-per-node=8
+#     export KERAS_BACKEND=torch
+#     HOST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+#     srun torchrun --nnodes=2 --nproc-per-node=8 --rdzv-backend=c10d \
+#         --rdzv-endpoint="$HOST:29500" --rdzv-id="$SLURM_JOB_ID" \
+#         -m -- keras_drift_cli train latent_l2 --data DATA --run RUN
+#
+# ## Commands: Kubernetes
+#
+# TPUs of Google Kubernetes Engine set what JAX reads, and a `PyTorchJob` what
+# PyTorch reads: the command of each pod is `keras-drift train`. For JAX on
+# GPUs, an indexed job with a headless service, here `drift`, sets three
+# variables. It is started again after a failure, and goes on:
+#
+#     apiVersion: batch/v1
+#     kind: Job
+#     metadata: {name: drift}
+#     spec:
+#       completionMode: Indexed
+#       completions: 2
+#       parallelism: 2
+#       backoffLimit: 20
+#       template:
+#         spec:
+#           subdomain: drift
+#           restartPolicy: OnFailure
+#           containers:
+#           - name: train
+#             image: IMAGE
+#             command: [sh, -c]
+#             args:
+#             - JAX_PROCESS_ID=$JOB_COMPLETION_INDEX
+#               keras-drift train latent_l2 --data DATA --run RUN
+#             env:
+#             - {name: KERAS_BACKEND, value: jax}
+#             - {name: JAX_COORDINATOR_ADDRESS, value: "drift-0.drift:8476"}
+#             - {name: JAX_NUM_PROCESSES, value: "2"}
