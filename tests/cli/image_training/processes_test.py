@@ -12,8 +12,10 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_drift
+from keras_drift.training import state_file
 from keras_drift_cli.image_training import processes
 
 BACKEND = keras.backend.backend()
@@ -53,7 +55,8 @@ def start(run, *arguments, count=2, devices=2):
 
     Args:
         run: path of the folder of the run.
-        *arguments: of the command. The configuration is beside the folder.
+        *arguments: of the command, in which `RANK` stands for the index of the
+            process. The configuration is beside the folder.
         count: int, the number of processes.
         devices: int, the virtual devices of each one on JAX.
     """
@@ -69,7 +72,7 @@ def start(run, *arguments, count=2, devices=2):
             [
                 *(sys.executable, "-m", "keras_drift_cli", "train"),
                 *(config, f"--run={run}"),
-                *(each.format(rank) for each in arguments),
+                *(each.replace("RANK", str(rank)) for each in arguments),
             ],
             env={
                 **os.environ,
@@ -165,7 +168,7 @@ def test_the_failure_of_the_first_process_ends_the_others(tmp_path):
 
 @in_processes
 def test_a_folder_that_hosts_do_not_share_is_refused(tmp_path):
-    started = start(tmp_path / "run", f"--run={tmp_path}/host_{{}}")
+    started = start(tmp_path / "run", f"--run={tmp_path}/host_RANK")
     for status, _, error in outcomes(started, 300):
         assert status == 1
         assert "1 of 2 processes do not find" in error
@@ -200,6 +203,39 @@ def test_the_first_process_makes_latents_and_encoder(tmp_path):
     assert made <= files(run)
     model = keras_drift.DriftModel.from_preset(run / "preset")
     assert model.generate(labels=[3], seed=0).shape == (1, 16, 16, 3)
+
+
+@in_processes
+@pytest.mark.slow
+def test_processes_train_on_a_stream_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(64):
+        folder = tmp_path / ("validation" if index < 16 else "training")
+        path = folder / str(index % 4) / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(256, size=(16, 16, 3)).astype("uint8")
+        Image.fromarray(pixels).save(path)
+    stream = (
+        "--until=generator",
+        f"--data={tmp_path / 'training'}",
+        f"--validation={tmp_path / 'validation'}",
+        "--set=data.source=folder",
+        "--set=data.workers=0",
+        "--set=training.banks={per_class: 16, overall: 32, push_per_step: 8}",
+    )
+    run = tmp_path / "run"
+    trained(run, *stream)
+    assert len(losses(run)) == 3
+    if BACKEND == "jax":
+        # Each has a stream, and banks, of its own.
+        first, second = (
+            state_file.read(run / f"checkpoints/epoch_000003/process_{i}.npz")
+            for i in range(2)
+        )
+        assert first["data"]["stream"] != second["data"]["stream"]
+        return
+    trained(tmp_path / "alone", *stream, count=1)
+    assert_close(run, tmp_path / "alone")
 
 
 LONG = "--set=training.steps=60", "--until=generator"
