@@ -182,7 +182,9 @@ if rank == 0:
 # stopped, or whose processes were killed, goes on by the same command.
 #
 # The number of groups in a batch, `--set training.groups=64`, is a multiple of
-# the number of processes of PyTorch, or of all devices of several hosts.
+# the number of processes of PyTorch, or of all devices of several hosts. Images
+# that are streamed by way of memory banks, as in `pixel_b16`, need the extra
+# `sharded` of keras-drift there, because each process has banks of its own.
 #
 # ## Commands: a host with many GPUs
 #

@@ -36,7 +36,7 @@ def no_launcher(monkeypatch):
         {"JAX_NUM_PROCESSES": "1", "JAX_COORDINATOR_ADDRESS": "host:1"},
         {**SLURM, "SLURM_NTASKS": "1"},
         # A batch script, beside the steps that `srun` starts.
-        {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"},
+        {"SLURM_JOB_ID": "7", "SLURM_LOCALID": "0", "SLURM_NTASKS": "2"},
         {**MPI, "OMPI_COMM_WORLD_SIZE": "1"},
         {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"},
         {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},

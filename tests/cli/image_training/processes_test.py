@@ -176,6 +176,17 @@ def test_a_folder_that_hosts_do_not_share_is_refused(tmp_path):
 
 
 @in_processes
+def test_groups_that_devices_do_not_divide_are_refused_at_once(tmp_path):
+    started = start(tmp_path / "run", "--set=training.groups=3")
+    (first, _, error), (other, _, message) = outcomes(started, 300)
+    assert first == other == 1
+    devices = 4 if BACKEND == "jax" else 2
+    assert f"training.groups=3, {devices} devices of 2 processes" in error
+    assert "The first process of this run has failed" in message
+    assert not (tmp_path / "run").exists()
+
+
+@in_processes
 @pytest.mark.slow
 def test_several_processes_train_as_one(tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together"
