@@ -128,7 +128,7 @@ class Report(keras.callbacks.Callback):
         )
 
     def _next_step(self):
-        done = int(self.model.optimizer.iterations)
+        done = int(backend.host_value(self.model.optimizer.iterations))
         return (
             f"step {done + 1}, where it goes on" if done else "the first step"
         )

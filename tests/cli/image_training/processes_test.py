@@ -286,6 +286,43 @@ def test_the_devices_of_a_process_train_as_one(tmp_path):
     assert_close(*runs)
 
 
+# A strategy that is set is kept; on this machine, none of GPUs can be.
+REPLICAS = """
+import sys
+import tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+from keras_drift_cli import main
+
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    sys.exit(main.main(["train", *sys.argv[1:], "--until=generator"]))
+"""
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of `tf.distribute`")
+@pytest.mark.slow
+def test_replicas_of_a_strategy_train_as_one(tmp_path):
+    script = tmp_path / "replicas.py"
+    script.write_text(REPLICAS)
+    trained(tmp_path / "one", "--until=generator", count=1)
+    found = subprocess.run(
+        [
+            *(sys.executable, script, tmp_path / "tiny.yaml"),
+            f"--run={tmp_path / 'two'}",
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "MirroredStrategy of tensorflow" in found.stdout
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="it joins those of `torchrun`")
 def test_processes_of_another_backend_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
