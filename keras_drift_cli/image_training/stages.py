@@ -87,6 +87,11 @@ class Run:
             return networks.new_autoencoder(self.config)
         return kd.autoencoders.PatchPCA.from_preset(self.directory / "pca")
 
+    @functools.cached_property
+    def discarded(self):
+        """A temporary folder, for files that are not those of the run."""
+        return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
     def encoder(self):
         """The encoder of the features, or `None`: images as they are."""
         settings = self.config.encoder
@@ -292,7 +297,7 @@ def _monitors(run):
         logs = run.directory / "tensorboard"
         if not processes.is_first():
             # They compute what is logged, as on JAX all have to, and no more.
-            logs = tempfile.mkdtemp()
+            logs = run.discarded.name
         found.append(keras.callbacks.TensorBoard(str(logs)))
     if training.wandb is not None and processes.is_first():
         import wandb
