@@ -72,7 +72,9 @@ def stop_early(callbacks, states):
     """
     return any(
         isinstance(callback, keras.callbacks.EarlyStopping)
-        and each["state"].get("wait", -1) >= callback.patience
+        and not hasattr(callback, "get_state")  # of what it is, only it knows
+        # Keras waits for one epoch at least, also with `patience=0`.
+        and each["state"]["wait"] >= max(1, callback.patience)
         for callback, each in _pairs(callbacks, states)
     )
 

@@ -74,7 +74,11 @@ class CheckpointFolder:
             state: dict, see `state_file.write`; it must not change any more.
         """
         self.wait()
-        self._warn_of_undeleted(self._prepare())
+        try:
+            undeleted = self._prepare()
+        except OSError as error:
+            raise self._explained(position, error) from error
+        self._warn_of_undeleted(undeleted)
         path = self.directory / f"{_name(position)}.npz"
         self._start(position, lambda: state_file.write(path, state))
 

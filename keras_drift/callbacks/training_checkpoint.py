@@ -274,12 +274,16 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if signaled:
             # Passed on once the file is complete: what fails is to be seen.
             self._signal.received = False
+        # In an epoch that was cut short, the signal has stopped the training.
+        is_ended = self.model.stop_training and not (
+            signaled and self._reached[1]
+        )
         stops = signaled or self.model.stop_training
         last = self._reached[0] == self.params.get("epochs")
         # The weights here are those of training; `on_train_end` comes after
         # Keras has replaced them by their averages.
         if stops or last or self._reached[0] % self.every == 0:
-            self._save(is_ended=stops and not signaled)
+            self._save(is_ended)
         if signaled:
             self._folder.wait()
             self._signal.received = True

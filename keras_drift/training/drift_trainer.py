@@ -244,7 +244,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """The first epoch of `fit`, from callbacks that can restore one."""
         resuming = [c for c in callbacks if hasattr(c, "resume")]
         first_epoch = max((c.resume(self) for c in resuming), default=0)
-        if any(c.is_ended(callbacks) for c in resuming):
+        ending = [c for c in resuming if hasattr(c, "is_ended")]
+        if any(c.is_ended(callbacks) for c in ending):
             return max(first_epoch, epochs)
         if resuming and first_epoch >= epochs:
             user_warnings.warn(

@@ -1,4 +1,6 @@
+import os
 import re
+import signal
 import warnings
 
 import keras
@@ -141,6 +143,44 @@ def test_what_another_callback_has_ended_goes_on(tmp_path):
         assert epochs == [epoch]
     _, epochs = fit(tmp_path, 5, stopping())
     assert epochs == [2, 3, 4]
+
+
+class Own(keras.callbacks.EarlyStopping):
+    """One whose state only it can read."""
+
+    def get_state(self):
+        return [self.wait]
+
+    def set_state(self, state):
+        (self.wait,) = state
+
+
+@pytest.mark.parametrize("cls", [keras.callbacks.EarlyStopping, Own])
+def test_without_patience_only_a_worse_epoch_ends_the_run(tmp_path, cls):
+    def impatient():
+        return cls("score", mode="min", patience=0)
+
+    _, epochs = fit(tmp_path, 9, OutOfTime(), impatient())
+    assert epochs == [0]
+    _, epochs = fit(tmp_path, 9, impatient())
+    assert epochs == [1, 2]
+
+
+def test_a_signal_in_its_last_epoch_does_not_continue_a_stopped_run(tmp_path):
+    class Signal(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == last:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    _, straight = fit(tmp_path / "a", 9, stopping())
+    last = straight[-1]
+    received = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        fit(tmp_path / "b", 9, stopping(), Signal())
+    finally:
+        signal.signal(signal.SIGTERM, received)
+    _, rest = fit(tmp_path / "b", 9, stopping())
+    assert rest == []
 
 
 def test_less_patience_does_not_end_what_was_not_ended(tmp_path):
