@@ -12,7 +12,8 @@ def warn(message):
 
     Whether arrays, a data set, `fit` or `train_on_batch` was called, the
     warning names the line of the user, which a `stacklevel` written by hand
-    cannot where several paths lead to a warning.
+    cannot where several paths lead to a warning. On a thread that a library
+    has started there is no such line, and the warning names that of the thread.
 
     Args:
         message: str.

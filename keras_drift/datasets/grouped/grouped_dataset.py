@@ -204,6 +204,11 @@ class GroupedDataset(SeededDataset):
         return groups
 
     def _checked_share(self, share):
+        if not isinstance(share, (tuple, list)) or len(share) != 2:
+            raise TypeError(
+                "`share` must be `(index, count)`, two integers. "
+                f"Received: share={share!r}"
+            )
         index, count = share
         checks.non_negative_integer("share[0]", index)
         checks.positive_integer("share[1]", count)

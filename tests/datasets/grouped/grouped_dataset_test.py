@@ -477,3 +477,9 @@ def test_refuses_parts_that_are_not_equal(share, kwargs, words):
     with pytest.raises(ValueError, match="one of `count` equal parts") as error:
         make(share=share, **kwargs)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("share", [1, (0,), (0, 1, 2), {0, 2}, "02"])
+def test_refuses_what_is_no_share(share):
+    with pytest.raises(TypeError, match=r"two integers. Received: share="):
+        make(share=share)
