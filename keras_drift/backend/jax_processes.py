@@ -1,5 +1,6 @@
 """JAX: joins the processes of a run, and lets them wait for each other."""
 
+import functools
 import inspect
 import itertools
 import os
@@ -10,19 +11,23 @@ import jax
 # `multihost_utils.sync_global_devices` does; Orbax uses this one as well.
 from jax._src import distributed
 
-# Seconds that processes wait for the last one to end: those of a run end
-# together, unless one of them has failed.
-_SHUTDOWN_TIMEOUT = 30
+from keras_drift import environment
+
+# Seconds that processes which end together wait for each other.
+_END_TOGETHER = 30
 _DAYS = 24 * 3600 * 1000
 
 _barriers = itertools.count()
 
 
-def join_processes(timeout):
+def join_processes(timeout, end_together=False):
     """Connects the processes of a run, if a launcher has started several.
 
     Args:
-        timeout: float, seconds to wait for the other processes.
+        timeout: float, seconds to wait for the other processes, at the
+            beginning and at the end.
+        end_together: bool, whether they end within seconds of each other,
+            unless one of them has failed. Defaults to `False`.
     """
     if distributed.global_state.client is not None:
         return
@@ -30,7 +35,8 @@ def join_processes(timeout):
     if arguments is None:
         _refuse_lone_process()
         return
-    options = {"shutdown_timeout_seconds": _SHUTDOWN_TIMEOUT}
+    at_end = _END_TOGETHER if end_together else max(1, round(timeout))
+    options = {"shutdown_timeout_seconds": at_end}
     known = inspect.signature(jax.distributed.initialize).parameters
     jax.distributed.initialize(
         **arguments,
@@ -54,11 +60,21 @@ def launched():
     Environment variables alone decide. JAX would ask the servers of a cluster,
     also on a machine that is part of none.
     """
-    addresses = _variable("JOB_ADDRESSES", "JAX_COORDINATOR_ADDRESS")
-    count = _variable("NUM_PROCESSES", "JAX_NUM_PROCESSES")
-    index = _variable("PROCESS_ID", "JAX_PROCESS_ID")
+    addresses = _either(
+        os.environ.get,
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES",
+        "JAX_COORDINATOR_ADDRESS",
+    )
+    count = _either(
+        functools.partial(environment.integer, least=1),
+        "KERAS_DISTRIBUTION_NUM_PROCESSES",
+        "JAX_NUM_PROCESSES",
+    )
+    index = _either(
+        environment.integer, "KERAS_DISTRIBUTION_PROCESS_ID", "JAX_PROCESS_ID"
+    )
     is_detected = _num_detected() > 1
-    if count == "1" or not (addresses or count or is_detected):
+    if count == 1 or not (addresses or count or is_detected):
         return None
     given = (addresses, count, index)
     if addresses and None in given and not is_detected:
@@ -70,38 +86,43 @@ def launched():
         )
     arguments = {
         "coordinator_address": addresses and addresses.split(",")[0],
-        "num_processes": count and int(count),
-        "process_id": index and int(index),
+        "num_processes": count,
+        "process_id": index,
     }
     if None not in given:
         arguments["cluster_detection_method"] = "deactivate"
     return arguments
 
 
-def _variable(name, other):
-    """The value of an environment variable of Keras, or of another one."""
-    found = os.environ.get(f"KERAS_DISTRIBUTION_{name}")
-    return found or os.environ.get(other) or None
+def _either(read, name, other):
+    """The value of an environment variable of Keras, or of JAX, or `None`."""
+    found = read(name)
+    if found in (None, ""):
+        found = read(other)
+    return None if found == "" else found
 
 
 def _num_detected():
     """The processes of a launcher that JAX knows, by its variables."""
+    # In the order of JAX: `mpirun` may start its processes by way of Slurm.
+    if "OMPI_MCA_orte_hnp_uri" in os.environ:
+        return environment.integer("OMPI_COMM_WORLD_SIZE", 1)
     slurm = ("SLURM_JOB_ID", "SLURM_STEP_NODELIST", "SLURM_LOCALID")
     if all(name in os.environ for name in slurm):
-        return int(os.environ.get("SLURM_NTASKS", 1))
-    if "OMPI_MCA_orte_hnp_uri" in os.environ:
-        return int(os.environ.get("OMPI_COMM_WORLD_SIZE", 1))
+        # The shell of `salloc -n 4` is one task of a job of four.
+        of_job = environment.integer("SLURM_NTASKS", 1)
+        return environment.integer("SLURM_STEP_NUM_TASKS", of_job)
     # Of the TPUs of Google Kubernetes Engine.
     hosts = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get(
         "TPU_WORKER_HOSTNAMES", ""
     )
-    slices = int(os.environ.get("MEGASCALE_NUM_SLICES") or 1)
+    slices = environment.integer("MEGASCALE_NUM_SLICES", 1)
     return max(slices, len(hosts.split(",")))
 
 
 def _refuse_lone_process():
     """Refuses one of several processes, which would train by itself."""
-    count = int(os.environ.get("WORLD_SIZE", 1))
+    count = environment.integer("WORLD_SIZE", 1)
     if count > 1:
         raise ValueError(
             "`torchrun` starts the processes of PyTorch: use "

@@ -64,9 +64,9 @@ def averaged_gradients(optimizer):
     yield
 
 
-def join_processes(timeout):
+def join_processes(timeout, end_together=False):
     """Joins the processes of a run."""
-    del timeout
+    del timeout, end_together
 
 
 def wait_for_all():

@@ -1,11 +1,11 @@
 """Replicas of `tf.distribute`: each runs the step on its share of a batch."""
 
 import contextlib
-import os
 
 import keras
 import tensorflow as tf
 
+from keras_drift import environment
 from keras_drift.backend.one_replica import averaged_gradients
 from keras_drift.backend.one_replica import check_agreement
 from keras_drift.backend.one_replica import equalize
@@ -42,10 +42,10 @@ def replicas_of(model):
     return model.distribute_strategy.num_replicas_in_sync
 
 
-def join_processes(timeout):
+def join_processes(timeout, end_together=False):
     """Joins none: `MultiWorkerMirroredStrategy` does, see `tf.distribute`."""
-    del timeout
-    count = int(os.environ.get("WORLD_SIZE", 1))
+    del timeout, end_together
+    count = environment.integer("WORLD_SIZE", 1)
     if count > 1:
         raise ValueError(
             "`torchrun` starts the processes of PyTorch: use "

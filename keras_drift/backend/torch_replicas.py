@@ -7,14 +7,17 @@ and distributes the first weights itself; the collectives of the field stay.
 
 import contextlib
 import datetime
+import functools
 import os
 
 import keras
 import torch
 from torch import distributed
 
-# `training.shares` has divided the whole batch, and gradients are averaged.
+from keras_drift import environment
 from keras_drift import user_warnings
+
+# `training.shares` has divided the whole batch, and gradients are averaged.
 from keras_drift.backend.one_replica import check_placement
 from keras_drift.backend.one_replica import check_shares
 from keras_drift.backend.one_replica import share_of_loss
@@ -49,40 +52,42 @@ def keras_is_parallel():
     return keras.distribution.distribution() is not None
 
 
-# The group of all processes as they wait for each other: on the CPUs, and for
-# longer than within a step.
-_waiting = None
-
 # In this process, every step is given the whole batch.
 RECEIVES_SHARES = False
 
 
-def join_processes(timeout):
+def join_processes(timeout, end_together=False):
     """Initializes `torch.distributed`, if a launcher has set the processes.
 
     Args:
         timeout: float, seconds.
+        end_together: of JAX.
     """
-    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    del end_together
+    alone = environment.integer("WORLD_SIZE", 1) == 1
     if alone or not distributed.is_available() or distributed.is_initialized():
         return
     on_gpus = torch.cuda.is_available()
     if on_gpus:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(environment.integer("LOCAL_RANK", 0))
     distributed.init_process_group(
         "nccl" if on_gpus else "gloo",
         timeout=datetime.timedelta(seconds=timeout),
-    )
-    global _waiting
-    _waiting = distributed.new_group(
-        backend="gloo", timeout=datetime.timedelta(days=7)
     )
 
 
 def wait_for_all():
     """Waits, for days if need be, until every process has called it."""
     if num_replicas() > 1:
-        _run(distributed.barrier, _waiting)
+        _run(distributed.barrier, _waiting_group())
+
+
+@functools.cache
+def _waiting_group():
+    """All processes, on the CPUs, and for longer than within a step."""
+    return distributed.new_group(
+        backend="gloo", timeout=datetime.timedelta(days=7)
+    )
 
 
 def num_available_devices():

@@ -17,10 +17,10 @@ def data_parallel():
     - PyTorch: nothing. There each device has a process, see `initialize`.
 
     It does nothing on a single device, or where a distribution or a strategy is
-    set already.
+    set already, as it finds them when it is called.
 
     Returns:
-        A context manager.
+        A context manager, to be entered once.
 
     Example:
 

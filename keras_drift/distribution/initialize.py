@@ -26,17 +26,17 @@ def initialize(timeout=600.0):
       with one seed in all processes, and see `data_parallel`.
 
     In a script started as a single process, or where the processes have been
-    joined already, it does nothing; nor does it on TensorFlow, which
-    distributes by `tf.distribute`. It looks at environment variables alone, and
+    joined already, it does nothing. TensorFlow distributes by `tf.distribute`,
+    and needs no call. It looks at environment variables alone, and
     connects to nothing unless they say that there are several processes.
 
     Args:
         timeout: float > 0, seconds after which a process gives up waiting for
-            another one that has not started, and on PyTorch for one that is
-            silent. What one process does alone, such as `generate` and saving,
-            must take less there; `fit`, `evaluate` and `train_on_batch` are
-            called by all processes, or they wait for each other. Defaults to
-            `600.0`.
+            another one that has not started, for the last one to end (JAX), or
+            for one that is silent (PyTorch). What one process does alone, such
+            as `generate` and saving, must take less; `fit`, `evaluate` and
+            `train_on_batch` are called by all processes, or they wait for each
+            other. Defaults to `600.0`.
 
     Returns:
         `(rank, num_processes)`: the index of this process, and how many there

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 import keras_drift as kd
-from keras_drift import backend
 from keras_drift.evaluation import inception
 from keras_drift.evaluation import reference as references
 from keras_drift_cli.image_training import networks
@@ -30,26 +29,12 @@ def check(config, stages):
     """
     networks.check(config)
     _check_packages(config, stages)
-    if "generator" in stages and backend.num_processes() > 1:
-        _check_groups(config.training.groups)
     if "evaluate" in stages:
         _check_evaluation(config)
     # The generator is the first thing that its own stage makes.
     is_first = stages[:1] == ["generator"]
     if not is_first and {"latents", "encoder", "generator"} & {*stages}:
         _check_networks(config, stages)
-
-
-def _check_groups(groups):
-    """Refuses batches that the devices of several processes do not divide."""
-    devices = backend.num_available_devices()
-    if groups > 1 and groups % devices:
-        raise ValueError(
-            "In several processes, every device is given equally many groups "
-            "of a batch. Set `training.groups` to a multiple of the number of "
-            f"devices, or use fewer. Received: training.groups={groups}, "
-            f"{devices} devices of {backend.num_processes()} processes"
-        )
 
 
 def _check_packages(config, stages):

@@ -143,13 +143,6 @@ def banked_batches(config, source, sample_shape):
     num_classes = len(source.class_names)
     groups = min(training.groups, num_classes)
     index, count = processes.share()
-    if groups % count:
-        raise ValueError(
-            "Each process gives equally many groups of a batch. Set "
-            "`training.groups` to a multiple of the number of processes, at "
-            "most the number of classes. Received: batches of "
-            f"{groups} groups, {count} processes"
-        )
     return kd.datasets.BankedDataset(
         source,
         sample_shape,

@@ -5,8 +5,14 @@ import functools
 import json
 import os
 
-import keras_drift as kd
+import keras
+
 from keras_drift import backend
+from keras_drift import environment
+
+_TIMEOUT = 600.0  # seconds until the last process has started
+# What launchers say of how many processes they start.
+_COUNTS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 class FirstProcessError(OSError):
@@ -19,20 +25,58 @@ def join():
     Raises:
         ValueError: if they would train by themselves, in one folder.
     """
-    kd.distribution.initialize()
-    cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-    count = sum(map(len, cluster.values()))
-    if count > 1 and backend.num_processes() == 1:
+    backend.join_processes(_TIMEOUT, end_together=True)
+    if backend.num_processes() > 1:
+        return
+    counts = {name: environment.integer(name, 1) for name in _COUNTS}
+    counts["TF_CONFIG"] = _num_of_cluster()
+    name = max(counts, key=counts.get)
+    if counts[name] > 1:
         raise ValueError(
-            "On TensorFlow, this command trains on the GPUs of one process. "
-            "In several processes, use JAX or PyTorch, --backend torch, and "
-            f"unset TF_CONFIG. Received: TF_CONFIG of {count} processes"
+            "Several processes were started, and each of them would train by "
+            "itself. Start one process, or join them: `torchrun` starts those "
+            "of PyTorch, JAX reads the variables that `keras-drift train "
+            "--help` names, and TensorFlow trains on the GPUs of one process. "
+            f"Received: {counts[name]} processes, by the variable {name}, "
+            f"backend={keras.backend.backend()!r}"
         )
+
+
+def _num_of_cluster():
+    """The processes of a cluster of TensorFlow, which it reads itself."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        cluster = json.loads(text).get("cluster") or {}
+        return sum(map(len, cluster.values()))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "TF_CONFIG is JSON that describes a cluster. Unset it to train in "
+            f"one process. Received: TF_CONFIG={text!r}"
+        ) from error
 
 
 def is_first():
     """Whether this process is the one that writes files."""
     return backend.process_index() == 0
+
+
+def check_groups(groups):
+    """Refuses batches that the devices of several processes do not divide.
+
+    Args:
+        groups: int, of a batch.
+    """
+    count, devices = backend.num_processes(), backend.num_available_devices()
+    if count > 1 and groups > 1 and groups % devices:
+        raise ValueError(
+            "In several processes, every device is given equally many groups "
+            "of a batch. Set `training.groups` to a multiple of the number of "
+            "devices, at most the number of classes, or use fewer devices. "
+            f"Received: batches of {groups} groups, {devices} devices of "
+            f"{count} processes"
+        )
 
 
 def share():
@@ -85,14 +129,17 @@ def by_first(function):
 
     @functools.wraps(function)
     def call(*args):
-        found, failed = None, True
-        try:
-            if is_first():
+        found = error = None
+        if is_first():
+            # Not Ctrl-C, which reaches all of them.
+            try:
                 found = function(*args)
-            failed = False
-        finally:
-            backend.wait_for_all()
-            failed = agreed(failed)
+            except Exception as caught:
+                error = caught
+        backend.wait_for_all()
+        failed = agreed(error is not None)
+        if error is not None:
+            raise error
         if failed:
             raise FirstProcessError(
                 "The first process of this run has failed, and its message "

@@ -92,6 +92,11 @@ class Run:
         """A temporary folder, for files that are not those of the run."""
         return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
+    def check_groups(self):
+        """Refuses groups that devices of several processes do not divide."""
+        groups = self.config.training.groups
+        processes.check_groups(min(groups, self.num_classes))
+
     def encoder(self):
         """The encoder of the features, or `None`: images as they are."""
         settings = self.config.encoder
@@ -140,6 +145,7 @@ def check_data(run):
             "Every class needs an image to train on. Received: none of "
             f"{training.class_names[counts.argmin()]!r}"
         )
+    run.check_groups()
     return {
         "num_images": len(training),
         "num_held_out": len(held_out),
@@ -228,6 +234,7 @@ def train_generator(run):
     By all processes together, on all of their devices.
     """
     processes.by_first(lambda: run.sources)()  # may fetch or unpack them
+    run.check_groups()  # there may be other processes than those of before
     # On one device of each process: these are not trained.
     batches, reports = _batches(run), Report(run.directory, *run.held_out)
     with kd.distribution.data_parallel():

@@ -38,6 +38,8 @@ def no_launcher(monkeypatch):
         # A batch script, beside the steps that `srun` starts.
         {"SLURM_JOB_ID": "7", "SLURM_LOCALID": "0", "SLURM_NTASKS": "2"},
         {**MPI, "OMPI_COMM_WORLD_SIZE": "1"},
+        # The shell of `salloc`, which is one task of a job of four.
+        {**SLURM, "SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1"},
         {"TPU_WORKER_HOSTNAMES": "localhost", "TPU_WORKER_ID": "0"},
         {"KUBERNETES_SERVICE_HOST": "10.0.0.1"},
     ],
@@ -57,6 +59,8 @@ def test_a_process_that_was_started_alone_connects_to_nothing(
     [
         {**SLURM, "SLURM_NTASKS": "2"},
         {**MPI, "OMPI_COMM_WORLD_SIZE": "2"},
+        # `mpirun` may start its processes by way of Slurm.
+        {**SLURM, **MPI, "SLURM_NTASKS": "1", "OMPI_COMM_WORLD_SIZE": "2"},
         {"TPU_WORKER_HOSTNAMES": "host-0,host-1", "TPU_WORKER_ID": "1"},
         {"TPU_PROCESS_ADDRESSES": "host-0:8471,host-1:8471"},
         {"TPU_WORKER_HOSTNAMES": "host-0", "MEGASCALE_NUM_SLICES": "2"},
@@ -104,4 +108,19 @@ def test_names_the_variables_that_are_missing(monkeypatch):
     monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "host:1")
     monkeypatch.setenv("JAX_PROCESS_ID", "0")
     with pytest.raises(ValueError, match=r"JAX_NUM_PROCESSES.*number=None"):
+        distribution.initialize()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JAX_NUM_PROCESSES", "two"),
+        ("JAX_NUM_PROCESSES", "0"),
+        ("KERAS_DISTRIBUTION_PROCESS_ID", "-1"),
+        ("WORLD_SIZE", "x"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_by_name(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=f"Received: {name}='{value}'"):
         distribution.initialize()

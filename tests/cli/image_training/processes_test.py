@@ -176,14 +176,24 @@ def test_a_folder_that_hosts_do_not_share_is_refused(tmp_path):
 
 
 @in_processes
-def test_groups_that_devices_do_not_divide_are_refused_at_once(tmp_path):
+def test_groups_that_devices_do_not_divide_are_refused(tmp_path):
     started = start(tmp_path / "run", "--set=training.groups=3")
     (first, _, error), (other, _, message) = outcomes(started, 300)
     assert first == other == 1
     devices = 4 if BACKEND == "jax" else 2
-    assert f"training.groups=3, {devices} devices of 2 processes" in error
+    assert f"batches of 3 groups, {devices} devices of 2 processes" in error
     assert "The first process of this run has failed" in message
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "stages.json").exists()
+
+
+def test_devices_divide_the_groups(monkeypatch):
+    processes.check_groups(3)  # one process pads them
+    monkeypatch.setattr(processes.backend, "num_processes", lambda: 2)
+    monkeypatch.setattr(processes.backend, "num_available_devices", lambda: 2)
+    processes.check_groups(4)
+    processes.check_groups(1)  # whose samples they divide
+    with pytest.raises(ValueError, match="batches of 3 groups, 2 devices"):
+        processes.check_groups(3)
 
 
 @in_processes
@@ -333,10 +343,42 @@ def test_processes_of_another_backend_are_refused(monkeypatch):
 def test_workers_of_tensorflow_are_refused(monkeypatch):
     cluster = {"worker": ["host_0:1", "host_1:1"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
-    with pytest.raises(ValueError, match="TF_CONFIG of 2 processes"):
-        processes.join()
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a"]}}))
+    if BACKEND == "tensorflow":
+        with pytest.raises(ValueError, match=r"2 processes, by.*TF_CONFIG"):
+            processes.join()
+        monkeypatch.setenv("TF_CONFIG", "{bad")
+        with pytest.raises(ValueError, match=r"Received: TF_CONFIG='\{bad'"):
+            processes.join()
+        cluster = {"worker": ["a"]}
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
     processes.join()
+
+
+@pytest.mark.parametrize(
+    "name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"]
+)
+def test_processes_that_nobody_has_joined_are_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    with pytest.raises(
+        ValueError, match=f"4 processes, by the variable {name}"
+    ):
+        processes.join()
+    monkeypatch.setenv(name, "four")
+    with pytest.raises(ValueError, match=f"Received: {name}='four'"):
+        processes.join()
+    monkeypatch.setenv(name, "1")
+    processes.join()
+
+
+def test_ctrl_c_waits_for_nobody(monkeypatch):
+    """It reaches all processes; a barrier would keep the others waiting."""
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes.backend, "wait_for_all", pytest.fail)
+    with pytest.raises(KeyboardInterrupt):
+        processes.by_first(interrupted)()
 
 
 def test_a_lone_process_does_what_the_first_one_does():
