@@ -135,10 +135,15 @@ class SeededDataset(keras.utils.PyDataset):
         known, checksum = self._known_checksum
         if known != self.seed:
             sizes = [len(self), self.num_samples or 0]
-            parts = [sizes, *keras.tree.flatten(self.fixed()[0])]
+            first_batch = self._whole().fixed()[0]
+            parts = [sizes, *keras.tree.flatten(first_batch)]
             checksum = fingerprints.of_arrays(*map(np.asarray, parts))
             self._known_checksum = (self.seed, checksum)
         return checksum
+
+    def _whole(self):
+        """The same data with whole batches, if these are parts of them."""
+        return self
 
     def _batch_for_skipped(self):
         """A batch of the same shapes as those that are not read."""

@@ -1,5 +1,6 @@
 """Batches of groups, one class each."""
 
+import copy
 import math
 
 import numpy as np
@@ -140,6 +141,12 @@ class GroupedDataset(SeededDataset):
         if self.labels_present is None:
             return (x,)
         return x, self.labels_present[self._share_of(classes)]
+
+    def _whole(self):
+        # Any number of processes may go on with the run.
+        whole = copy.copy(self)
+        whole.share = (0, 1)
+        return whole
 
     def _share_of(self, batch):
         """The part of a batch of indices, or of classes, that is given."""

@@ -419,6 +419,9 @@ def test_the_shares_of_a_batch_are_those_of_the_whole_one(groups):
     ]
     axis = 0 if groups > 1 else 1
     assert len(parts[0]) == len(whole)
+    # A run goes on with any number of processes, without a warning.
+    states = [data.get_state() for data in (whole, *parts)]
+    assert states[0] == states[1] == states[2]
     for index in range(3):
         x, *of_groups = whole[index]
         found, *of_parts = zip(*(part[index] for part in parts), strict=True)
