@@ -31,12 +31,10 @@ def pytest_collection_finish():
     """Lets the garbage collector pass over modules and collected tests.
 
     They live until the end, and a single `gc.collect()` over them takes as long
-    as ten tests. It also passes more rarely: programs being traced are millions
-    of objects, none of them garbage, which took a tenth of TensorFlow's time.
+    as ten tests.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(autouse=True)
