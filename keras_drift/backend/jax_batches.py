@@ -1,11 +1,15 @@
 """JAX: where the batches of a data source are placed."""
 
 import contextlib
+import types
 
 import jax
 import keras
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
 from keras.src.backend.jax import distribution_lib
 
 
@@ -22,16 +26,20 @@ def of_all_processes(number):
 
 
 @contextlib.contextmanager
-def divisible_layouts():
+def divisible_layouts(model):
     """While it is open, batches that devices do not divide are not refused.
 
-    Keras cuts the first axis of every array of a batch. Where it does not
-    divide, the second axis of a single group is cut, and where that does not
-    either, every device gets the whole array.
+    Keras cuts the first axis of every array of a batch. Where devices do not
+    divide it, the second axis of a single group is cut, and where they do not
+    divide that either, every device gets the whole array.
 
-    In a run of several processes, each gives its share of a batch, of which
-    there is no whole array: one that its devices do not divide is refused.
+    In a run of several processes, each gives its share of a batch. Where its
+    devices do not divide its groups, each of them gets all of these.
+
+    Args:
+        model: the `DriftModel`.
     """
+    has_classes = model.generator.num_classes is not None
     distribution = keras.distribution.distribution()
     if distribution is None or "get_data_layout" in vars(distribution):
         yield  # nothing is cut, or a surrounding context does it already
@@ -39,15 +47,16 @@ def divisible_layouts():
     place = distribution_lib.distribute_data_input
 
     def layout(shape):
-        axes = _axes(tuple(shape), distribution)
-        return keras.distribution.TensorLayout(axes, distribution.device_mesh)
+        # Of a `TensorLayout`, Keras reads this alone.
+        sharding = _sharding(tuple(shape), distribution, has_classes)
+        return types.SimpleNamespace(backend_layout=sharding)
 
     def place_any(batch, layout, batch_dim_name):
         # Keras 3.15 asks for the layouts of the first batch only, and the last
         # one may be smaller.
         del layout
         layout = distribution.get_data_layout(batch.shape)
-        return place(batch, layout, batch_dim_name)
+        return place(batch, layout.backend_layout, batch_dim_name)
 
     distribution.get_data_layout = layout
     distribution_lib.distribute_data_input = place_any
@@ -58,25 +67,37 @@ def divisible_layouts():
         distribution_lib.distribute_data_input = place
 
 
-def _axes(shape, distribution):
-    """The axis of the mesh, or `None`, for each axis of an array."""
-    mesh, name = distribution.device_mesh, distribution.batch_dim_name
-    size = mesh.shape[mesh.axis_names.index(name)]
+def _sharding(shape, distribution, has_classes):
+    """Where an array goes of which this process gives a share."""
+    name = distribution.batch_dim_name
+    mesh = distribution.device_mesh.backend_mesh
     processes = distribution.num_processes
-    devices = max(1, size // processes)
-    axes = [None] * len(shape)
-    one_group = shape[:1] == (1,)
-    # A group of a process is a share of the group of all of them.
-    if shape and shape[0] % devices == 0 and not (one_group and processes > 1):
-        axes[0] = name
-    elif one_group and len(shape) > 1 and shape[1] % devices == 0:
-        axes[1] = name
-    elif processes > 1 and shape:
+    devices = max(1, mesh.shape[name] // processes)
+    if not shape:
+        return NamedSharding(mesh, PartitionSpec())
+    # A lone group without a class is a share of the group of all processes.
+    is_share = shape[0] == 1 and processes > 1 and not has_classes
+    if shape[0] % devices == 0 and not is_share:
+        return NamedSharding(mesh, PartitionSpec(name))
+    if processes > 1 and not is_share:
+        mesh = _with_axis_of_processes(mesh, name, processes)
+        return NamedSharding(mesh, PartitionSpec("processes"))
+    if shape[0] == 1 and len(shape) > 1 and shape[1] % devices == 0:
+        return NamedSharding(mesh, PartitionSpec(None, name))
+    if is_share:
         raise ValueError(
-            "In a run of several processes each gives its share of a batch, "
-            f"which its {devices} devices must divide: by groups, or by the "
-            "samples of one group without a class, since groups of different "
-            "classes are not one. Received: an array of shape "
+            "In a run of several processes, each gives its share of a batch: "
+            "groups, or samples of one group, which its "
+            f"{devices} devices must divide. Received: an array of shape "
             f"{shape} in process {distribution.data_shard_id} of {processes}"
         )
-    return axes
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def _with_axis_of_processes(mesh, name, processes):
+    """The same devices in the same order, the axis of the batch cut in two."""
+    axis = mesh.axis_names.index(name)
+    shape, names = [*mesh.devices.shape], [*mesh.axis_names]
+    shape[axis : axis + 1] = [processes, shape[axis] // processes]
+    names.insert(axis, "processes")
+    return Mesh(mesh.devices.reshape(shape), names)

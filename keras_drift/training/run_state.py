@@ -92,7 +92,8 @@ class RunState:
         self.expect("train", source.ranks)
         self.is_training = True
         try:
-            with backend.divisible_layouts(), backend.keeps_weights(model):
+            layouts = backend.divisible_layouts(model)
+            with layouts, backend.keeps_weights(model):
                 yield [position]
         finally:
             self.is_training = False
@@ -118,7 +119,7 @@ class RunState:
         averaged weights, and the state of the training metrics is restored.
         """
         with contextlib.ExitStack() as stack:
-            stack.enter_context(backend.divisible_layouts())
+            stack.enter_context(backend.divisible_layouts(model))
             if self.is_training:
                 backend.sync(model)
                 stack.enter_context(_kept(model.metrics_variables))

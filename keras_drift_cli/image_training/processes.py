@@ -63,19 +63,18 @@ def is_first():
 
 
 def check_groups(groups):
-    """Refuses batches that the devices of several processes do not divide.
+    """Refuses batches that several processes do not divide.
 
     Args:
         groups: int, of a batch.
     """
-    count, devices = backend.num_processes(), backend.num_available_devices()
-    if count > 1 and groups > 1 and groups % devices:
+    count = backend.num_processes()
+    if groups > 1 and groups % count:
         raise ValueError(
-            "In several processes, every device is given equally many groups "
-            "of a batch. Set `training.groups` to a multiple of the number of "
-            "devices, at most the number of classes, or use fewer devices. "
-            f"Received: batches of {groups} groups, {devices} devices of "
-            f"{count} processes"
+            "Each process gives equally many groups of a batch. Set "
+            "`training.groups` to a multiple of the number of processes, at "
+            "most the number of classes, or start fewer of them. "
+            f"Received: batches of {groups} groups, {count} processes"
         )
 
 

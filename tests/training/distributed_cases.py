@@ -38,6 +38,16 @@ CASES = {
         (0, 16),
         {},
     ),
+    "kernel, three groups of a process": (
+        lambda: kernel(unit_rms=True),
+        (6, 4),
+        {"num_generated": 8},
+    ),
+    "dual, one class of a process": (
+        dual,
+        (2, 16),
+        {},
+    ),
     "kernel, guided groups": (
         dual,
         (6, 5),

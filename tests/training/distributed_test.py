@@ -66,8 +66,15 @@ def test_weights_and_optimizer_are_cut():
 
 @pytest.mark.slow
 def test_processes_train_on_the_batch_of_all_of_them():
-    # Each is given half of the groups, or of the samples of one group.
-    names = ["transformer", "kernel, one group, two processes"]
+    # Each is given half of the groups, or of the samples of one group. Its four
+    # devices do not divide one or three groups.
+    names = [
+        "transformer",
+        "kernel, one group, two processes",
+        "kernel, three groups of a process",
+        "dual, one class of a process",
+        "kernel, guided groups",
+    ]
     (alone,) = on_devices.results_of_processes(
         SCRIPT, *names, processes=1, devices=1
     )

@@ -176,23 +176,21 @@ def test_a_folder_that_hosts_do_not_share_is_refused(tmp_path):
 
 
 @in_processes
-def test_groups_that_devices_do_not_divide_are_refused(tmp_path):
+def test_groups_that_processes_do_not_divide_are_refused(tmp_path):
     started = start(tmp_path / "run", "--set=training.groups=3")
     (first, _, error), (other, _, message) = outcomes(started, 300)
     assert first == other == 1
-    devices = 4 if BACKEND == "jax" else 2
-    assert f"batches of 3 groups, {devices} devices of 2 processes" in error
+    assert "batches of 3 groups, 2 processes" in error
     assert "The first process of this run has failed" in message
     assert not (tmp_path / "run" / "stages.json").exists()
 
 
-def test_devices_divide_the_groups(monkeypatch):
-    processes.check_groups(3)  # one process pads them
+def test_processes_divide_the_groups(monkeypatch):
+    processes.check_groups(3)  # of one process
     monkeypatch.setattr(processes.backend, "num_processes", lambda: 2)
-    monkeypatch.setattr(processes.backend, "num_available_devices", lambda: 2)
     processes.check_groups(4)
     processes.check_groups(1)  # whose samples they divide
-    with pytest.raises(ValueError, match="batches of 3 groups, 2 devices"):
+    with pytest.raises(ValueError, match="batches of 3 groups, 2 processes"):
         processes.check_groups(3)
 
 
