@@ -24,7 +24,7 @@ from keras_drift.images import image_grid
 from keras_drift.images import write_png
 
 
-def build_model(seed):
+def build_model(seed, num_generated=24):
     generator = kd.generators.DiT(
         image_shape=(8, 8, 1),
         num_classes=10,
@@ -37,7 +37,9 @@ def build_model(seed):
     drift = kd.drifts.KernelDrift(
         kd.kernels.Laplacian([0.05, 0.2]), normalization="dual"
     )
-    return kd.DriftModel(generator, drift, num_generated=32, seed=seed)
+    return kd.DriftModel(
+        generator, drift, num_generated=num_generated, seed=seed
+    )
 
 
 def train(model, images, labels, epochs, steps_per_epoch, callbacks, seed):
@@ -125,8 +127,14 @@ def save_picture(model, images, labels, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--steps-per-epoch", type=int, default=64)
+    parser.add_argument(
+        "--num-generated",
+        type=int,
+        default=24,
+        help="generated samples of a class in a step; default: 24",
+    )
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/digits")
     )
@@ -142,7 +150,7 @@ def main():
         "wants to move the samples;\nthe loss is flat by construction. "
         f"Pictures of every epoch: {args.output / 'epochs'}"
     )
-    model = build_model(args.seed)
+    model = build_model(args.seed, args.num_generated)
     seconds = train(
         model,
         *train_set,
@@ -161,6 +169,7 @@ def main():
             "(scikit-learn's digits), 80% split of each class, seed 0.",
             "metrics": {k: round(v, 4) for k, v in metrics.items()},
             "measured_with": f"examples/digits.py --epochs {args.epochs} "
+            f"--num-generated {args.num_generated} "
             f"--seed {args.seed}, on {keras.backend.backend()}; "
             f"generated sets of {len(train_set[0])} digits, seeds 1 to 8",
             "license": "Apache-2.0 (weights); CC BY 4.0 (data)",
