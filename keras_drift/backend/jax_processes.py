@@ -15,6 +15,8 @@ from keras_drift import environment
 
 # Seconds that processes which end together wait for each other.
 _END_TOGETHER = 30
+# Seconds until a process that was killed, and closed no connection, is missed.
+_SILENCE = 40
 _DAYS = 24 * 3600 * 1000
 
 _barriers = itertools.count()
@@ -36,12 +38,15 @@ def join_processes(timeout, end_together=False):
         _refuse_lone_process()
         return
     at_end = _END_TOGETHER if end_together else max(1, round(timeout))
-    options = {"shutdown_timeout_seconds": at_end}
+    # JAX 0.4 has none of these.
+    options = {
+        "shutdown_timeout_seconds": at_end,
+        "heartbeat_timeout_seconds": _SILENCE,
+    }
     known = inspect.signature(jax.distributed.initialize).parameters
     jax.distributed.initialize(
         **arguments,
         initialization_timeout=max(1, round(timeout)),
-        # JAX 0.4 has no such argument.
         **{name: value for name, value in options.items() if name in known},
     )
 
