@@ -148,7 +148,7 @@ def step(shape):
             model.metrics_variables,
         )
     ]
-    with backend.divisible_layouts():
+    with backend.divisible_layouts(num_classes is not None):
         return (
             jax.jit(lambda state, batch: model.train_step(state, batch))
             .lower(state, batch)
@@ -166,7 +166,7 @@ def spread_struct(shape, dtype="float32"):
     distribution = keras.distribution.distribution()
     if distribution is None:
         return jax.ShapeDtypeStruct(shape, dtype)
-    with backend.divisible_layouts():
+    with backend.divisible_layouts(has_classes=True):
         layout = distribution.get_data_layout(shape).backend_layout
     return jax.ShapeDtypeStruct(shape, dtype, sharding=layout)
 

@@ -182,10 +182,10 @@ if rank == 0:
 # stopped, or whose processes were killed, goes on by the same command.
 #
 # The number of groups in a batch, `--set training.groups=64`, is a multiple of
-# the number of processes: the GPUs of PyTorch, or the hosts of JAX, whose
-# devices share the samples where there are fewer groups than devices. Images
-# that are streamed by way of memory banks, as in `pixel_b16`, need the extra
-# `sharded` of keras-drift there, because each process has banks of its own.
+# the number of processes. Where there are fewer groups than devices of JAX, the
+# devices divide the samples of a group. Images that are streamed by way of
+# memory banks, as in `pixel_b16`, need the extra `sharded` of keras-drift in
+# several processes of JAX, because each of them has banks of its own.
 #
 # ## Commands: a host with many GPUs
 #

@@ -31,8 +31,8 @@ there are none yet.
 travel with the step while JAX trains; `host_value(variable)` is one of them.
 `TrainerGuard` is a mixin of models, and `keeps_weights(model)` a context for
 training, under which no weight is lost to an exception.
-`divisible_layouts(model)` is a context in which batches may have any size under
-`keras.distribution`.
+`divisible_layouts(has_classes)` is a context in which batches may have any size
+under `keras.distribution`.
 `compiled(network)` is a function from a dict of arrays to the outputs of the
 network, compiled where the backend compiles, without gradients.
 

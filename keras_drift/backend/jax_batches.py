@@ -12,6 +12,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 from keras.src.backend.jax import distribution_lib
 
+_PROCESSES = "processes of a batch"  # an axis of a mesh
+
 
 def gives_shares():
     """Whether this process gives a share of each batch."""
@@ -26,7 +28,7 @@ def of_all_processes(number):
 
 
 @contextlib.contextmanager
-def divisible_layouts(model):
+def divisible_layouts(has_classes):
     """While it is open, batches that devices do not divide are not refused.
 
     Keras cuts the first axis of every array of a batch. Where devices do not
@@ -34,17 +36,19 @@ def divisible_layouts(model):
     divide that either, every device gets the whole array.
 
     In a run of several processes, each gives its share of a batch. Where its
-    devices do not divide its groups, each of them gets all of these.
+    devices do not divide that, each device of a process gets the whole share.
 
     Args:
-        model: the `DriftModel`.
+        has_classes: bool, whether the groups of a batch have classes. A lone
+            group without a class is a share of the one group of all processes.
     """
-    has_classes = model.generator.num_classes is not None
     distribution = keras.distribution.distribution()
-    if distribution is None or "get_data_layout" in vars(distribution):
-        yield  # nothing is cut, or a surrounding context does it already
+    if distribution is None:
+        yield  # nothing is cut
         return
     place = distribution_lib.distribute_data_input
+    # That of a surrounding context, which may be of another model.
+    outer = vars(distribution).get("get_data_layout")
 
     def layout(shape):
         # Of a `TensorLayout`, Keras reads this alone.
@@ -59,38 +63,42 @@ def divisible_layouts(model):
         return place(batch, layout.backend_layout, batch_dim_name)
 
     distribution.get_data_layout = layout
-    distribution_lib.distribute_data_input = place_any
+    if outer is None:
+        distribution_lib.distribute_data_input = place_any
     try:
         yield
     finally:
-        del distribution.get_data_layout
-        distribution_lib.distribute_data_input = place
+        if outer is None:
+            del distribution.get_data_layout
+            distribution_lib.distribute_data_input = place
+        else:
+            distribution.get_data_layout = outer
 
 
 def _sharding(shape, distribution, has_classes):
-    """Where an array goes of which this process gives a share."""
+    """Where the array goes that this process gives."""
     name = distribution.batch_dim_name
     mesh = distribution.device_mesh.backend_mesh
     processes = distribution.num_processes
     devices = max(1, mesh.shape[name] // processes)
     if not shape:
         return NamedSharding(mesh, PartitionSpec())
-    # A lone group without a class is a share of the group of all processes.
-    is_share = shape[0] == 1 and processes > 1 and not has_classes
-    if shape[0] % devices == 0 and not is_share:
+    in_one_group = shape[0] == 1 and processes > 1 and not has_classes
+    if shape[0] % devices == 0 and not in_one_group:
         return NamedSharding(mesh, PartitionSpec(name))
-    if processes > 1 and not is_share:
-        mesh = _with_axis_of_processes(mesh, name, processes)
-        return NamedSharding(mesh, PartitionSpec("processes"))
-    if shape[0] == 1 and len(shape) > 1 and shape[1] % devices == 0:
-        return NamedSharding(mesh, PartitionSpec(None, name))
-    if is_share:
+    axis = int(shape[0] == 1 and (processes == 1 or in_one_group))
+    if axis == len(shape) and processes > 1:
         raise ValueError(
-            "In a run of several processes, each gives its share of a batch: "
-            "groups, or samples of one group, which its "
-            f"{devices} devices must divide. Received: an array of shape "
-            f"{shape} in process {distribution.data_shard_id} of {processes}"
+            "In a run of several processes, each gives samples of a batch of "
+            "one group without a class, and no number for the group. "
+            f"Received: an array of shape {shape} in process "
+            f"{distribution.data_shard_id} of {processes}"
         )
+    if axis == 1 and len(shape) > 1 and shape[1] % devices == 0:
+        return NamedSharding(mesh, PartitionSpec(None, name))
+    if processes > 1:
+        mesh = _with_axis_of_processes(mesh, name, processes)
+        return NamedSharding(mesh, PartitionSpec(*[None] * axis, _PROCESSES))
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -98,6 +106,24 @@ def _with_axis_of_processes(mesh, name, processes):
     """The same devices in the same order, the axis of the batch cut in two."""
     axis = mesh.axis_names.index(name)
     shape, names = [*mesh.devices.shape], [*mesh.axis_names]
-    shape[axis : axis + 1] = [processes, shape[axis] // processes]
-    names.insert(axis, "processes")
+    parts = np.split(mesh.devices, range(1, shape[axis]), axis)
+    owners = [{device.process_index for device in part.flat} for part in parts]
+    of_each = shape[axis] // processes
+    # One process after another, or JAX would take the data of several for one.
+    blocks = [owners[i * of_each : (i + 1) * of_each] for i in range(processes)]
+    found = [set().union(*block) for block in blocks]
+    if shape[axis] % processes or sum(map(len, found)) > len(
+        set().union(*found)
+    ):
+        raise ValueError(
+            "Each process gives a share of a batch that its devices do not "
+            "divide, so each of them gets the whole share, and the devices of "
+            "a process must follow each other along the axis of the batch: "
+            "make the mesh of `jax.devices()` in their order, or give groups "
+            f"that are a multiple of {of_each}. Received: a mesh of shape "
+            f"{dict(mesh.shape)}, in which devices {name!r} belong to the "
+            f"processes {owners}"
+        )
+    shape[axis : axis + 1] = [processes, of_each]
+    names.insert(axis, _PROCESSES)
     return Mesh(mesh.devices.reshape(shape), names)

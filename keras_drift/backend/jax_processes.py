@@ -15,8 +15,8 @@ from keras_drift import environment
 
 # Seconds that processes which end together wait for each other.
 _END_TOGETHER = 30
-# Seconds until a process that was killed, and closed no connection, is missed.
-_SILENCE = 40
+# Seconds until a process that sends nothing is taken for dead.
+_HEARTBEAT_TIMEOUT = 40
 _DAYS = 24 * 3600 * 1000
 
 _barriers = itertools.count()
@@ -41,7 +41,7 @@ def join_processes(timeout, end_together=False):
     # JAX 0.4 has none of these.
     options = {
         "shutdown_timeout_seconds": at_end,
-        "heartbeat_timeout_seconds": _SILENCE,
+        "heartbeat_timeout_seconds": _HEARTBEAT_TIMEOUT,
     }
     known = inspect.signature(jax.distributed.initialize).parameters
     jax.distributed.initialize(

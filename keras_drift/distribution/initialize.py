@@ -36,7 +36,8 @@ def initialize(timeout=600.0):
             for one that is silent (PyTorch). What one process does alone, such
             as `generate` and saving, must take less; `fit`, `evaluate` and
             `train_on_batch` are called by all processes, or they wait for each
-            other. Defaults to `600.0`.
+            other. A process of JAX that was killed, or stands still, ends the
+            others after 40 seconds. Defaults to `600.0`.
 
     Returns:
         `(rank, num_processes)`: the index of this process, and how many there

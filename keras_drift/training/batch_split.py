@@ -82,14 +82,13 @@ def _of_one_program(model, groups, positives):
     size = groups if axis == "groups" else generated
     per_device = math.ceil(size / devices)
     data_size = positives if groups == 1 else groups
-    of_processes = 1 if groups == 1 else processes
-    data_shares = of_processes if data_size % devices else devices
+    data_shares = processes if data_size % devices else devices
     generated_shares = 1 if groups * generated % devices else devices
     notes = []
     if data_shares < devices:
         given = "the whole batch of data"
         if data_shares > 1:
-            given = "all groups that its process gives"
+            given = "all that its process gives"
         notes.append(
             f"{devices} devices do not divide the {data_size:,} "
             f"{'samples' if groups == 1 else 'groups'} of a batch: each of "

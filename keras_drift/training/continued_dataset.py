@@ -41,7 +41,7 @@ class ContinuedDataset(SteppedDataset):
 
     def on_epoch_end(self):
         super().on_epoch_end()
-        if not self._is_fixed:
+        if not self.is_fixed:
             self._data.epoch = self._passes()
 
     def _passes(self):

@@ -13,6 +13,7 @@ from keras_drift.frozen import freeze
 from keras_drift.training import averaged_weights as averages
 from keras_drift.training import data_sources
 from keras_drift.training import process_shares
+from keras_drift.training import shares
 from keras_drift.training import training_state as states
 
 
@@ -223,7 +224,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._freeze_parts()
         self._check_batch("train", x, y, sample_weight)
         self.run.equalize(self, again=False)
-        return super().train_on_batch(x, y, sample_weight, **kwargs)
+        with shares.layouts(self):
+            return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Evaluates one batch, without changing the model: see `evaluate`."""

@@ -65,8 +65,10 @@ def check(data):
     """
     if not isinstance(data, SeededDataset) or backend.num_processes() == 1:
         return
+    _check_class(data)
     # Of its own part of a batch, unlike that of the state.
     first_batch = keras.tree.flatten(data.fixed()[0])
+    _check_sizes(data, first_batch)
     checksum = fingerprints.of_arrays(*map(np.asarray, first_batch))
     # As many bits as JAX sends by default, without the sign.
     found = backend.of_all_processes(int(checksum[:7], 16))
@@ -87,4 +89,33 @@ def check(data):
             "num_processes))`. "
             f"Received: {len(set(found))} different first batches in "
             f"{len(found)} processes"
+        )
+
+
+def _check_class(data):
+    """Refuses shares of the samples of one class, which would be groups."""
+    is_shared = getattr(data, "share", (0, 1))[1] > 1
+    has_class = getattr(data, "num_classes", None) is not None
+    if is_shared and has_class and data.placement == "samples":
+        raise ValueError(
+            "Each process gives whole groups of samples with classes. Set "
+            "`groups_per_batch` to a multiple of the number of processes, or "
+            "leave out the labels of data of one class. Received: "
+            f"groups_per_batch=1, share={data.share}"
+        )
+
+
+def _check_sizes(data, first_batch):
+    """Refuses batches of other sizes than those of the other processes."""
+    sizes = [len(first_batch[0])]
+    if data.is_fixed:  # others are read without end
+        last_batch = keras.tree.flatten(data[len(data) - 1])
+        sizes += [len(data), len(last_batch[0])]
+    found = [*zip(*map(backend.of_all_processes, sizes), strict=True)]
+    if len(set(found)) > 1:
+        raise ValueError(
+            "All processes read equally many samples, or some would wait for "
+            "the others without end. Give each process as many as the others. "
+            "Received: sizes of the first batch, and in evaluation the number "
+            f"of batches and the size of the last one, {found}"
         )

@@ -9,6 +9,7 @@ from keras_drift import backend
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 from keras_drift.training import process_shares
 from keras_drift.training import randomness
+from keras_drift.training import shares
 from keras_drift.training.averaged_weights import averaged_weights
 from keras_drift.training.continued_dataset import ContinuedDataset
 from keras_drift.training.data_position import DataPosition
@@ -92,8 +93,7 @@ class RunState:
         self.expect("train", source.ranks)
         self.is_training = True
         try:
-            layouts = backend.divisible_layouts(model)
-            with layouts, backend.keeps_weights(model):
+            with shares.layouts(model), backend.keeps_weights(model):
                 yield [position]
         finally:
             self.is_training = False
@@ -119,7 +119,7 @@ class RunState:
         averaged weights, and the state of the training metrics is restored.
         """
         with contextlib.ExitStack() as stack:
-            stack.enter_context(backend.divisible_layouts(model))
+            stack.enter_context(shares.layouts(model))
             if self.is_training:
                 backend.sync(model)
                 stack.enter_context(_kept(model.metrics_variables))

@@ -69,7 +69,8 @@ def check_groups(groups):
         groups: int, of a batch.
     """
     count = backend.num_processes()
-    if groups > 1 and groups % count:
+    # Processes of PyTorch divide the samples of one group.
+    if groups % count and (groups > 1 or backend.gives_shares()):
         raise ValueError(
             "Each process gives equally many groups of a batch. Set "
             "`training.groups` to a multiple of the number of processes, at "

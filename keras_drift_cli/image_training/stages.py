@@ -93,7 +93,7 @@ class Run:
         return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
 
     def check_groups(self):
-        """Refuses groups that devices of several processes do not divide."""
+        """Refuses groups that several processes do not divide."""
         groups = self.config.training.groups
         processes.check_groups(min(groups, self.num_classes))
 

@@ -25,4 +25,6 @@ def test_of_fewer_groups_than_devices_the_samples_are_divided(
     assert found.generated_shares == devices
     notes = "\n".join(found.notes)
     assert bool(notes) == (devices > 64)
-    assert ("that its process gives" in notes) == (1 < data_shares < devices)
+    assert ("all that its process gives" in notes) == (
+        1 < data_shares < devices
+    )

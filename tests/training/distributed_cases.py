@@ -38,6 +38,11 @@ CASES = {
         (0, 16),
         {},
     ),
+    "kernel, nine samples of a process": (
+        lambda: kernel(self_interaction="included"),
+        (0, 18),
+        {"num_generated": 16},
+    ),
     "kernel, three groups of a process": (
         lambda: kernel(unit_rms=True),
         (6, 4),

@@ -67,10 +67,11 @@ def test_weights_and_optimizer_are_cut():
 @pytest.mark.slow
 def test_processes_train_on_the_batch_of_all_of_them():
     # Each is given half of the groups, or of the samples of one group. Its four
-    # devices do not divide one or three groups.
+    # devices do not divide nine samples, or one or three groups.
     names = [
         "transformer",
         "kernel, one group, two processes",
+        "kernel, nine samples of a process",
         "kernel, three groups of a process",
         "dual, one class of a process",
         "kernel, guided groups",

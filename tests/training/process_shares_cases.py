@@ -24,6 +24,18 @@ def message(data):
     return ""
 
 
+def of_evaluation(index, sizes):
+    """The error of `evaluate`, or `""`."""
+    model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(4,)), seed=0)
+    model.compile("sgd")
+    own = SAMPLES[8 * index :][: sizes[index]]
+    try:
+        model.evaluate(own, batch_size=4, verbose=0)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def trained_epochs(folder, index, epochs):
     """The epochs of a run with checkpoints, and the seed of its data."""
     keras.utils.set_random_seed(0)
@@ -45,7 +57,8 @@ def main():
     index = int(index)
     own = kd.datasets.ArrayDataset(SAMPLES, batch_size=8, seed=index)
     runs = [trained_epochs(sys.argv[2], index, epochs) for epochs in (2, 3)]
-    print(json.dumps([message(SAMPLES), message(own), runs]))
+    evaluated = [of_evaluation(index, sizes) for sizes in ((8, 4), (7, 7))]
+    print(json.dumps([message(SAMPLES), message(own), runs, evaluated]))
 
 
 if __name__ == "__main__":

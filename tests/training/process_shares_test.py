@@ -19,16 +19,34 @@ SCRIPT = pathlib.Path(__file__).with_name("process_shares_cases.py")
 )
 def test_processes_have_samples_of_their_own_also_when_they_resume(tmp_path):
     results = on_devices.results_of_processes(SCRIPT, str(tmp_path), devices=2)
-    for index, (same, own, runs) in enumerate(results):
+    for index, (same, own, runs, evaluated) in enumerate(results):
         assert "1 different first batches in 2 processes" in same
         assert own == ""
         assert runs == [[[0, 1], index], [[2], index]]
+        other_lengths, odd_lengths = evaluated
+        assert "size of the last one, [(4, 2, 4), (4, 1, 4)]" in other_lengths
+        assert odd_lengths == ""
     assert [path.name for path in tmp_path.iterdir()] == ["epoch_000003.npz"]
 
 
 def test_one_process_is_given_anything():
     process_shares.check(datasets.ArrayDataset([[0.0], [1.0]]))
     process_shares.check(iter(()))
+
+
+def test_shares_of_one_class_are_refused(monkeypatch):
+    monkeypatch.setattr(backend, "num_processes", lambda: 2)
+    samples, labels = [[0.0]] * 8, [0] * 8
+    options = {"positives": 4, "groups_per_batch": 1, "share": (0, 2)}
+    with pytest.raises(ValueError, match=r"whole groups.*share=\(0, 2\)"):
+        process_shares.check(
+            datasets.GroupedDataset(samples, labels, **options)
+        )
+    # Without a class, both give samples of one group.
+    whole = {**options, "share": (0, 1)}
+    monkeypatch.setattr(backend, "of_all_processes", lambda number: [number])
+    process_shares.check(datasets.GroupedDataset(samples, None, **options))
+    process_shares.check(datasets.GroupedDataset(samples, labels, **whole))
 
 
 class Position:

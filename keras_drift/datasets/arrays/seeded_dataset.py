@@ -34,6 +34,7 @@ class SeededDataset(keras.utils.PyDataset):
         placement: `"groups"` or `"samples"`: which of the two axes is to be
             spread over several devices.
         num_samples: int, where the data set holds its samples; else `None`.
+        is_fixed: bool, whether it has the same batches in every epoch.
         scale_is_checked: bool, whether it has warned of images that are not
             scaled to `[-1, 1]`.
     """
@@ -49,7 +50,7 @@ class SeededDataset(keras.utils.PyDataset):
         self.seed = checks.non_negative_integer("seed", seed)
         self.epoch = 0
         self.first_batch = 0
-        self._is_fixed = False
+        self.is_fixed = False
         self._held = (None, None)
         # One tuple, replaced as a whole: threads see all of it or none.
         self._shuffled = (None, None)
@@ -67,7 +68,7 @@ class SeededDataset(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         """Advances to the next epoch. Called by Keras."""
-        if not self._is_fixed:
+        if not self.is_fixed:
             self.epoch += 1
 
     def fixed(self, epoch=0):
@@ -86,7 +87,7 @@ class SeededDataset(keras.utils.PyDataset):
         view = copy.copy(self)
         view.epoch = checks.non_negative_integer("epoch", epoch)
         view.first_batch = 0
-        view._is_fixed = True
+        view.is_fixed = True
         return view
 
     def get_state(self):

@@ -186,12 +186,16 @@ def test_groups_that_processes_do_not_divide_are_refused(tmp_path):
 
 
 def test_processes_divide_the_groups(monkeypatch):
-    processes.check_groups(3)  # of one process
+    processes.check_groups(3)  # one process divides any number
     monkeypatch.setattr(processes.backend, "num_processes", lambda: 2)
     processes.check_groups(4)
+    monkeypatch.setattr(processes.backend, "gives_shares", lambda: False)
     processes.check_groups(1)  # whose samples they divide
     with pytest.raises(ValueError, match="batches of 3 groups, 2 processes"):
         processes.check_groups(3)
+    monkeypatch.setattr(processes.backend, "gives_shares", lambda: True)
+    with pytest.raises(ValueError, match="batches of 1 groups, 2 processes"):
+        processes.check_groups(1)
 
 
 @in_processes
