@@ -29,33 +29,54 @@ class Cut:
         last = not isinstance(index, int) or index == self.count - 1
         return self.padding > 0 and last
 
-    def split(self, tensor, axis):
-        """Cuts an axis into pieces, which come first: `(count, ...)`."""
-        if self.count == 1:
-            return tensor[None]
-        if self.padding:
-            widths = [[0, 0] for _ in tensor.shape]
-            widths[axis][1] = self.padding
-            tensor = ops.pad(tensor, widths)
-        shape = _known(tensor.shape)
-        shape[axis : axis + 1] = [self.count, self.size]
-        return ops.moveaxis(ops.reshape(tensor, shape), axis, 0)
+    @property
+    def padded(self):
+        """The length of the axis with its padding; -1 if it is unknown."""
+        return -1 if self.length is None else self.length + self.padding
 
-    def merge(self, tensor, axis):
-        """The inverse of `split`; `axis` counts without the pieces."""
-        if self.count == 1:
-            return tensor[0]
-        tensor = ops.moveaxis(tensor, 0, axis)
-        shape = _known(tensor.shape)
-        shape[axis : axis + 2] = [self.count * self.size]
-        tensor = ops.reshape(tensor, shape)
-        within = [slice(None)] * axis + [slice(self.length)]
-        return tensor[tuple(within)]
+    @property
+    def piece(self):
+        """The length of a piece; -1 if it is unknown."""
+        return self.padded if self.size is None else self.size
 
 
-def _known(shape):
-    """A shape for `reshape`, with -1 for an unknown axis."""
-    return [-1 if size is None else size for size in shape]
+def split(tensor, by_group, by_point):
+    """Cuts groups of samples or points into blocks, which come first.
+
+    Args:
+        tensor: float tensor `(groups, n, f)`.
+        by_group: `Cut` of the groups.
+        by_point: `Cut` of the samples or points.
+
+    Returns:
+        A tensor `(group pieces, pieces, groups, n, f)`.
+    """
+    if by_group.padding or by_point.padding:
+        widths = [[0, by_group.padding], [0, by_point.padding], [0, 0]]
+        tensor = ops.pad(tensor, widths)
+    groups = by_group.count, by_group.piece
+    points = by_point.count, by_point.piece
+    tensor = ops.reshape(tensor, (*groups, *points, tensor.shape[-1]))
+    return _exchanged(tensor, by_group, by_point)
+
+
+def merge(tensor, by_group, by_point):
+    """The inverse of `split`."""
+    tensor = _exchanged(tensor, by_group, by_point)
+    shape = by_group.padded, by_point.padded, tensor.shape[-1]
+    tensor = ops.reshape(tensor, shape)
+    if by_group.padding or by_point.padding:
+        return tensor[: by_group.length, : by_point.length]
+    return tensor
+
+
+def _exchanged(tensor, by_group, by_point):
+    """Exchanges the second axis with the third, without a copy if it can."""
+    if 1 not in (by_group.piece, by_point.count):
+        return ops.swapaxes(tensor, 1, 2)
+    _, one, other, size, dim = tensor.shape
+    sizes = [-1 if each is None else each for each in (other, one, size, dim)]
+    return ops.reshape(tensor, (by_group.count, *sizes))
 
 
 def block_shape(groups, n, m, dim, block_size):
@@ -79,4 +100,9 @@ def block_shape(groups, n, m, dim, block_size):
     height = min(n, max(1, limit // width))
     if groups is None:
         return None, height, width
-    return min(groups, max(1, limit // (height * width))), height, width
+    most = min(groups, max(1, limit // (height * width)))
+    # Rather smaller blocks than copies of all points with padding.
+    for size in range(most, most // 2, -1):
+        if groups % size == 0:
+            return size, height, width
+    return most, height, width

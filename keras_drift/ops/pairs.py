@@ -11,6 +11,8 @@ from keras_drift import backend
 from keras_drift.ops.block import Block
 from keras_drift.ops.cut import Cut
 from keras_drift.ops.cut import block_shape
+from keras_drift.ops.cut import merge
+from keras_drift.ops.cut import split
 from keras_drift.ops.distances import pairwise_distances
 from keras_drift.ops.running_sums import merged_sums
 from keras_drift.ops.spread_axis import spread_axis
@@ -240,18 +242,14 @@ class Pairs:
             )
             return (), (row_states, column_states)
 
-        rows = tuple(by_group.split(by_row.split(v, 1), 1) for v in rows)
-        columns = tuple(
-            by_group.split(by_column.split(v, 1), 1) for v in columns
-        )
+        rows = tuple(split(v, by_group, by_row) for v in rows)
+        columns = tuple(split(v, by_group, by_column) for v in columns)
         _, (rows, columns) = backend.scan(over_groups, (), (rows, columns))
-        return (
+        return tuple(
             keras.tree.map_structure(
-                lambda v: by_row.merge(by_group.merge(v, 1), 1), rows
-            ),
-            keras.tree.map_structure(
-                lambda v: by_column.merge(by_group.merge(v, 1), 1), columns
-            ),
+                lambda v, by=by_point: merge(v, by_group, by), states
+            )
+            for states, by_point in ((rows, by_row), (columns, by_column))
         )
 
     def _share_of(self, shape):
@@ -331,8 +329,8 @@ class Pairs:
         samples_are_padded = self._is_padded and self._spread_axis == 1
         if not (own or any(ends) or samples_are_padded):
             return None
-        i = row_index * height + ops.arange(height)[:, None]
-        j = column_index * width + ops.arange(width)[None, :]
+        i = row_index * height + ops.arange(height, dtype="int32")[:, None]
+        j = column_index * width + ops.arange(width, dtype="int32")[None, :]
         number = self._first_sample + i
         absent = [number == j] if own else []
         if samples_are_padded:

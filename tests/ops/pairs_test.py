@@ -166,6 +166,39 @@ def test_blocks_fit_into_caches(monkeypatch, shape, whole):
         assert limit / 4 < np.prod(sizes) <= limit
 
 
+def test_groups_are_cut_without_padding_where_they_can_be(monkeypatch):
+    """Padding is a copy of all samples and points."""
+    monkeypatch.setattr(cut.backend, "has_accelerator", lambda: False)
+    pairs = 128, 128
+    assert cut.block_shape(1254, *pairs, 16, None) == (22, *pairs)
+    # Of a prime number, blocks would be single groups.
+    assert cut.block_shape(1259, *pairs, 16, None) == (32, *pairs)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pieces"),
+    [
+        ((6, 10), (2, 5)),
+        ((6, 10), (4, 4)),
+        ((6, 10), (1, 4)),
+        ((6, 10), (4, None)),
+        ((5, 10), (None, 3)),
+    ],
+)
+def test_what_was_cut_is_put_together(sizes, pieces):
+    x = draw(*sizes, 3)
+    cuts = tuple(map(cut.Cut, sizes, pieces))
+    blocks = contracts.numpy(cut.split(x, *cuts))
+    np.testing.assert_array_equal(cut.merge(blocks, *cuts), x)
+    groups, size = (one.piece for one in cuts)
+    padded = [(0, one.padding) for one in cuts]
+    x = np.pad(contracts.numpy(x), [*padded, (0, 0)])
+    for i, j in np.ndindex(*blocks.shape[:2]):
+        of_groups = slice(i * groups, (i + 1) * groups)
+        of_points = slice(j * size, (j + 1) * size)
+        np.testing.assert_array_equal(blocks[i, j], x[of_groups, of_points])
+
+
 def test_names_a_block_size_that_cannot_be():
     x = draw(1, 2, 1)
     with pytest.raises(ValueError, match="block_size=0"):
