@@ -10,9 +10,10 @@ and returns what it does, after reading the batches without training on them.
 each `x` along the first axes of the tensors in `xs`, of static length, and
 returns `(carry, ys)`: `keras.ops.scan` with a `y` of any structure. `index`
 counts from 0; it is an `int` where it is static: in loops that are not
-compiled, and in TensorFlow's first iteration. With `recompute=True` the
-backward pass rematerializes every iteration; not on TensorFlow, where
-rematerialization loses the gradients of enclosed tensors.
+compiled, and in TensorFlow's first iteration, which compiled code holds apart
+from the others, unless `static_first=False`: that makes the program smaller.
+With `recompute=True` the backward pass rematerializes every iteration; not on
+TensorFlow, where rematerialization loses the gradients of enclosed tensors.
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
@@ -144,7 +145,7 @@ assign = getattr(_backend, "assign", _assign)
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
-SERVES_ANY_RANK = _backend.SERVES_ANY_RANK
+SERVES_ANY_SHAPE = _backend.SERVES_ANY_SHAPE
 TrainerGuard = _backend.TrainerGuard
 averaged_gradients = placement.averaged_gradients
 build_optimizer = getattr(_backend, "build_optimizer", _build_optimizer)
@@ -173,7 +174,6 @@ in_shares = getattr(_backend, "in_shares", None)
 jit = _backend.jit
 join_processes = getattr(_backend, "join_processes", placement.join_processes)
 keeps_weights = _backend.keeps_weights
-loses_first_axis = _backend.loses_first_axis
 matmul = _backend.matmul
 num_available_devices = getattr(
     _backend, "num_available_devices", placement.num_available_devices
@@ -204,4 +204,5 @@ skipped_step = _backend.skipped_step
 step_result = _backend.step_result
 sync = _backend.sync
 unless = _backend.unless
+with_known_sizes = getattr(_backend, "with_known_sizes", lambda x, shape: x)
 wait_for_all = getattr(_backend, "wait_for_all", placement.wait_for_all)

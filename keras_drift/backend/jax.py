@@ -12,8 +12,8 @@ from keras_drift.backend import jax_batches
 from keras_drift.backend import jax_processes
 from keras_drift.backend import jax_shares
 
-# Whether a compiled step takes batches of several ranks.
-SERVES_ANY_RANK = True
+# Whether a compiled step takes batches of several shapes.
+SERVES_ANY_SHAPE = True
 
 divisible_layouts = jax_batches.divisible_layouts
 gives_shares = jax_batches.gives_shares
@@ -31,12 +31,6 @@ replicate = jax_shares.replicate
 shape_on_device = jax_shares.shape_on_device
 spread = jax_shares.spread
 wait_for_all = jax_processes.wait_for_all
-
-
-def loses_first_axis(model):
-    """Whether the first axis of a data set has no size in compiled code."""
-    del model  # all sizes are known
-    return False
 
 
 def run(model, state, function, *args):
@@ -82,8 +76,9 @@ def skipped_step(args, num_batches):
     return {}, state
 
 
-def scan(function, carry, xs, recompute=False):
+def scan(function, carry, xs, recompute=False, static_first=True):
     """A loop over the first axis, see `keras_drift.backend`."""
+    del static_first  # the first iteration is like the others
     length = len(jax.tree.leaves(xs)[0])
 
     def body(carry, numbered):

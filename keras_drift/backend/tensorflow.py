@@ -14,7 +14,7 @@ from keras_drift.backend.tensorflow_recompute import RecomputedParts
 from keras_drift.backend.tensorflow_replicas import data_parallel
 
 __all__ = [
-    "SERVES_ANY_RANK",
+    "SERVES_ANY_SHAPE",
     "TrainerGuard",
     "build_optimizer",
     "compiled",
@@ -25,7 +25,6 @@ __all__ = [
     "host_value",
     "jit",
     "keeps_weights",
-    "loses_first_axis",
     "matmul",
     "recomputed_parts",
     "run",
@@ -35,11 +34,12 @@ __all__ = [
     "step_result",
     "sync",
     "unless",
+    "with_known_sizes",
 ]
 
-# Whether a compiled step takes batches of several ranks: `tf.function` takes
-# them for one of unknown rank.
-SERVES_ANY_RANK = False
+# Whether a compiled step takes batches of several shapes: `tf.function` takes
+# them for one of unknown sizes, or of unknown rank.
+SERVES_ANY_SHAPE = False
 
 
 class TrainerGuard:
@@ -61,11 +61,12 @@ def build_optimizer(model):
             model.optimizer.build(model.trainable_variables)
 
 
-def loses_first_axis(model):
-    """Whether the first axis of a data set has no size in compiled code."""
-    # Replicas share the first axis, which must be that of the samples then.
-    strategy = getattr(model, "distribute_strategy", None)
-    return strategy is None or strategy.num_replicas_in_sync == 1
+def with_known_sizes(x, shape):
+    """A tensor whose unknown sizes are those of `shape`."""
+    if tensorflow_replicas.num_replicas() > 1:
+        return x  # a share of the batch
+    sizes = zip(x.shape, shape, strict=True)
+    return tf.ensure_shape(x, [b if a is None else a for a, b in sizes])
 
 
 def run(model, state, function, *args):
@@ -82,7 +83,7 @@ def skipped_step(args, num_batches):
     return {}
 
 
-def scan(function, carry, xs, recompute=False):
+def scan(function, carry, xs, recompute=False, static_first=True):
     """A loop over the first axis, see `keras_drift.backend`."""
     # `tf.recompute_grad` drops the gradients of what a function encloses.
     del recompute
@@ -93,13 +94,24 @@ def scan(function, carry, xs, recompute=False):
         return keras.tree.pack_sequence_as(xs, [x[i] for x in flat])
 
     # The first iteration, outside of the loop, has the structure of the others.
-    carry, first = function(0, carry, at(0))
+    is_apart = static_first or length == 1 or tf.executing_eagerly()
+    if is_apart:
+        carry, first = function(0, carry, at(0))
+    else:
+        _, first = _traced(function, carry, at(0))
     if length == 1:
         return carry, keras.tree.map_structure(lambda y: y[None], first)
     arrays = [
-        tf.TensorArray(y.dtype, length, element_shape=y.shape).write(0, y)
+        tf.TensorArray(y.dtype, length, element_shape=y.shape)
         for y in keras.tree.flatten(first)
     ]
+    start = tf.constant(0)
+    if is_apart:
+        ys = keras.tree.flatten(first)
+        arrays = [a.write(0, y) for a, y in zip(arrays, ys, strict=True)]
+        # Else TensorFlow computes the second iteration beside the first one.
+        with tf.control_dependencies(ys):
+            start = tf.constant(1)
 
     def body(index, carry, arrays):
         carry, ys = function(index, carry, _in_memory(index, at(index)))
@@ -110,12 +122,20 @@ def scan(function, carry, xs, recompute=False):
     _, carry, arrays = tf.while_loop(
         lambda index, *_: index < length,
         body,
-        (1, carry, arrays),
+        (start, carry, arrays),
         parallel_iterations=1,
-        maximum_iterations=length - 1,
+        maximum_iterations=length,
     )
     ys = [array.stack() for array in arrays]
     return carry, keras.tree.pack_sequence_as(first, ys)
+
+
+def _traced(function, carry, x):
+    """The types and shapes of what an iteration returns, without its ops."""
+    traced = tf.function(function, autograph=False).get_concrete_function(
+        tf.TensorSpec((), tf.int32), carry, x
+    )
+    return traced.structured_outputs
 
 
 def recomputed_parts(function, parts, network):

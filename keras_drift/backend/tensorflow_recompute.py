@@ -43,11 +43,17 @@ class RecomputedParts:
                 lambda index, carry, part: (carry, self._call(part, weights)),
                 (),
                 inputs,
+                static_first=False,
             )
             structure.append(results)
 
             def gradient(*upstream):
-                return self._gradients(inputs, weights, list(upstream))
+                # Else TensorFlow computes the first part again at once, and
+                # keeps its activations until the gradients are there.
+                with tf.control_dependencies(upstream):
+                    again = [tf.identity(x) for x in tensors[: len(flat)]]
+                again = keras.tree.pack_sequence_as(parts, again)
+                return self._gradients(again, weights, list(upstream))
 
             return keras.tree.flatten(results), gradient
 
@@ -72,7 +78,9 @@ class RecomputedParts:
             return sums, of_inputs
 
         zeros = [tf.zeros_like(w) for w in weights[: len(self._trained)]]
-        sums, of_inputs = self._scan(backward, zeros, (inputs, upstream))
+        sums, of_inputs = self._scan(
+            backward, zeros, (inputs, upstream), static_first=False
+        )
         of_inputs = iter(of_inputs)
         return [
             *(

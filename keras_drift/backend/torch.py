@@ -26,7 +26,7 @@ _SMALLEST = 2e-38
 torch.empty(2**23 - 2**12, device="cpu", dtype=torch.float32)
 
 __all__ = [
-    "SERVES_ANY_RANK",
+    "SERVES_ANY_SHAPE",
     "TrainerGuard",
     "compiled",
     "distances",
@@ -40,7 +40,6 @@ __all__ = [
     "host_value",
     "jit",
     "keeps_weights",
-    "loses_first_axis",
     "matmul",
     "run",
     "scan",
@@ -51,14 +50,8 @@ __all__ = [
     "unless",
 ]
 
-# Whether a compiled step takes batches of several ranks.
-SERVES_ANY_RANK = True
-
-
-def loses_first_axis(model):
-    """Whether the first axis of a data set has no size in compiled code."""
-    del model  # all sizes are known
-    return False
+# Whether a compiled step takes batches of several shapes.
+SERVES_ANY_SHAPE = True
 
 
 def run(model, state, function, *args):
@@ -74,8 +67,9 @@ def skipped_step(args, num_batches):
     return {}
 
 
-def scan(function, carry, xs, recompute=False):
+def scan(function, carry, xs, recompute=False, static_first=True):
     """A loop over the first axis, see `keras_drift.backend`."""
+    del static_first  # the first iteration is like the others
     function = _recomputed(function) if recompute else function
     flat = keras.tree.flatten(xs)
     found = []

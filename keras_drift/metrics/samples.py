@@ -140,4 +140,4 @@ def _thin(samples, size):
     # A size that is only known when the code runs may turn out to be zero.
     divisor = size if isinstance(size, int) else ops.maximum(size, 1)
     stride = ops.shape(samples)[0] // divisor
-    return ops.take(samples, ops.arange(size) * stride, axis=0)
+    return ops.take(samples, ops.arange(size, dtype="int32") * stride, axis=0)

@@ -238,6 +238,7 @@ class DriftModel(
             The result of Keras' own `train_step`.
         """
         *state, data = args
+        data = self.run.with_known_sizes("train", data)
         batch, state = backend.run(self, state, self.prepare_batch, data, True)
         with backend.averaged_gradients(self.optimizer):
             for _ in range(self.frozen_steps):
@@ -250,6 +251,7 @@ class DriftModel(
     def test_step(self, *args):
         """One evaluation step: samples noise, then calls Keras' own step."""
         *state, data = args
+        data = self.run.with_known_sizes("test", data)
         batch, state = backend.run(self, state, self.prepare_batch, data, False)
         logs, state = backend.step(super().test_step, state, (batch,))
         return backend.step_result(logs, state)

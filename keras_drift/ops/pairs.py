@@ -244,7 +244,9 @@ class Pairs:
 
         rows = tuple(split(v, by_group, by_row) for v in rows)
         columns = tuple(split(v, by_group, by_column) for v in columns)
-        _, (rows, columns) = backend.scan(over_groups, (), (rows, columns))
+        _, (rows, columns) = backend.scan(
+            over_groups, (), (rows, columns), static_first=False
+        )
         return tuple(
             keras.tree.map_structure(
                 lambda v, by=by_point: merge(v, by_group, by), states

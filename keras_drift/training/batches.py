@@ -95,7 +95,7 @@ def counted_positives(batch):
     )
     levels = (ops.cast(quantile, "float32") + 0.5) / ops.cast(size, "float32")
     # All groups in one sorted sequence: group `g` from `g` to `g + 1`.
-    group = ops.arange(groups)[:, None]
+    group = ops.arange(groups, dtype="int32")[:, None]
     offset = ops.cast(group, "float32")
     index = ops.searchsorted(
         ops.reshape(mass + offset, (-1,)),

@@ -17,7 +17,6 @@ from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values
 from keras_drift.training.data_batch import is_flat
 from keras_drift.training.group_batches import GroupBatches
-from keras_drift.training.one_group import OneGroup
 from keras_drift.training.stepped_dataset import SteppedDataset
 
 # Keras' default of 32 samples is too few to estimate a field.
@@ -33,14 +32,15 @@ class Source(NamedTuple):
 
     Attributes:
         x: any data source that Keras takes.
-        ranks: tuple, the ranks of the parts of a batch, or `None` if they are
-            unknown before the first batch. TensorFlow compiles for one rank.
+        shapes: tuple of tuples, the shapes of the parts of a batch, with
+            `None` for a size that may differ from batch to batch; `None` if
+            they are unknown before the first batch.
         made_here: bool, whether `x` was made from arrays given to `fit`, so
             that its epoch is set here.
     """
 
     x: Any
-    ranks: Any = None
+    shapes: Any = None
     made_here: bool = False
 
 
@@ -97,8 +97,6 @@ def as_source(
         DataBatch.parse(first, generator, needs_unconditional)
         if flat:
             source = ArrayDataset(x, sample_weight, size, shuffle, seed)
-            if backend.loses_first_axis(generator):
-                source = OneGroup(source)
         else:
             check_batch((x, y, sample_weight), generator, needs_unconditional)
             warn_of_unscaled_images((x, y, sample_weight), generator)
@@ -166,10 +164,10 @@ def is_iterator(x):
 
 
 def check_batch(data, generator, needs_unconditional):
-    """Checks shapes and values of one batch; returns the ranks of its parts."""
+    """Checks one batch; returns the shapes of its parts."""
     batch = DataBatch.parse(data, generator, needs_unconditional)
     check_values(batch, generator)
-    return _ranks(data)
+    return _shapes(data)
 
 
 def warn_of_unscaled_images(data, generator):
@@ -218,12 +216,14 @@ def _checked(x, generator, needs_unconditional, made_here=False):
     num_replicas = backend.replicas_of(generator)
     shares.check_batch(batch, is_flat(first, generator), num_replicas)
     if symbolic:
-        return Source(x, _ranks(first), made_here)
-    ranks = check_batch(first, generator, needs_unconditional)
+        return Source(x, _shapes(first), made_here)
+    shapes = check_batch(first, generator, needs_unconditional)
+    if not getattr(x, "has_equal_batches", False):
+        shapes = tuple((None,) * len(shape) for shape in shapes)
     # Of arrays, all samples have been looked at.
     if not made_here and not getattr(x, "scale_is_checked", False):
         warn_of_unscaled_images(first, generator)
-    return Source(x, ranks, made_here)
+    return Source(x, shapes, made_here)
 
 
 def _peek(x):
@@ -247,8 +247,8 @@ def _peek(x):
     return None, x, False
 
 
-def _ranks(batch):
-    return tuple(len(part.shape) for part in _parts_of(batch))
+def _shapes(batch):
+    return tuple(tuple(part.shape) for part in _parts_of(batch))
 
 
 def _parts_of(batch):

@@ -190,7 +190,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         if batch_size is None and data_sources.is_array_like(parts[0]):
             batch_size = training_batch_size
         source = self._source(*parts, batch_size, fixed=True)
-        self.run.expect("validation", source.ranks)
+        self.run.expect("validation", source.shapes)
         return source.x
 
     def evaluate(
@@ -367,16 +367,16 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             num_steps,
         )
         process_shares.check(source.x)
-        self.run.expect("test" if fixed else "train", source.ranks)
+        self.run.expect("test" if fixed else "train", source.shapes)
         return source
 
     def _check_batch(self, kind, *data):
         guided = self.guidance_sampler is not None
-        ranks = data_sources.check_batch(data, self.generator, guided)
+        shapes = data_sources.check_batch(data, self.generator, guided)
         if not self.run.scale_is_checked:  # the batches of a loop are alike
             self.run.scale_is_checked = True
             data_sources.warn_of_unscaled_images(data, self.generator)
-        self.run.expect(kind, ranks)
+        self.run.expect(kind, shapes)
 
 
 def _length(data):

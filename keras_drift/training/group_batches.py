@@ -43,6 +43,7 @@ class GroupBatches(SeededDataset):
         self._num_groups = sizes["positives"]
         self._batch_size = batch_size
         self._shuffle = checks.boolean("shuffle", shuffle)
+        self.has_equal_batches = self._num_groups % batch_size == 0
 
     def __len__(self):
         return math.ceil(self._num_groups / self._batch_size)

@@ -85,13 +85,15 @@ def check(model):
 
 def _split(x, count):
     """`(batch, ...)` as `(count, batch / count, ...)`."""
-    # Every part has samples of all devices that the batch is distributed over.
     shape = [-1 if s is None else s for s in x.shape[1:]]
+    if backend.num_devices() == 1:
+        return ops.reshape(x, (count, -1, *shape))
+    # Every part has samples of all devices that the batch is distributed over.
     return ops.moveaxis(ops.reshape(x, (-1, count, *shape)), 1, 0)
 
 
 def _merge(x):
     """The inverse of `_split`."""
-    x = ops.moveaxis(x, 0, 1)
+    x = x if backend.num_devices() == 1 else ops.moveaxis(x, 0, 1)
     shape = [-1 if s is None else s for s in x.shape[2:]]
     return ops.reshape(x, (-1, *shape))

@@ -65,7 +65,7 @@ class RunState:
         self._data_base = (None, None)
         self._continued = None
         self._steps = {}
-        self._ranks = {}
+        self._shapes = {}
 
     def schedule_of(self, model):
         """The current bandwidth schedule: that of `fit`, or of the model."""
@@ -90,7 +90,7 @@ class RunState:
         self.data = source.x
         self.data_is_made_here = source.made_here
         self.callbacks = tuple(callbacks)
-        self.expect("train", source.ranks)
+        self.expect("train", source.shapes)
         self.is_training = True
         try:
             with shares.layouts(model), backend.keeps_weights(model):
@@ -137,19 +137,37 @@ class RunState:
         swap = keras.callbacks.SwapEMAWeights
         return any(isinstance(callback, swap) for callback in self.callbacks)
 
-    def expect(self, kind, ranks):
-        """Records the ranks of the next batches; `None` if unknown.
+    def expect(self, kind, shapes):
+        """Records the shapes of the next batches; `None` if unknown.
 
         Args:
             kind: `"train"`, `"test"`, or `"validation"` of the current `fit`.
-            ranks: tuple or `None`.
+            shapes: tuple of tuples, see `data_sources.Source`, or `None`.
         """
         # Of batches of unknown ranks, each source needs a step of its own.
-        self._ranks[kind] = object() if ranks is None else ranks
+        self._shapes[kind] = object() if shapes is None else shapes
 
     def expect_validation(self):
         """The next batches to evaluate are those of `validation_data`."""
-        self._ranks["test"] = self._ranks["validation"]
+        self._shapes["test"] = self._shapes["validation"]
+
+    def with_known_sizes(self, kind, data):
+        """A batch in a compiled step, of which all known sizes are static.
+
+        TensorFlow takes the first axis of a data set for one of unknown size.
+        Of an unknown number of groups, or of samples, all pairs would be one
+        block, whatever memory that takes.
+
+        Args:
+            kind: `"train"` or `"test"`.
+            data: a batch of the data source that was expected.
+        """
+        shapes = self._shapes.get(kind)
+        parts = keras.tree.flatten(data)
+        if not isinstance(shapes, tuple) or len(shapes) != len(parts):
+            return data
+        known = map(backend.with_known_sizes, parts, shapes)
+        return keras.tree.pack_sequence_as(data, list(known))
 
     def current_step(self, kind, model, make):
         """Gives the model the compiled step of its present state.
@@ -161,9 +179,9 @@ class RunState:
                 model.
         """
         name = f"{kind}_function"
-        ranks = None if backend.SERVES_ANY_RANK else self._ranks.get(kind)
+        shapes = None if backend.SERVES_ANY_SHAPE else self._shapes.get(kind)
         program = self._program(kind, model)
-        known, step = self._steps.get((kind, ranks), (None, None))
+        known, step = self._steps.get((kind, shapes), (None, None))
         is_compiled = getattr(model, name) is not None  # since `compile`
         if is_compiled and known is not None and _same(program, known):
             setattr(model, name, step)
@@ -174,7 +192,7 @@ class RunState:
             for key, value in self._steps.items()
             if key[0] != kind or isinstance(key[1], tuple)
         }
-        self._steps[kind, ranks] = program, getattr(model, name)
+        self._steps[kind, shapes] = program, getattr(model, name)
 
     def equalize(self, model, again=True):
         """Gives all processes the variables of the first one.

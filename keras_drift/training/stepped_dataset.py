@@ -29,6 +29,7 @@ class SteppedDataset(SeededDataset):
         self.group_axis = data.group_axis
         self.sample_axis = data.sample_axis
         self.placement = data.placement
+        self.has_equal_batches = data.has_equal_batches
         self.scale_is_checked = data.scale_is_checked
 
     def __len__(self):

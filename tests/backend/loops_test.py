@@ -19,8 +19,13 @@ def draw(*shape, seed=0):
 
 
 @pytest.mark.parametrize("length", [1, 4])
-@pytest.mark.parametrize("recompute", [False, True])
-def test_a_loop_counts_its_turns_carries_and_stacks(length, recompute):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"recompute": True}, {"static_first": False}],
+    ids=lambda options: "".join(options) or "plain",
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loop_counts_its_turns_carries_and_stacks(length, options, compiled):
     a, b = draw(length, 3), draw(length, 2, 2, seed=1)
 
     def function(index, carry, x):
@@ -28,9 +33,11 @@ def test_a_loop_counts_its_turns_carries_and_stacks(length, recompute):
         index = ops.cast(index, "float32")
         return carry + index * ops.sum(a), {"a": 2 * a, "b": b + index}
 
-    xs = ops.convert_to_tensor(a), (ops.convert_to_tensor(b),)
-    start = ops.ones(())
-    carry, ys = backend.scan(function, start, xs, recompute=recompute)
+    def loop(a, b):
+        return backend.scan(function, ops.ones(()), (a, (b,)), **options)
+
+    loop = backend.jit(loop, []) if compiled else loop
+    carry, ys = loop(*map(ops.convert_to_tensor, (a, b)))
     indices = np.arange(length)
     np.testing.assert_allclose(
         contracts.numpy(carry), 1 + indices @ a.sum(axis=1), rtol=1e-5
@@ -41,8 +48,11 @@ def test_a_loop_counts_its_turns_carries_and_stacks(length, recompute):
     )
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-def test_a_gradient_goes_through_all_turns(recompute):
+@pytest.mark.parametrize(
+    "options", [{}, {"recompute": True}, {"static_first": False}]
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_gradient_goes_through_all_turns(options, compiled):
     x = draw(3, 5)
 
     def function(x):
@@ -52,10 +62,14 @@ def test_a_gradient_goes_through_all_turns(recompute):
         def number(index, carry, x):
             return add(ops.cast(index, "float32"), carry, x)
 
-        total, _ = backend.scan(number, ops.zeros(()), x, recompute=recompute)
+        total, _ = backend.scan(number, ops.zeros(()), x, **options)
         return total
 
-    slope = backend.gradient(function, ops.convert_to_tensor(x))
+    def slope(x):
+        return backend.gradient(function, x)
+
+    slope = backend.jit(slope, []) if compiled else slope
+    slope = slope(ops.convert_to_tensor(x))
     expected = 3 * x**2 * np.arange(1, 4)[:, None]
     np.testing.assert_allclose(contracts.numpy(slope), expected, rtol=1e-5)
 

@@ -5,6 +5,7 @@ import pytest
 from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
+from keras_drift import drifts
 from keras_drift import generators
 from keras_drift import metrics
 from keras_drift.training import data_sources
@@ -73,6 +74,62 @@ def test_accepts_grouped_batches(classes):
     assert np.isfinite(history.history["loss"][0])
 
 
+class Recording(DriftModel):
+    """Records the shapes of the positives that its steps are compiled for."""
+
+    def prepare_batch(self, data, training=True):
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        x = x["positives"] if isinstance(x, dict) else x
+        kind = "train" if training else "test"
+        self.seen = [*getattr(self, "seen", []), (kind, tuple(x.shape))]
+        return super().prepare_batch(data, training)
+
+
+def test_steps_know_the_sizes_of_batches(points):
+    """An unknown size makes one block of all pairs, whatever memory it takes.
+
+    Keras takes the first axis for one of unknown size on TensorFlow.
+    """
+    model = Recording(small_mlp(), seed=0)
+    fitted(model, points, batch_size=16, validation_data=points[:8])
+    model.fit(points, batch_size=24, steps_per_epoch=3, verbose=0)
+    grouped = points.reshape(4, 16, 2)
+    model.fit(grouped, batch_size=2, verbose=0)
+    batches = datasets.GroupedDataset(points, positives=20)
+    model.fit(batches, steps_per_epoch=2, verbose=0)
+    model.evaluate(grouped, batch_size=1, verbose=0)
+    model.train_on_batch(points[:10])
+    model.train_on_batch(points[:12])
+    seen = dict.fromkeys(model.seen)  # PyTorch runs every step
+    assert list(seen) == [
+        ("train", (16, 2)),
+        ("test", (8, 2)),
+        ("train", (24, 2)),
+        ("train", (2, 16, 2)),
+        ("train", (1, 20, 2)),
+        ("test", (1, 16, 2)),
+        ("train", (10, 2)),
+        ("train", (12, 2)),
+    ]
+
+
+def test_batches_of_other_sizes_share_a_step(points):
+    """Of groups that a batch does not divide, or of a source of one's own."""
+    grouped = points.reshape(4, 16, 2)
+    model = Recording(small_mlp(), seed=0)
+    history = fitted(model, grouped, batch_size=3, epochs=2).history
+    assert np.all(np.isfinite(history["loss"]))
+
+    class Shrinking(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return (points[: 16 * (3 - index)],)
+
+    assert np.isfinite(model.fit(Shrinking(), verbose=0).history["loss"][0])
+
+
 def test_data_source_is_iterated_once(points):
     started = []
 
@@ -84,7 +141,7 @@ def test_data_source_is_iterated_once(points):
             yield from ((points[:32],), (points[32:],))
 
     source = data_sources.as_source(Counting(), None, None, small_mlp())
-    assert source.ranks is None
+    assert source.shapes is None
     assert not started
     tf = pytest.importorskip("tensorflow")
 
@@ -96,7 +153,7 @@ def test_data_source_is_iterated_once(points):
     dataset = dataset.map(lambda x: tf.py_function(count, [x], tf.float32))
     dataset = dataset.map(lambda x: tf.ensure_shape(x, (None, 2)))
     source = data_sources.as_source(dataset, None, None, small_mlp())
-    assert source.ranks == (2,)
+    assert source.shapes == ((None, 2),)
     assert not started
     with pytest.raises(ValueError, match=r"shape \(1, None, 2\)"):
         data_sources.as_source(
@@ -119,10 +176,14 @@ def test_validation_split_keeps_weights_with_samples(points):
 
 # JAX warns that float64 is not enabled.
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
-def test_works_with_floatx_float64(points):
+@pytest.mark.parametrize("block_size", [None, 12])
+def test_works_with_floatx_float64(points, block_size):
+    # Keras makes its policy of the `floatx` that it is first asked for.
+    policy = keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     try:
-        model = DriftModel(small_mlp(), seed=0)
+        drift = drifts.KernelDrift(block_size=block_size)
+        model = DriftModel(small_mlp(), drift, seed=0)
         weights = np.ones(64)
         history = fitted(
             model,
@@ -133,6 +194,7 @@ def test_works_with_floatx_float64(points):
         ).history
     finally:
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(policy)
     assert np.all(np.isfinite(list(history.values())))
 
 

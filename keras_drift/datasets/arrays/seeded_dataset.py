@@ -35,6 +35,8 @@ class SeededDataset(keras.utils.PyDataset):
             spread over several devices.
         num_samples: int, where the data set holds its samples; else `None`.
         is_fixed: bool, whether it has the same batches in every epoch.
+        has_equal_batches: bool, whether all batches have the shapes of the
+            first one, which TensorFlow compiles for.
         scale_is_checked: bool, whether it has warned of images that are not
             scaled to `[-1, 1]`.
     """
@@ -43,6 +45,7 @@ class SeededDataset(keras.utils.PyDataset):
     sample_axis = 0
     placement = "samples"
     num_samples = None
+    has_equal_batches = True
     scale_is_checked = False
 
     def __init__(self, seed, **kwargs):

@@ -107,6 +107,7 @@ class BankedDataset(keras.utils.PyDataset):
 
     group_axis = 0
     sample_axis = 1
+    has_equal_batches = True
     placement = GroupedDataset.placement  # the same rule
 
     def __init__(
