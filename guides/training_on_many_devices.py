@@ -18,10 +18,10 @@
 #     KERAS_BACKEND=torch torchrun --standalone --nproc-per-node=2 \
 #         guides/training_on_many_devices.py
 #
-# With JAX, one process trains on all devices of a host, and `initialize()`
-# joins the processes of several hosts. The last sections have the commands for
-# TPU pods, Slurm and Kubernetes, for scripts like this one and for the command
-# `keras-drift train`.
+# With JAX and TensorFlow, one process trains on all devices of a host, and
+# `initialize()` joins the processes of several hosts. The last sections have
+# the commands for TPU pods, Slurm and Kubernetes, for scripts like this one and
+# for the command `keras-drift train`.
 #
 # The figure is written to `outputs/guides`.
 
@@ -205,7 +205,12 @@ if rank == 0:
 #         --rdzv-backend=c10d --rdzv-endpoint=HOST:29500 --rdzv-id=drift \
 #         -m -- keras_drift_cli train latent_l2 --data DATA --run RUN
 #
-# On TensorFlow, the command trains in one process only.
+# TensorFlow reads the addresses of all hosts, and which of them this one is:
+#
+#     export KERAS_BACKEND=tensorflow
+#     export TF_CONFIG='{"task": {"type": "worker", "index": 0}, "cluster":
+#         {"worker": ["HOST0:2222", "HOST1:2222"]}}'
+#     keras-drift train latent_l2 --data DATA --run RUN
 #
 # ## Commands: a slice of a TPU pod
 #

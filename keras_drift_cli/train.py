@@ -36,6 +36,7 @@ hosts share the folders of the images and of the run:
   srun keras-drift train ...                           on JAX, under Slurm
   KERAS_DISTRIBUTION_NUM_PROCESSES=4 keras-drift train ...     on JAX, on
                                        each of 4 hosts of a slice of TPUs
+  TF_CONFIG=... keras-drift train ...                  on TensorFlow
 The guide "Training on many devices" has more. The other stages are done by the
 first process.
 

@@ -4,14 +4,16 @@ import keras
 import tensorflow as tf
 
 from keras_drift.backend import tensorflow_replicas
+from keras_drift.backend import tensorflow_workers
 from keras_drift.backend.in_place import divisible_layouts
 from keras_drift.backend.in_place import keeps_weights
 from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
-from keras_drift.backend.in_place import step_result
 from keras_drift.backend.in_place import sync
 from keras_drift.backend.tensorflow_recompute import RecomputedParts
 from keras_drift.backend.tensorflow_replicas import data_parallel
+from keras_drift.backend.tensorflow_replicas import num_processes
+from keras_drift.backend.tensorflow_replicas import process_index
 
 __all__ = [
     "SERVES_ANY_SHAPE",
@@ -26,6 +28,8 @@ __all__ = [
     "jit",
     "keeps_weights",
     "matmul",
+    "num_processes",
+    "process_index",
     "recomputed_parts",
     "run",
     "scan",
@@ -53,6 +57,22 @@ class TrainerGuard:
             build_optimizer(self)
         return super().make_train_function(force)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Builds the model by a share of a batch.
+
+        Keras would average those of all processes, and fails.
+        """
+        joined = tensorflow_workers.strategy()
+        if joined is self.distribute_strategy and iterator is not None:
+            for _, _, batches in iterator:
+                data_batch = keras.tree.map_structure(
+                    lambda x: joined.experimental_local_results(x)[0],
+                    next(batches),
+                )
+                break
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
 
 def build_optimizer(model):
     """Makes the variables of the optimizer where those of the model are."""
@@ -73,6 +93,16 @@ def run(model, state, function, *args):
     """Calls `function(*args)`: returns `(result, state)`."""
     del model  # its variables are where the function looks for them
     return function(*args), state
+
+
+def step_result(logs, state):
+    """What Keras expects a step to return."""
+    del state  # there is none
+    alone = tensorflow_replicas.num_replicas() == 1
+    if alone or tensorflow_workers.num_processes() == 1:
+        return logs
+    # Keras averages those of several processes along their first axis.
+    return keras.tree.map_structure(lambda x: tf.reshape(x, (1,)), logs)
 
 
 def skipped_step(args, num_batches):

@@ -6,11 +6,14 @@ import keras
 import tensorflow as tf
 
 from keras_drift import environment
+from keras_drift.backend import tensorflow_workers
 from keras_drift.backend.one_replica import averaged_gradients
-from keras_drift.backend.one_replica import check_agreement
 from keras_drift.backend.one_replica import equalize
-from keras_drift.backend.one_replica import of_all_processes
-from keras_drift.backend.one_replica import wait_for_all
+from keras_drift.backend.tensorflow_workers import check_agreement
+from keras_drift.backend.tensorflow_workers import num_processes
+from keras_drift.backend.tensorflow_workers import of_all_processes
+from keras_drift.backend.tensorflow_workers import process_index
+from keras_drift.backend.tensorflow_workers import wait_for_all
 
 __all__ = [
     "RECEIVES_SHARES",
@@ -24,8 +27,10 @@ __all__ = [
     "equalize",
     "join_processes",
     "num_available_devices",
+    "num_processes",
     "num_replicas",
     "of_all_processes",
+    "process_index",
     "replica_index",
     "replicas_of",
     "share",
@@ -43,7 +48,7 @@ def replicas_of(model):
 
 
 def join_processes(timeout, end_together=False):
-    """Joins none: `MultiWorkerMirroredStrategy` does, see `tf.distribute`."""
+    """Joins the processes of `TF_CONFIG`, before TensorFlow is used."""
     del timeout, end_together
     count = environment.integer("WORLD_SIZE", 1)
     if count > 1:
@@ -52,10 +57,14 @@ def join_processes(timeout, end_together=False):
             "KERAS_BACKEND=torch. Received: "
             f"WORLD_SIZE={count}, KERAS_BACKEND=tensorflow"
         )
+    tensorflow_workers.join()
 
 
 def data_parallel():
     """The scope of a strategy for all GPUs, see `keras_drift.backend`."""
+    joined = tensorflow_workers.strategy()
+    if joined is not None:
+        return joined.scope()
     is_set = tf.distribute.has_strategy()
     if is_set or num_available_devices() == 1:
         return contextlib.nullcontext()
@@ -63,13 +72,17 @@ def data_parallel():
 
 
 def num_available_devices():
-    """The GPUs of this process, or 1, see `keras_drift.backend`."""
+    """The devices of a run, see `keras_drift.backend`."""
+    joined = tensorflow_workers.strategy()
+    if joined is not None:
+        return joined.num_replicas_in_sync
     return max(1, len(tf.config.list_logical_devices("GPU")))
 
 
 def check_placement(model):
     """Refuses variables made outside of the scope of the strategy."""
     strategy = model.distribute_strategy
+    tensorflow_workers.remember(strategy)
     if strategy.num_replicas_in_sync == 1:
         return
     for variable in model.trainable_variables:

@@ -13,7 +13,9 @@ def data_parallel():
     - JAX: `keras.distribution.DataParallel` over the devices of all processes,
       each of which gives its share of a batch, as by the `share` of a
       `datasets.GroupedDataset`.
-    - TensorFlow: the scope of a `MirroredStrategy` over all GPUs.
+    - TensorFlow: the scope of a `MirroredStrategy` over all GPUs, or, after
+      `initialize`, of a `MultiWorkerMirroredStrategy` over those of all
+      processes.
     - PyTorch: nothing. There each device has a process, see `initialize`.
 
     It does nothing on a single device, or where a distribution or a strategy is

@@ -24,11 +24,13 @@ def initialize(timeout=600.0):
       On a slice of Cloud TPUs, the number of hosts is enough,
       `KERAS_DISTRIBUTION_NUM_PROCESSES`. Call `keras.utils.set_random_seed`
       with one seed in all processes, and see `data_parallel`.
+    - TensorFlow: `TF_CONFIG`, which names all workers, and which of them this
+      one is. Call it before TensorFlow computes anything, and see
+      `data_parallel`. All processes are given the same data, as with PyTorch.
 
     In a script started as a single process, or where the processes have been
-    joined already, it does nothing. TensorFlow distributes by `tf.distribute`,
-    and needs no call. It looks at environment variables alone, and
-    connects to nothing unless they say that there are several processes.
+    joined already, it does nothing. It looks at environment variables alone,
+    and connects to nothing unless they say that there are several processes.
 
     Args:
         timeout: float > 0, seconds after which a process gives up waiting for
@@ -36,8 +38,9 @@ def initialize(timeout=600.0):
             for one that is silent (PyTorch). What one process does alone, such
             as `generate` and saving, must take less; `fit`, `evaluate` and
             `train_on_batch` are called by all processes, or they wait for each
-            other. A process of JAX that was killed, or stands still, ends the
-            others after 40 seconds. Defaults to `600.0`.
+            other. A process of JAX or TensorFlow that was killed ends the
+            others within a minute. TensorFlow has a timeout of its own.
+            Defaults to `600.0`.
 
     Returns:
         `(rank, num_processes)`: the index of this process, and how many there
@@ -47,6 +50,7 @@ def initialize(timeout=600.0):
         ValueError: if there are several processes, and they cannot be joined:
             `torchrun` with another backend than PyTorch, incomplete variables,
             or a slice of TPUs without the number of its hosts.
+        RuntimeError: if TensorFlow has been used before it is called.
 
     Example:
 

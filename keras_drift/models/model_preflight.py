@@ -112,9 +112,9 @@ def _engine(model):
         return f"{type(distribution).__name__} of {name} on a mesh of {axes}"
     if backend.replicas_of(model) == 1:
         return f"{name} without a distribution"
-    strategy = getattr(model, "distribute_strategy", None)
-    what = "processes" if strategy is None else type(strategy).__name__
-    return f"{what} of {name}"
+    if backend.num_processes() > 1:
+        return f"processes of {name}"
+    return f"{type(model.distribute_strategy).__name__} of {name}"
 
 
 def _bytes_of_samples(model, batch, split):

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import os
 
 import keras
@@ -29,32 +28,16 @@ def join():
     if backend.num_processes() > 1:
         return
     counts = {name: environment.integer(name, 1) for name in _COUNTS}
-    counts["TF_CONFIG"] = _num_of_cluster()
     name = max(counts, key=counts.get)
     if counts[name] > 1:
         raise ValueError(
             "Several processes were started, and each of them would train by "
             "itself. Start one process, or join them: `torchrun` starts those "
-            "of PyTorch, JAX reads the variables that `keras-drift train "
-            "--help` names, and TensorFlow trains on the GPUs of one process. "
+            "of PyTorch, TensorFlow reads TF_CONFIG, and JAX the variables "
+            "that `keras-drift train --help` names. "
             f"Received: {counts[name]} processes, by the variable {name}, "
             f"backend={keras.backend.backend()!r}"
         )
-
-
-def _num_of_cluster():
-    """The processes of a cluster of TensorFlow, which it reads itself."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    text = os.environ.get("TF_CONFIG") or "{}"
-    try:
-        cluster = json.loads(text).get("cluster") or {}
-        return sum(map(len, cluster.values()))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            "TF_CONFIG is JSON that describes a cluster. Unset it to train in "
-            f"one process. Received: TF_CONFIG={text!r}"
-        ) from error
 
 
 def is_first():

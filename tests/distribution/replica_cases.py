@@ -263,11 +263,11 @@ def refusals(before):
         "lone": lambda: look_at_lone_samples("local"),
         "lone, global": lambda: look_at_lone_samples("global"),
     }
-    if BACKEND == "torch":
+    if BACKEND == "torch" or "TF_CONFIG" in os.environ:
         rank = int(os.environ["RANK"])
         calls["steps"] = lambda: fit(x, epochs=1 + rank)
         calls["data"] = lambda: fit(FLAT[rank : rank + 8])
-    else:
+    if BACKEND == "tensorflow":
         calls["before"] = lambda: before.fit(x, batch_size=8, verbose=0)
     messages = {}
     for name, call in calls.items():
@@ -281,6 +281,10 @@ def refusals(before):
 @contextlib.contextmanager
 def two_replicas():
     """Context in which models have two replicas."""
+    if "TF_CONFIG" in os.environ:
+        with kd.distribution.data_parallel():
+            yield
+        return
     if BACKEND == "tensorflow":
         import tensorflow as tf
 
@@ -299,7 +303,9 @@ def two_replicas():
 
 def main(path, *names):
     """Trains the cases on one replica and on two."""
-    if BACKEND == "tensorflow":
+    if "TF_CONFIG" in os.environ:
+        kd.distribution.initialize()
+    elif BACKEND == "tensorflow":
         import tensorflow as tf
 
         tf.config.set_logical_device_configuration(

@@ -1,5 +1,10 @@
-"""Two replicas under `fit`, each of which sees half of every batch."""
+"""Two replicas under `fit`, each of which sees half of every batch.
 
+Those of PyTorch are two processes; those of TensorFlow are two devices of one
+process, or two processes, its workers.
+"""
+
+import contextlib
 import json
 import os
 import pathlib
@@ -34,6 +39,7 @@ NAMES = (
     "adaptive",
     "dual, one class, guided",
 )
+HOW = ("devices", "processes") if BACKEND == "tensorflow" else ("processes",)
 NUM_FAST = 1 if BACKEND == "tensorflow" else 3
 FAST, SLOW = NAMES[:NUM_FAST], NAMES[NUM_FAST:]
 
@@ -42,12 +48,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def start(script, *args):
-    """Starts the script: two processes on PyTorch, two devices in one else."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = ("0", "1") if BACKEND == "torch" else ("0",)
+def free_ports(count):
+    """Ports that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in found:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in found]
+
+
+def start(script, *args, how="processes"):
+    """Starts the script: as two processes, or one with two devices."""
+    port, *others = free_ports(3)
+    ranks = ("0",) if how == "devices" else ("0", "1")
+
+    def of_backend(rank):
+        if BACKEND == "torch":
+            return {"WORLD_SIZE": str(len(ranks))}
+        if how == "devices":
+            return {}
+        task = {"type": "worker", "index": int(rank)}
+        cluster = {"worker": [f"127.0.0.1:{other}" for other in others]}
+        return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
+
     return [
         subprocess.Popen(
             [sys.executable, str(script), *map(str, args)],
@@ -56,7 +79,7 @@ def start(script, *args):
                 "PYTHONPATH": os.pathsep.join(sys.path),
                 "RANK": rank,
                 "LOCAL_RANK": rank,
-                "WORLD_SIZE": str(len(ranks)),
+                **of_backend(rank),
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
             },
@@ -68,9 +91,9 @@ def start(script, *args):
     ]
 
 
-def trained(folder, names):
+def trained(folder, names, how):
     """What the processes have written."""
-    processes = start(SCRIPT, folder / "results", *names)
+    processes = start(SCRIPT, folder / "results", *names, how=how)
     try:
         for process in processes:
             _, errors = process.communicate(timeout=1200)
@@ -84,9 +107,10 @@ def trained(folder, names):
     ]
 
 
-@pytest.fixture(scope="module")
-def fast(tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("fast"), [*FAST, "--more"])
+@pytest.fixture(scope="module", params=HOW)
+def fast(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fast")
+    return trained(folder, [*FAST, "--more"], request.param)
 
 
 def assert_two_are_one(results, name):
@@ -110,10 +134,11 @@ def test_two_replicas_train_as_one(fast, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
-def test_two_replicas_train_as_one_with_every_drift(tmp_path, name):
+@pytest.mark.parametrize("how", HOW)
+def test_two_replicas_train_as_one_with_every_drift(tmp_path, name, how):
     if BACKEND == "tensorflow" and "one class" in name:
         pytest.skip("a strategy divides the first axis, that of groups")
-    assert_two_are_one(trained(tmp_path, [name]), name)
+    assert_two_are_one(trained(tmp_path, [name], how), name)
 
 
 def test_a_local_field_is_that_of_each_replica_alone(fast):
@@ -139,9 +164,8 @@ def test_a_state_is_restored_before_the_first_step(fast):
 
 
 def test_says_how_two_replicas_divide_a_batch(fast):
-    processes = 2 if BACKEND == "torch" else 1
-    what = "processes" if BACKEND == "torch" else "MirroredStrategy"
-    start = [2, processes, f"{what} of {BACKEND}"]
+    what = "processes" if len(fast) > 1 else "MirroredStrategy"
+    start = [2, len(fast), f"{what} of {BACKEND}"]
     for _, _, scopes, _ in fast:
         flat, grouped = scopes["plans"]
         # A half of 8 positives and 8 generated samples of 2 numbers.
@@ -158,10 +182,10 @@ def test_refuses_what_replicas_cannot_divide(fast):
         "gradient": "Received: stop_gradient=False, field_scope='global'",
         "lone": "Received: one generated sample on each of 2 replicas",
     }
-    if BACKEND == "torch":
+    if len(fast) > 1:
         expected["steps"] = "Received: [(1, 0, 1), (2, 0, 1)]"
         expected["data"] = "Received: 2 different first batches in 2 processes"
-    else:
+    if BACKEND == "tensorflow":
         expected["before"] = "inside of `with strategy.scope():`"
     for *_, messages in fast:
         assert set(messages) == set(expected)
@@ -184,8 +208,9 @@ class Kill(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 keras.utils.set_random_seed(rank)  # of no influence
-model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
-model.compile(keras.optimizers.Adam(1e-2))
+with kd.distribution.data_parallel():
+    model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
+    model.compile(keras.optimizers.Adam(1e-2))
 data = np.random.default_rng(0).normal(size=(32, 2)).astype("float32")
 checkpoint = kd.callbacks.TrainingCheckpoint(folder, save_freq=4)
 history = model.fit(
@@ -222,9 +247,11 @@ def killed_second(script, folder, timeout):
     return errors
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
 def test_a_process_that_is_left_alone_says_so(script, tmp_path):
     errors = killed_second(script, tmp_path / "run", timeout=60)
+    if BACKEND == "tensorflow":
+        assert "The tasks have crashed." in errors
+        return
     assert "Another process of this training run has ended" in errors
     assert "Received: rank 0 of 2" in errors
 
@@ -238,7 +265,6 @@ def whole_run(script, folder, mode):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
 def test_the_same_command_goes_on_after_one_of_two_was_killed(script, tmp_path):
     expected = whole_run(script, tmp_path / "at_once", "whole")
     killed_second(script, tmp_path / "run", timeout=600)

@@ -1,0 +1,106 @@
+"""The processes of `tf.distribute.MultiWorkerMirroredStrategy`."""
+
+import json
+import os
+
+import tensorflow as tf
+
+# A process is joined to others once, by one strategy.
+_joined = []
+
+
+def join():
+    """Joins the processes that `TF_CONFIG` names, if there are several."""
+    text = os.environ.get("TF_CONFIG") or "{}"
+    try:
+        cluster = json.loads(text).get("cluster") or {}
+        count = sum(len(cluster.get(name, ())) for name in ("chief", "worker"))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "TF_CONFIG is JSON that describes a cluster. Unset it to train in "
+            f"one process. Received: TF_CONFIG={text!r}"
+        ) from error
+    if count <= 1 or _joined:
+        return
+    try:
+        remember(tf.distribute.MultiWorkerMirroredStrategy())
+    except RuntimeError as error:
+        raise RuntimeError(
+            "TensorFlow joins processes before it computes anything: call "
+            "`keras_drift.distribution.initialize()` first in the script. "
+            f"Received: {error}"
+        ) from error
+
+
+def remember(strategy):
+    """Takes the strategy of a model for that of the process."""
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        _joined[:] = [strategy]
+
+
+def strategy():
+    """The strategy that has joined this process to others, or `None`."""
+    return _joined[0] if num_processes() > 1 else None
+
+
+def num_processes():
+    """The number of processes."""
+    if not _joined:
+        return 1
+    devices = _joined[0].extended.worker_devices
+    return _joined[0].num_replicas_in_sync // len(devices)
+
+
+def process_index():
+    """The index of this process; the first one writes files."""
+    if num_processes() == 1:
+        return 0
+    resolver = _joined[0].cluster_resolver
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_id + (has_chief and resolver.task_type != "chief")
+
+
+def of_all_processes(number):
+    """Lists an int of each process, in the order of their indices."""
+    return [one for (one,) in _of_all_processes([number])]
+
+
+def wait_for_all():
+    """Waits until every process has called it."""
+    of_all_processes(0)
+
+
+def check_agreement(what, values):
+    """Refuses values that differ between processes.
+
+    Args:
+        what: str, what they are, for the message.
+        values: tuple of ints >= 0 or `None`.
+    """
+    numbers = [-1 if value is None else value for value in values]
+    found = _of_all_processes(numbers)
+    if any(each != found[0] for each in found):
+        raise ValueError(
+            f"All processes must have the same {what}: each of them is given "
+            f"the whole batches and takes its share. Received: {found}"
+        )
+
+
+def _of_all_processes(numbers):
+    """A tuple of ints of each process."""
+    if num_processes() == 1:
+        return [tuple(numbers)]
+    rows = _rows_of_replicas(tf.constant([numbers], "int64")).numpy()
+    local = len(_joined[0].extended.worker_devices)
+    return [tuple(map(int, row)) for row in rows[::local]]
+
+
+@tf.function(reduce_retracing=True)
+def _rows_of_replicas(row):
+    def gathered(row):
+        # On a device, for it to be gathered between devices.
+        row = tf.identity(row)
+        return tf.distribute.get_replica_context().all_gather(row, 0)
+
+    found = _joined[0].run(gathered, (row,))
+    return _joined[0].experimental_local_results(found)[0]
