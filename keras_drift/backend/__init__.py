@@ -22,6 +22,9 @@ which PyTorch needs one array rather than two.
 `recomputed_parts(function, parts, network)` is a function of the slices along
 the first axes of `parts`, one after another, which the backward pass
 rematerializes, on TensorFlow as well; it reads the variables of the network.
+`with_known_sizes(x, shape)` is the tensor with the static sizes of a batch of
+that shape where compiled code does not know them, and `SERVES_ANY_SHAPE` says
+whether one compiled step takes batches of several shapes.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.

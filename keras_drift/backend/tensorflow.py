@@ -58,20 +58,11 @@ class TrainerGuard:
         return super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Builds the model by a share of a batch.
+        """Builds nothing, as without a strategy.
 
-        Keras would average those of all processes, and fails.
+        Keras would read a batch, which a stream does not give again, and
+        average those of all processes, which fails.
         """
-        joined = tensorflow_workers.strategy()
-        if joined is self.distribute_strategy and iterator is not None:
-            for _, _, batches in iterator:
-                data_batch = keras.tree.map_structure(
-                    lambda x: joined.experimental_local_results(x)[0],
-                    next(batches),
-                )
-                break
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
 
 
 def build_optimizer(model):
@@ -82,10 +73,12 @@ def build_optimizer(model):
 
 
 def with_known_sizes(x, shape):
-    """A tensor whose unknown sizes are those of `shape`."""
-    if tensorflow_replicas.num_replicas() > 1:
-        return x  # a share of the batch
-    sizes = zip(x.shape, shape, strict=True)
+    """A tensor whose unknown sizes are those of its share of a batch."""
+    count = tensorflow_replicas.num_replicas()
+    first, *rest = shape
+    if first is not None:
+        first = None if first % count else first // count
+    sizes = zip(x.shape, (first, *rest), strict=True)
     return tf.ensure_shape(x, [b if a is None else a for a, b in sizes])
 
 

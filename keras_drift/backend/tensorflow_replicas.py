@@ -6,10 +6,11 @@ import keras
 import tensorflow as tf
 
 from keras_drift import environment
+from keras_drift import user_warnings
 from keras_drift.backend import tensorflow_workers
 from keras_drift.backend.one_replica import averaged_gradients
-from keras_drift.backend.one_replica import equalize
 from keras_drift.backend.tensorflow_workers import check_agreement
+from keras_drift.backend.tensorflow_workers import equalize
 from keras_drift.backend.tensorflow_workers import num_processes
 from keras_drift.backend.tensorflow_workers import of_all_processes
 from keras_drift.backend.tensorflow_workers import process_index
@@ -62,13 +63,10 @@ def join_processes(timeout, end_together=False):
 
 def data_parallel():
     """The scope of a strategy for all GPUs, see `keras_drift.backend`."""
-    joined = tensorflow_workers.strategy()
-    if joined is not None:
-        return joined.scope()
-    is_set = tf.distribute.has_strategy()
-    if is_set or num_available_devices() == 1:
+    if tf.distribute.has_strategy() or num_available_devices() == 1:
         return contextlib.nullcontext()
-    return tf.distribute.MirroredStrategy().scope()
+    joined = tensorflow_workers.strategy()
+    return (joined or tf.distribute.MirroredStrategy()).scope()
 
 
 def num_available_devices():
@@ -83,6 +81,12 @@ def check_placement(model):
     """Refuses variables made outside of the scope of the strategy."""
     strategy = model.distribute_strategy
     tensorflow_workers.remember(strategy)
+    if tensorflow_workers.strategy() not in (None, strategy):
+        user_warnings.warn(
+            "The processes are joined, but each of them trains alone: make, "
+            "compile and train the model inside of "
+            "`with keras_drift.distribution.data_parallel():`."
+        )
     if strategy.num_replicas_in_sync == 1:
         return
     for variable in model.trainable_variables:

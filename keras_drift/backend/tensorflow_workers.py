@@ -65,6 +65,30 @@ def of_all_processes(number):
     return [one for (one,) in _of_all_processes([number])]
 
 
+def equalize(model):
+    """Gives all processes the variables of the first one.
+
+    Args:
+        model: a compiled `keras.Model`.
+    """
+    joined = strategy()
+    if joined is None or joined is not model.distribute_strategy:
+        return
+    optimizer = getattr(model, "optimizer", None)
+    for variable in [*model.variables, *getattr(optimizer, "variables", ())]:
+        value = tf.convert_to_tensor(variable.value)
+        # Collectives know no unsigned integers, those of random generators.
+        sent = tf.bitcast(value, "int32") if value.dtype == "uint32" else value
+
+        def of_replica(context, sent=sent):
+            is_first = context.replica_id_in_sync_group == 0
+            return sent if is_first else tf.zeros_like(sent)
+
+        values = joined.experimental_distribute_values_from_function(of_replica)
+        total = joined.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+        variable.assign(tf.bitcast(total, value.dtype))
+
+
 def wait_for_all():
     """Waits until every process has called it."""
     of_all_processes(0)

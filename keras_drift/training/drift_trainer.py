@@ -222,9 +222,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """One training step on one batch, as in `keras.Model`."""
         self._check_ready("train_on_batch")
         self._freeze_parts()
-        self._check_batch("train", x, y, sample_weight)
-        self.run.equalize(self, again=False)
-        with shares.layouts(self):
+        with self.run.one_batch(self), shares.layouts(self):
+            self._check_batch("train", x, y, sample_weight)
+            self.run.equalize(self, again=False)
             return super().train_on_batch(x, y, sample_weight, **kwargs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
@@ -275,6 +275,13 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
 
     def _check_replicas(self):
         """Refuses what replicas cannot do."""
+        if backend.RECEIVES_SHARES and self.steps_per_execution > 1:
+            raise ValueError(
+                "Several steps in one execution are for one device: use "
+                "steps_per_execution=1 under a `Strategy`. Received: "
+                f"steps_per_execution={self.steps_per_execution}, "
+                f"{backend.replicas_of(self)} replicas"
+            )
         if self.stop_gradient or self.field_scope == "local":
             return
         raise ValueError(
@@ -371,6 +378,13 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         return source
 
     def _check_batch(self, kind, *data):
+        if backend.RECEIVES_SHARES and backend.replicas_of(self) > 1:
+            raise ValueError(
+                "Keras gives every replica the whole batch of "
+                f"`{kind}_on_batch`, not its share: use `fit` or `evaluate`. "
+                "Received: "
+                f"{backend.replicas_of(self)} replicas"
+            )
         guided = self.guidance_sampler is not None
         shapes = data_sources.check_batch(data, self.generator, guided)
         if not self.run.scale_is_checked:  # the batches of a loop are alike

@@ -41,9 +41,9 @@ class GroupBatches(SeededDataset):
                 f"Received: arrays of lengths {sizes}"
             )
         self._num_groups = sizes["positives"]
-        self._batch_size = batch_size
+        self._batch_size = min(batch_size, self._num_groups)
         self._shuffle = checks.boolean("shuffle", shuffle)
-        self.has_equal_batches = self._num_groups % batch_size == 0
+        self.has_equal_batches = self._num_groups % self._batch_size == 0
 
     def __len__(self):
         return math.ceil(self._num_groups / self._batch_size)

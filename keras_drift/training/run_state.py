@@ -31,6 +31,9 @@ ARGUMENTS = (
     "micro_batches",
 )
 
+# Compiled steps are kept for as many shapes of batches.
+_MAX_SHAPES = 4
+
 
 class RunState:
     """State of a training run that is not a weight.
@@ -144,7 +147,7 @@ class RunState:
             kind: `"train"`, `"test"`, or `"validation"` of the current `fit`.
             shapes: tuple of tuples, see `data_sources.Source`, or `None`.
         """
-        # Of batches of unknown ranks, each source needs a step of its own.
+        # Of batches of unknown shapes, each source needs a step of its own.
         self._shapes[kind] = object() if shapes is None else shapes
 
     def expect_validation(self):
@@ -163,11 +166,30 @@ class RunState:
             data: a batch of the data source that was expected.
         """
         shapes = self._shapes.get(kind)
-        parts = keras.tree.flatten(data)
-        if not isinstance(shapes, tuple) or len(shapes) != len(parts):
+        if not isinstance(shapes, tuple):
             return data
-        known = map(backend.with_known_sizes, parts, shapes)
-        return keras.tree.pack_sequence_as(data, list(known))
+        of_parts = iter(shapes)
+        known = [
+            None
+            if part is None
+            else backend.with_known_sizes(part, next(of_parts))
+            for part in keras.tree.flatten(data)
+        ]
+        return keras.tree.pack_sequence_as(data, known)
+
+    @contextlib.contextmanager
+    def one_batch(self, model):
+        """Context of `train_on_batch`, which a callback of `fit` may call.
+
+        The `fit` goes on with its own step.
+        """
+        step, shapes = model.train_function, self._shapes.get("train")
+        try:
+            yield
+        finally:
+            if self.is_training:
+                model.train_function = step
+                self._shapes["train"] = shapes
 
     def current_step(self, kind, model, make):
         """Gives the model the compiled step of its present state.
@@ -179,7 +201,7 @@ class RunState:
                 model.
         """
         name = f"{kind}_function"
-        shapes = None if backend.SERVES_ANY_SHAPE else self._shapes.get(kind)
+        shapes = self._compiled_shapes(kind)
         program = self._program(kind, model)
         known, step = self._steps.get((kind, shapes), (None, None))
         is_compiled = getattr(model, name) is not None  # since `compile`
@@ -190,9 +212,29 @@ class RunState:
         self._steps = {
             key: value
             for key, value in self._steps.items()
-            if key[0] != kind or isinstance(key[1], tuple)
+            if key[0] != kind
+            or (isinstance(key[1], tuple) and _same(program, value[0]))
         }
         self._steps[kind, shapes] = program, getattr(model, name)
+
+    def _compiled_shapes(self, kind):
+        """The shapes that the next step is compiled for.
+
+        After a few of them, one step takes all others of these ranks.
+        """
+        shapes = self._shapes.get(kind)
+        if backend.SERVES_ANY_SHAPE:
+            return None
+        if not isinstance(shapes, tuple) or (kind, shapes) in self._steps:
+            return shapes
+        ranks = _of_any_size(shapes)
+        alike = [
+            one == kind and isinstance(other, tuple) and _of_any_size(other)
+            for one, other in self._steps
+        ]
+        if alike.count(ranks) >= _MAX_SHAPES:
+            self._shapes[kind] = ranks
+        return self._shapes[kind]
 
     def equalize(self, model, again=True):
         """Gives all processes the variables of the first one.
@@ -304,6 +346,10 @@ def _kept(variables):
     finally:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+
+def _of_any_size(shapes):
+    return tuple((None,) * len(shape) for shape in shapes)
 
 
 def _inside(schedule):

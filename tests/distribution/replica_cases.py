@@ -197,10 +197,22 @@ def each_alone(x):
 def on_batches():
     """Weights after two batches, and a loss, of models that begin unlike."""
     found = []
-    for use in ("train_on_batch", "evaluate", "test_on_batch"):
+    uses = ("evaluate", "fit")
+    if BACKEND == "torch":
+        uses = (*uses, "train_on_batch", "test_on_batch")
+    for use in uses:
         keras.utils.set_random_seed(int(os.environ["RANK"]))
         model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)), seed=0)
-        model.compile(keras.optimizers.SGD(0.1))
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+        # Also where variables were equal when they were made.
+        shift = int(os.environ["RANK"])
+        weights = model.generator.get_weights()
+        model.generator.set_weights([w + shift for w in weights])
+        if use == "fit":
+            history = model.fit(FLAT[:8], batch_size=8, epochs=2, verbose=0)
+            found += history.history["loss"]
+            found += [w.tolist() for w in model.generator.get_weights()]
+            continue
         for _ in range(2):
             result = getattr(model, use)(FLAT[:8], return_dict=True)
         found.append(float(result["loss"]))
@@ -252,6 +264,11 @@ def refusals(before):
         model = compiled(**options)
         model.fit(x, batch_size=batch_size, epochs=epochs, verbose=0)
 
+    def several_steps(x):
+        model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(8,)))
+        model.compile("sgd", steps_per_execution=2)
+        model.fit(x, batch_size=4, verbose=0)
+
     def look_at_lone_samples(scope):
         compiled(field_scope=scope).preflight(x, batch_size=2)
 
@@ -268,6 +285,8 @@ def refusals(before):
         calls["steps"] = lambda: fit(x, epochs=1 + rank)
         calls["data"] = lambda: fit(FLAT[rank : rank + 8])
     if BACKEND == "tensorflow":
+        calls["train_on_batch"] = lambda: compiled().train_on_batch(x)
+        calls["execution"] = lambda: several_steps(x)
         calls["before"] = lambda: before.fit(x, batch_size=8, verbose=0)
     messages = {}
     for name, call in calls.items():

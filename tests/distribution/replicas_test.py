@@ -186,6 +186,10 @@ def test_refuses_what_replicas_cannot_divide(fast):
         expected["steps"] = "Received: [(1, 0, 1), (2, 0, 1)]"
         expected["data"] = "Received: 2 different first batches in 2 processes"
     if BACKEND == "tensorflow":
+        expected["train_on_batch"] = (
+            "the whole batch of `train_on_batch`, not its"
+        )
+        expected["execution"] = "Received: steps_per_execution=2, 2 replicas"
         expected["before"] = "inside of `with strategy.scope():`"
     for *_, messages in fast:
         assert set(messages) == set(expected)

@@ -13,6 +13,8 @@ from small_models import class_mlp
 from small_models import fitted
 from small_models import small_mlp
 
+BACKEND = keras.backend.backend()
+
 
 def generator_source(points):
     yield from ((points[:32],), (points[32:],))
@@ -97,7 +99,7 @@ def test_steps_know_the_sizes_of_batches(points):
     model.fit(grouped, batch_size=2, verbose=0)
     batches = datasets.GroupedDataset(points, positives=20)
     model.fit(batches, steps_per_epoch=2, verbose=0)
-    model.evaluate(grouped, batch_size=1, verbose=0)
+    model.evaluate(grouped, verbose=0)
     model.train_on_batch(points[:10])
     model.train_on_batch(points[:12])
     seen = dict.fromkeys(model.seen)  # PyTorch runs every step
@@ -107,10 +109,31 @@ def test_steps_know_the_sizes_of_batches(points):
         ("train", (24, 2)),
         ("train", (2, 16, 2)),
         ("train", (1, 20, 2)),
-        ("test", (1, 16, 2)),
+        ("test", (4, 16, 2)),
         ("train", (10, 2)),
         ("train", (12, 2)),
     ]
+
+
+def test_a_callback_may_train_on_a_batch_of_its_own(points):
+    class Own(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.train_on_batch(points[: 8 + batch])
+
+    model = Recording(small_mlp(), seed=0)
+    fitted(model, points, batch_size=16, callbacks=[Own()])
+    assert int(model.optimizer.iterations) == 8
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of its compiled steps")
+def test_many_sizes_share_a_step(points):
+    model = Recording(small_mlp(), seed=0)
+    model.compile("adam")
+    for size in [*range(8, 20), *range(8, 20)]:
+        model.train_on_batch(points[:size])
+    sizes = [shape[0] for _, shape in model.seen]
+    assert sizes[:5] == [8, 9, 10, 11, 12]
+    assert len(sizes) <= 6  # the sixth takes all others
 
 
 def test_batches_of_other_sizes_share_a_step(points):
@@ -119,6 +142,10 @@ def test_batches_of_other_sizes_share_a_step(points):
     model = Recording(small_mlp(), seed=0)
     history = fitted(model, grouped, batch_size=3, epochs=2).history
     assert np.all(np.isfinite(history["loss"]))
+    shapes = {shape for _, shape in model.seen}
+    of_one_step = {(None, 16, 2)}
+    of_two = {(3, 16, 2), (1, 16, 2)}
+    assert shapes == (of_one_step if BACKEND == "tensorflow" else of_two)
 
     class Shrinking(keras.utils.PyDataset):
         def __len__(self):

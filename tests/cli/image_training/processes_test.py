@@ -347,6 +347,7 @@ def test_a_lone_worker_of_tensorflow_joins_nobody(monkeypatch):
     cluster = {"worker": ["host:1"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster}))
     processes.join()
+    assert processes.backend.num_processes() == 1
 
 
 @pytest.mark.parametrize(
