@@ -20,8 +20,8 @@ from keras_drift.training import batches
 from keras_drift.training import micro_batches as parts
 from keras_drift.training import randomness
 from keras_drift.training import shares
+from keras_drift.training.compiled_steps import ARGUMENTS
 from keras_drift.training.drift_trainer import DriftTrainer
-from keras_drift.training.run_state import ARGUMENTS
 from keras_drift.training.run_state import RunState
 
 # Entries of the config that are objects, and those that are plain values.
@@ -238,7 +238,7 @@ class DriftModel(
             The result of Keras' own `train_step`.
         """
         *state, data = args
-        data = self.run.with_known_sizes("train", data)
+        data = self.run.steps.with_known_sizes("train", data)
         batch, state = backend.run(self, state, self.prepare_batch, data, True)
         with backend.averaged_gradients(self.optimizer):
             for _ in range(self.frozen_steps):
@@ -251,7 +251,7 @@ class DriftModel(
     def test_step(self, *args):
         """One evaluation step: samples noise, then calls Keras' own step."""
         *state, data = args
-        data = self.run.with_known_sizes("test", data)
+        data = self.run.steps.with_known_sizes("test", data)
         batch, state = backend.run(self, state, self.prepare_batch, data, False)
         logs, state = backend.step(super().test_step, state, (batch,))
         return backend.step_result(logs, state)

@@ -190,7 +190,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         if batch_size is None and data_sources.is_array_like(parts[0]):
             batch_size = training_batch_size
         source = self._source(*parts, batch_size, fixed=True)
-        self.run.expect("validation", source.shapes)
+        self.run.steps.expect("validation", source.shapes)
         return source.x
 
     def evaluate(
@@ -214,7 +214,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
             self.run.equalize(self)
         else:
-            self.run.expect_validation()
+            self.run.steps.expect_validation()
         with self.run.evaluation(self):
             return super().evaluate(x, None, None, *args, **kwargs)
 
@@ -239,7 +239,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """Compiles the training step, again if the model has changed."""
         del force  # what has not changed is not made again
         make = functools.partial(super().make_train_function, force=True)
-        self.run.current_step("train", self, make)
+        self.run.choose_step("train", self, make)
         return self.train_function
 
     def _resume(self, callbacks, epochs):
@@ -301,7 +301,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """Compiles the evaluation step, again if the model has changed."""
         del force  # what has not changed is not made again
         make = functools.partial(super().make_test_function, force=True)
-        self.run.current_step("test", self, make)
+        self.run.choose_step("test", self, make)
         return self.test_function
 
     def averaged_weights(self):
@@ -374,7 +374,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             num_steps,
         )
         process_shares.check(source.x)
-        self.run.expect("test" if fixed else "train", source.shapes)
+        self.run.steps.expect("test" if fixed else "train", source.shapes)
         return source
 
     def _check_batch(self, kind, *data):
@@ -390,7 +390,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         if not self.run.scale_is_checked:  # the batches of a loop are alike
             self.run.scale_is_checked = True
             data_sources.warn_of_unscaled_images(data, self.generator)
-        self.run.expect(kind, shapes)
+        self.run.steps.expect(kind, shapes)
 
 
 def _length(data):

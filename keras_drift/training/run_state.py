@@ -11,28 +11,10 @@ from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training import shares
 from keras_drift.training.averaged_weights import averaged_weights
+from keras_drift.training.compiled_steps import CompiledSteps
 from keras_drift.training.continued_dataset import ContinuedDataset
 from keras_drift.training.data_position import DataPosition
 from keras_drift.training.rest_of_epoch import RestOfEpoch
-
-# Arguments of a model that compiled steps depend on.
-ARGUMENTS = (
-    "generator",
-    "drift",
-    "encoder",
-    "step_size",
-    "num_generated",
-    "frozen_steps",
-    "stop_gradient",
-    "guidance_sampler",
-    "loss_weights",
-    "bandwidth_schedule",
-    "field_scope",
-    "micro_batches",
-)
-
-# Compiled steps are kept for as many shapes of batches.
-_MAX_SHAPES = 4
 
 
 class RunState:
@@ -50,6 +32,7 @@ class RunState:
         data_state: the initial state of the next data source, or `None`.
         data_state_is_own: bool, whether it is that of this process; `None` if
             only the first one has saved its own.
+        steps: `CompiledSteps` of the model.
         position: dict, where in an epoch the next `fit` goes on, see
             `rest_of_epoch.position_of`, or `None`: at its beginning.
     """
@@ -65,10 +48,9 @@ class RunState:
         self.data_state = None
         self.data_state_is_own = None
         self.position = None
+        self.steps = CompiledSteps()
         self._data_base = (None, None)
         self._continued = None
-        self._steps = {}
-        self._shapes = {}
 
     def schedule_of(self, model):
         """The current bandwidth schedule: that of `fit`, or of the model."""
@@ -93,7 +75,7 @@ class RunState:
         self.data = source.x
         self.data_is_made_here = source.made_here
         self.callbacks = tuple(callbacks)
-        self.expect("train", source.shapes)
+        self.steps.expect("train", source.shapes)
         self.is_training = True
         try:
             with shares.layouts(model), backend.keeps_weights(model):
@@ -140,101 +122,29 @@ class RunState:
         swap = keras.callbacks.SwapEMAWeights
         return any(isinstance(callback, swap) for callback in self.callbacks)
 
-    def expect(self, kind, shapes):
-        """Records the shapes of the next batches; `None` if unknown.
-
-        Args:
-            kind: `"train"`, `"test"`, or `"validation"` of the current `fit`.
-            shapes: tuple of tuples, see `data_sources.Source`, or `None`.
-        """
-        # Of batches of unknown shapes, each source needs a step of its own.
-        self._shapes[kind] = object() if shapes is None else shapes
-
-    def expect_validation(self):
-        """The next batches to evaluate are those of `validation_data`."""
-        self._shapes["test"] = self._shapes["validation"]
-
-    def with_known_sizes(self, kind, data):
-        """A batch in a compiled step, of which all known sizes are static.
-
-        TensorFlow takes the first axis of a data set for one of unknown size.
-        Of an unknown number of groups, or of samples, all pairs would be one
-        block, whatever memory that takes.
-
-        Args:
-            kind: `"train"` or `"test"`.
-            data: a batch of the data source that was expected.
-        """
-        shapes = self._shapes.get(kind)
-        if not isinstance(shapes, tuple):
-            return data
-        of_parts = iter(shapes)
-        known = [
-            None
-            if part is None
-            else backend.with_known_sizes(part, next(of_parts))
-            for part in keras.tree.flatten(data)
-        ]
-        return keras.tree.pack_sequence_as(data, known)
-
     @contextlib.contextmanager
     def one_batch(self, model):
-        """Context of `train_on_batch`, which a callback of `fit` may call.
-
-        The `fit` goes on with its own step.
-        """
-        step, shapes = model.train_function, self._shapes.get("train")
-        try:
-            yield
-        finally:
+        """Context of `train_on_batch`, which a callback of `fit` may call."""
+        with contextlib.ExitStack() as stack:
             if self.is_training:
-                model.train_function = step
-                self._shapes["train"] = shapes
+                stack.enter_context(self.steps.set_aside(model))
+            yield
 
-    def current_step(self, kind, model, make):
+    def choose_step(self, kind, model, make):
         """Gives the model the compiled step of its present state.
 
         Args:
             kind: `"train"` or `"test"`.
             model: the `DriftModel`.
-            make: callable that compiles a new step, as an attribute of the
-                model.
+            make: see `CompiledSteps.choose`.
         """
-        name = f"{kind}_function"
-        shapes = self._compiled_shapes(kind)
-        program = self._program(kind, model)
-        known, step = self._steps.get((kind, shapes), (None, None))
-        is_compiled = getattr(model, name) is not None  # since `compile`
-        if is_compiled and known is not None and _same(program, known):
-            setattr(model, name, step)
-            return
-        make()
-        self._steps = {
-            key: value
-            for key, value in self._steps.items()
-            if key[0] != kind
-            or (isinstance(key[1], tuple) and _same(program, value[0]))
-        }
-        self._steps[kind, shapes] = program, getattr(model, name)
+        schedule = self.schedule_of(model) if kind == "train" else None
+        self.steps.choose(kind, model, schedule, make)
 
-    def _compiled_shapes(self, kind):
-        """The shapes that the next step is compiled for.
-
-        After a few of them, one step takes all others of these ranks.
-        """
-        shapes = self._shapes.get(kind)
-        if backend.SERVES_ANY_SHAPE:
-            return None
-        if not isinstance(shapes, tuple) or (kind, shapes) in self._steps:
-            return shapes
-        ranks = _of_any_size(shapes)
-        alike = [
-            one == kind and isinstance(other, tuple) and _of_any_size(other)
-            for one, other in self._steps
-        ]
-        if alike.count(ranks) >= _MAX_SHAPES:
-            self._shapes[kind] = ranks
-        return self._shapes[kind]
+    def forget_steps(self):
+        """Forgets all compiled steps: the model is compiled anew."""
+        self.steps.forget()
+        self.is_equalized = False
 
     def equalize(self, model, again=True):
         """Gives all processes the variables of the first one.
@@ -247,27 +157,6 @@ class RunState:
         if again or not self.is_equalized:
             backend.equalize(model)
         self.is_equalized = True
-
-    def forget_steps(self):
-        """Forgets all compiled steps: the model is compiled anew."""
-        self._steps = {}
-        self.is_equalized = False
-
-    def _program(self, kind, model):
-        """All that a compiled step has read."""
-        program = [
-            getattr(model, name)
-            for name in ARGUMENTS
-            if name not in ("loss_weights", "bandwidth_schedule")
-        ]
-        # What may have changed inside of these.
-        program.append(repr(model.loss_weights))
-        program.append(repr(model.drift.get_config()))
-        program.append(_inside(model.step_size))
-        if kind == "train":
-            schedule = self.schedule_of(model)
-            program += [schedule, _inside(schedule)]
-        return program + model.variables
 
     def continued(self, data, num_steps):
         """Epochs of a number of batches, which go on in a data set.
@@ -346,20 +235,3 @@ def _kept(variables):
     finally:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-
-
-def _of_any_size(shapes):
-    return tuple((None,) * len(shape) for shape in shapes)
-
-
-def _inside(schedule):
-    """The arguments of a schedule, where it can tell them."""
-    describe = getattr(schedule, "get_config", None)
-    return repr(describe()) if callable(describe) else ""
-
-
-def _same(program, other):
-    return len(program) == len(other) and all(
-        one is two or (isinstance(one, (int, float, str)) and one == two)
-        for one, two in zip(program, other, strict=True)
-    )
