@@ -322,7 +322,8 @@ class DriftModel(
         # The value is that of the whole batch, the gradient that of this share.
         mean = backend.global_mean(loss)
         if mean is not loss:
-            loss = loss + ops.stop_gradient(mean - loss)
+            # Exactly: added to the share, it would be rounded in each replica.
+            loss = mean + (loss - ops.stop_gradient(loss))
         return backend.share_of_loss(loss)
 
     def compute_targets(self, features, batch, negatives=None, training=True):
