@@ -5,10 +5,11 @@ The number of devices of a process is decided before its first computation.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from concurrent import futures
+
+import launchers
 
 
 def results_of(script, *arguments, devices=8):
@@ -68,9 +69,8 @@ def start_processes(script, *arguments, processes=2, devices=4):
 
 def _names(processes):
     """The first arguments of the processes of a run."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
+    (port,) = launchers.free_ports(1)
+    address = f"127.0.0.1:{port}"
     return [f"process {i} {processes} {address}" for i in range(processes)]
 
 

@@ -4,11 +4,9 @@ Those of PyTorch are two processes; those of TensorFlow are two devices of one
 process, or two processes, its workers.
 """
 
-import contextlib
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -16,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 
+import launchers
 import user_line
 from keras_drift import backend
 
@@ -48,46 +47,23 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def free_ports(count):
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in found]
-
-
 def start(script, *args, how="processes"):
     """Starts the script: as two processes, or one with two devices."""
-    port, *others = free_ports(3)
-    ranks = ("0",) if how == "devices" else ("0", "1")
-
-    def of_backend(rank):
-        if BACKEND == "torch":
-            return {"WORLD_SIZE": str(len(ranks))}
-        if how == "devices":
-            return {}
-        task = {"type": "worker", "index": int(rank)}
-        cluster = {"worker": [f"127.0.0.1:{other}" for other in others]}
-        return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
-
+    of_ranks = launchers.variables(2) if how == "processes" else [{}]
     return [
         subprocess.Popen(
             [sys.executable, str(script), *map(str, args)],
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(sys.path),
-                "RANK": rank,
-                "LOCAL_RANK": rank,
-                **of_backend(rank),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
+                "RANK": str(rank),
+                **of_rank,
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in ranks
+        for rank, of_rank in enumerate(of_ranks)
     ]
 
 

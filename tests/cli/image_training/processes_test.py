@@ -1,11 +1,9 @@
 """The training command in several processes, each as a launcher starts it."""
 
-import contextlib
 import json
 import os
 import pathlib
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ import pytest
 from PIL import Image
 
 import keras_drift
+import launchers
 from keras_drift.training import state_file
 from keras_drift_cli.image_training import processes
 
@@ -57,11 +56,6 @@ def start(run, *arguments, count=2, devices=2):
         count: int, the number of processes.
         devices: int, the virtual devices of each one on JAX.
     """
-    with contextlib.ExitStack() as stack:
-        free = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in free:
-            each.bind(("127.0.0.1", 0))
-        ports = [str(each.getsockname()[1]) for each in free]
     flags = f"--xla_force_host_platform_device_count={devices}"
     config = run.parent / "tiny.yaml"
     if not config.exists():
@@ -77,35 +71,14 @@ def start(run, *arguments, count=2, devices=2):
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
                 "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}",
-                **_variables(rank, count, ports),
+                **of_rank,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(count)
+        for rank, of_rank in enumerate(launchers.variables(count))
     ]
-
-
-def _variables(rank, count, ports):
-    port, *_ = ports
-    if BACKEND == "tensorflow":
-        cluster = {"worker": [f"127.0.0.1:{each}" for each in ports]}
-        task = {"type": "worker", "index": rank}
-        return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})}
-    if BACKEND == "jax":
-        return {
-            "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
-            "JAX_NUM_PROCESSES": str(count),
-            "JAX_PROCESS_ID": str(rank),
-        }
-    return {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(count),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
 
 
 def outcomes(started, timeout=900):
