@@ -58,7 +58,7 @@ shares of different sizes; elsewhere it is given the whole batch.
 `share_of_loss(loss)` is what the loss of a replica adds to that of the batch,
 for the gradients as `averaged_gradients(optimizer)`, a context of a step,
 reduces them. `equalize(model)` gives all replicas the variables of the first
-one, and `check_agreement(what, values)` refuses values that differ.
+one.
 Where `gives_shares()`, each process gives a share of every batch, as in a run
 of several processes of JAX. `of_all_processes(number)` lists an int of each
 of the `num_processes()`, and the one whose `process_index()` is 0 writes files.
@@ -152,7 +152,6 @@ SERVES_ANY_SHAPE = _backend.SERVES_ANY_SHAPE
 TrainerGuard = _backend.TrainerGuard
 averaged_gradients = placement.averaged_gradients
 build_optimizer = getattr(_backend, "build_optimizer", _build_optimizer)
-check_agreement = placement.check_agreement
 check_placement = getattr(
     _backend, "check_placement", placement.check_placement
 )

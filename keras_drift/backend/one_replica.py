@@ -83,11 +83,6 @@ def of_all_processes(number):
     return [number]
 
 
-def check_agreement(what, values):
-    """Refuses values that differ between replicas."""
-    del what, values
-
-
 def check_placement(model):
     """Refuses variables made before the devices were chosen."""
     del model

@@ -34,7 +34,6 @@ PLACEMENTS = ("groups", "samples", "local")
 
 RECEIVES_SHARES = _replicas.RECEIVES_SHARES
 averaged_gradients = _replicas.averaged_gradients
-check_agreement = _replicas.check_agreement
 check_placement = _replicas.check_placement
 check_shares = _replicas.check_shares
 equalize = _replicas.equalize

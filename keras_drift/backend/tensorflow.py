@@ -12,8 +12,8 @@ from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import sync
 from keras_drift.backend.tensorflow_recompute import RecomputedParts
 from keras_drift.backend.tensorflow_replicas import data_parallel
-from keras_drift.backend.tensorflow_replicas import num_processes
-from keras_drift.backend.tensorflow_replicas import process_index
+from keras_drift.backend.tensorflow_workers import num_processes
+from keras_drift.backend.tensorflow_workers import process_index
 
 __all__ = [
     "SERVES_ANY_SHAPE",

@@ -9,11 +9,8 @@ from keras_drift import environment
 from keras_drift import user_warnings
 from keras_drift.backend import tensorflow_workers
 from keras_drift.backend.one_replica import averaged_gradients
-from keras_drift.backend.tensorflow_workers import check_agreement
 from keras_drift.backend.tensorflow_workers import equalize
-from keras_drift.backend.tensorflow_workers import num_processes
 from keras_drift.backend.tensorflow_workers import of_all_processes
-from keras_drift.backend.tensorflow_workers import process_index
 from keras_drift.backend.tensorflow_workers import wait_for_all
 
 __all__ = [
@@ -21,17 +18,14 @@ __all__ = [
     "all_gather",
     "all_mean",
     "averaged_gradients",
-    "check_agreement",
     "check_placement",
     "check_shares",
     "data_parallel",
     "equalize",
     "join_processes",
     "num_available_devices",
-    "num_processes",
     "num_replicas",
     "of_all_processes",
-    "process_index",
     "replica_index",
     "replicas_of",
     "share",

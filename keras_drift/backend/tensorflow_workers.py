@@ -62,7 +62,10 @@ def process_index():
 
 def of_all_processes(number):
     """Lists an int of each process, in the order of their indices."""
-    return [one for (one,) in _of_all_processes([number])]
+    if num_processes() == 1:
+        return [number]
+    found = _of_replicas(tf.constant([number], "int64")).numpy()
+    return found[:: len(_joined[0].extended.worker_devices)].tolist()
 
 
 def equalize(model):
@@ -94,37 +97,12 @@ def wait_for_all():
     of_all_processes(0)
 
 
-def check_agreement(what, values):
-    """Refuses values that differ between processes.
-
-    Args:
-        what: str, what they are, for the message.
-        values: tuple of ints >= 0 or `None`.
-    """
-    numbers = [-1 if value is None else value for value in values]
-    found = _of_all_processes(numbers)
-    if any(each != found[0] for each in found):
-        raise ValueError(
-            f"All processes must have the same {what}: each of them is given "
-            f"the whole batches and takes its share. Received: {found}"
-        )
-
-
-def _of_all_processes(numbers):
-    """A tuple of ints of each process."""
-    if num_processes() == 1:
-        return [tuple(numbers)]
-    rows = _rows_of_replicas(tf.constant([numbers], "int64")).numpy()
-    local = len(_joined[0].extended.worker_devices)
-    return [tuple(map(int, row)) for row in rows[::local]]
-
-
-@tf.function(reduce_retracing=True)
-def _rows_of_replicas(row):
-    def gathered(row):
+@tf.function
+def _of_replicas(number):
+    def gathered(number):
         # On a device, for it to be gathered between devices.
-        row = tf.identity(row)
-        return tf.distribute.get_replica_context().all_gather(row, 0)
+        number = tf.identity(number)
+        return tf.distribute.get_replica_context().all_gather(number, 0)
 
-    found = _joined[0].run(gathered, (row,))
+    found = _joined[0].run(gathered, (number,))
     return _joined[0].experimental_local_results(found)[0]

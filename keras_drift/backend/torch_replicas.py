@@ -27,7 +27,6 @@ __all__ = [
     "all_gather",
     "all_mean",
     "averaged_gradients",
-    "check_agreement",
     "check_placement",
     "check_shares",
     "equalize",
@@ -214,21 +213,6 @@ def of_all_processes(number):
         found = [None] * num_replicas()
         _run(distributed.all_gather_object, found, number)
     return found
-
-
-def check_agreement(what, values):
-    """Refuses values that differ between processes.
-
-    Args:
-        what: str, what they are, for the message.
-        values: tuple of ints or `None`.
-    """
-    found = of_all_processes(values)
-    if any(each != found[0] for each in found):
-        raise ValueError(
-            f"All processes must have the same {what}: each of them is given "
-            f"the whole batches and takes its share. Received: {found}"
-        )
 
 
 def _run(collective, *args):

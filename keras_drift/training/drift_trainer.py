@@ -144,15 +144,13 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             validation_data = self._held_out(
                 validation_data, validation_batch_size, batch_size
             )
-        backend.check_agreement(
-            "number of epochs and of batches in each",
-            (epochs, kwargs["initial_epoch"], _length(source.x)),
-        )
+        first_epoch = kwargs["initial_epoch"]
+        steps = kwargs.get("steps_per_epoch") or _length(source.x)
+        process_shares.check_length(epochs, first_epoch, steps)
         self.run.equalize(self)
         if verbose == "auto" and backend.process_index() > 0:
             verbose = 0  # the first process shows the progress
         averages.warn_of_raw_weights(self, callbacks)
-        first_epoch = kwargs["initial_epoch"]
         with self.run.training(self, source, callbacks, first_epoch) as added:
             return super().fit(
                 source.x,
@@ -165,7 +163,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                     first_epoch,
                     epochs=epochs,
                     verbose=verbose,
-                    steps=kwargs.get("steps_per_epoch") or _length(source.x),
+                    steps=steps,
                 ),
                 validation_data=validation_data,
                 # Keras warns if it is asked to shuffle anything but arrays.

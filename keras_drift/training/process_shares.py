@@ -92,6 +92,24 @@ def check(data):
         )
 
 
+def check_length(epochs, first_epoch, steps):
+    """Refuses a `fit` that is longer or shorter than in other processes.
+
+    Args:
+        epochs: int, the number of epochs.
+        first_epoch: int, the epoch it begins with.
+        steps: int, the number of batches in an epoch, or `None`.
+    """
+    steps = -1 if steps is None else steps
+    found = _of_all_processes([epochs, first_epoch, steps])
+    if len(set(found)) > 1:
+        raise ValueError(
+            "All processes train for the same epochs and number of batches in "
+            "each, or some would wait for the others without end. Received: "
+            f"(epochs, initial_epoch, batches) = {found}"
+        )
+
+
 def _check_class(data):
     """Refuses shares of the samples of one class, which would be groups."""
     is_shared = getattr(data, "share", (0, 1))[1] > 1
@@ -111,7 +129,7 @@ def _check_sizes(data, first_batch):
     if data.is_fixed:  # others are read without end
         last_batch = keras.tree.flatten(data[len(data) - 1])
         sizes += [len(data), len(last_batch[0])]
-    found = [*zip(*map(backend.of_all_processes, sizes), strict=True)]
+    found = _of_all_processes(sizes)
     if len(set(found)) > 1:
         raise ValueError(
             "All processes read equally many samples, or some would wait for "
@@ -119,3 +137,8 @@ def _check_sizes(data, first_batch):
             "Received: sizes of the first batch, and in evaluation the number "
             f"of batches and the size of the last one, {found}"
         )
+
+
+def _of_all_processes(numbers):
+    """A tuple of ints of each process."""
+    return [*zip(*map(backend.of_all_processes, numbers), strict=True)]

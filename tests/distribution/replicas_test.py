@@ -159,7 +159,7 @@ def test_refuses_what_replicas_cannot_divide(fast):
         "lone": "Received: one generated sample on each of 2 replicas",
     }
     if len(fast) > 1:
-        expected["steps"] = "Received: [(1, 0, 1), (2, 0, 1)]"
+        expected["steps"] = "batches) = [(1, 0, 1), (2, 0, 1)]"
         expected["data"] = "Received: 2 different first batches in 2 processes"
     if BACKEND == "tensorflow":
         expected["train_on_batch"] = (

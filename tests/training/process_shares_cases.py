@@ -12,13 +12,13 @@ import keras_drift as kd
 SAMPLES = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
 
 
-def message(data):
+def message(data, epochs=1):
     """The error of `fit`, or `""`."""
     keras.utils.set_random_seed(0)
     model = kd.DriftModel(kd.generators.MLP(2, hidden_dims=(4,)), seed=0)
     model.compile("sgd")
     try:
-        model.fit(data, verbose=0)
+        model.fit(data, epochs=epochs, verbose=0)
     except ValueError as error:
         return str(error)
     return ""
@@ -58,7 +58,8 @@ def main():
     own = kd.datasets.ArrayDataset(SAMPLES, batch_size=8, seed=index)
     runs = [trained_epochs(sys.argv[2], index, epochs) for epochs in (2, 3)]
     evaluated = [of_evaluation(index, sizes) for sizes in ((8, 4), (7, 7))]
-    print(json.dumps([message(SAMPLES), message(own), runs, evaluated]))
+    messages = message(SAMPLES), message(own), message(own, epochs=1 + index)
+    print(json.dumps([*messages, runs, evaluated]))
 
 
 if __name__ == "__main__":
