@@ -106,15 +106,13 @@ def _with_axis_of_processes(mesh, name, processes):
     """The same devices in the same order, the axis of the batch cut in two."""
     axis = mesh.axis_names.index(name)
     shape, names = [*mesh.devices.shape], [*mesh.axis_names]
-    parts = np.split(mesh.devices, range(1, shape[axis]), axis)
-    owners = [{device.process_index for device in part.flat} for part in parts]
-    of_each = shape[axis] // processes
+    count = shape[axis]
+    owner = np.vectorize(lambda device: device.process_index)
+    owners = np.moveaxis(owner(mesh.devices), axis, 0).reshape(count, -1)
+    of_each = count // processes
     # One process after another, or JAX would take the data of several for one.
-    blocks = [owners[i * of_each : (i + 1) * of_each] for i in range(processes)]
-    found = [set().union(*block) for block in blocks]
-    if shape[axis] % processes or sum(map(len, found)) > len(
-        set().union(*found)
-    ):
+    blocks = [{*block.flat} for block in np.array_split(owners, processes)]
+    if count % processes or not _disjoint(blocks):
         raise ValueError(
             "Each process gives a share of a batch that its devices do not "
             "divide, so each of them gets the whole share, and the devices of "
@@ -122,8 +120,12 @@ def _with_axis_of_processes(mesh, name, processes):
             "make the mesh of `jax.devices()` in their order, or give groups "
             f"that are a multiple of {of_each}. Received: a mesh of shape "
             f"{dict(mesh.shape)}, in which devices {name!r} belong to the "
-            f"processes {owners}"
+            f"processes {owners.tolist()}"
         )
     shape[axis : axis + 1] = [processes, of_each]
     names.insert(axis, _PROCESSES)
     return Mesh(mesh.devices.reshape(shape), names)
+
+
+def _disjoint(sets):
+    return sum(map(len, sets)) == len(set().union(*sets))

@@ -131,10 +131,6 @@ def all_positives(batch):
     )
 
 
-def _axis(placement):
-    return 1 if placement == "samples" else 0
-
-
 def layouts(model):
     """Context in which batches of any size are placed on devices.
 
@@ -142,3 +138,7 @@ def layouts(model):
         model: the `DriftModel` whose batches they are.
     """
     return backend.divisible_layouts(model.generator.num_classes is not None)
+
+
+def _axis(placement):
+    return 1 if placement == "samples" else 0
