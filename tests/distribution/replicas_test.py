@@ -7,6 +7,7 @@ process, or two processes, its workers.
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -178,14 +179,14 @@ import os, pathlib, signal, sys
 import keras, numpy as np
 import keras_drift as kd
 
-folder, kills = pathlib.Path(sys.argv[1]), sys.argv[2] == "kill"
-kills = kills and not folder.exists()  # the first time
+folder, sent = pathlib.Path(sys.argv[1]), sys.argv[2]
+sends = sent != "nothing" and not folder.exists()  # the first time
 rank, _ = kd.distribution.initialize()
 
-class Kill(keras.callbacks.Callback):
+class Signal(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
-        if kills and batch == 5 and rank == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if sends and batch == 5 and rank == 1:
+            os.kill(os.getpid(), getattr(signal, sent))
 
 keras.utils.set_random_seed(rank)  # of no influence
 with kd.distribution.data_parallel():
@@ -199,7 +200,7 @@ history = model.fit(
     steps_per_epoch=7,
     epochs=2,
     verbose=0,
-    callbacks=[Kill(), checkpoint],
+    callbacks=[Signal(), checkpoint],
 )
 weights = model.generator.get_weights()
 np.savez(f"{folder}.{rank}.npz", *weights, loss=history.history["loss"])
@@ -215,7 +216,7 @@ def script(tmp_path):
 
 def killed_second(script, folder, timeout):
     """Kills one of two processes; what the other one says within seconds."""
-    left, killed = start(script, folder, "kill")
+    left, killed = start(script, folder, "SIGKILL")
     try:
         killed.communicate(timeout=600)
         assert killed.returncode < 0
@@ -236,26 +237,45 @@ def test_a_process_that_is_left_alone_says_so(script, tmp_path):
     assert "Received: rank 0 of 2" in errors
 
 
-def whole_run(script, folder, mode):
+def whole_run(script, folder, sent):
     """What both processes of a run have come to."""
-    for process in start(script, folder, mode):
+    for process in start(script, folder, sent):
         _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     return [dict(np.load(f"{folder}.{rank}.npz")) for rank in range(2)]
 
 
-@pytest.mark.slow
-def test_the_same_command_goes_on_after_one_of_two_was_killed(script, tmp_path):
-    expected = whole_run(script, tmp_path / "at_once", "whole")
-    killed_second(script, tmp_path / "run", timeout=600)
-    (saved,) = (tmp_path / "run").iterdir()
-    assert saved.name == "epoch_000000_batch_000004.npz"
-    found = whole_run(script, tmp_path / "run", "kill")
-    # The history holds the epochs of one call: all, as none was complete.
-    for one, other in zip(expected, found, strict=True):
+def assert_same(results, others):
+    for one, other in zip(results, others, strict=True):
         assert set(one) == set(other)
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_after_one_of_two_was_killed(script, tmp_path):
+    expected = whole_run(script, tmp_path / "at_once", "nothing")
+    killed_second(script, tmp_path / "run", timeout=600)
+    (saved,) = (tmp_path / "run").iterdir()
+    assert saved.name == "epoch_000000_batch_000004.npz"
+    found = whole_run(script, tmp_path / "run", "SIGKILL")
+    # The history holds the epochs of one call: all, as none was complete.
+    assert_same(expected, found)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_ends_both(script, tmp_path):
+    expected = whole_run(script, tmp_path / "at_once", "nothing")
+    for process in start(script, tmp_path / "run", "SIGTERM"):
+        _, errors = process.communicate(timeout=600)
+        # The batch was ended, and saved, before the process was.
+        assert process.returncode == -signal.SIGTERM, errors
+    saved = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert saved == ["epoch_000000_batch_000004.npz", "epoch_000001.npz"]
+    found = whole_run(script, tmp_path / "run", "SIGTERM")
+    for results in expected:
+        results["loss"] = results["loss"][1:]  # of the epoch that was left
+    assert_same(expected, found)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="processes of PyTorch")
