@@ -10,6 +10,7 @@ from keras_drift.backend.in_place import keeps_weights
 from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import sync
+from keras_drift.backend.tensorflow_data import as_keras_data
 from keras_drift.backend.tensorflow_recompute import RecomputedParts
 from keras_drift.backend.tensorflow_replicas import data_parallel
 from keras_drift.backend.tensorflow_workers import num_processes
@@ -18,6 +19,7 @@ from keras_drift.backend.tensorflow_workers import process_index
 __all__ = [
     "SERVES_ANY_SHAPE",
     "TrainerGuard",
+    "as_keras_data",
     "build_optimizer",
     "compiled",
     "data_parallel",
