@@ -1,3 +1,4 @@
+import gc
 import sys
 
 import pytest
@@ -10,3 +11,12 @@ def eager_threads():
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(interval)
+
+
+@pytest.fixture(scope="module")
+def small_heap():
+    """Collections in a module do not look at what other tests have left."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

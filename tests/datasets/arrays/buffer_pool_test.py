@@ -10,6 +10,8 @@ from keras import ops
 
 from keras_drift.datasets.arrays.buffer_pool import BufferPool
 
+pytestmark = pytest.mark.usefixtures("small_heap")
+
 
 def test_arrays_have_the_type_and_shape_and_can_be_written_to():
     array = BufferPool("float16").empty((2, 3))

@@ -16,6 +16,8 @@ from keras_drift import drifts
 from keras_drift import generators
 from keras_drift.datasets import BankedDataset
 
+pytestmark = pytest.mark.usefixtures("small_heap")
+
 NUM_CLASSES = 5
 
 
@@ -102,7 +104,7 @@ def wait_until(condition):
 def _no_threads_left():
     yield
     if threads():
-        gc.collect()  # over all modules: as long as ten tests
+        gc.collect()
     wait_until(lambda: not threads())
 
 

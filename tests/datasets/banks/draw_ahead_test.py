@@ -9,7 +9,10 @@ import pytest
 from keras_drift.datasets.banks import draw_ahead
 from keras_drift.datasets.banks.draw_ahead import DrawAhead
 
-pytestmark = pytest.mark.backend_free
+pytestmark = [
+    pytest.mark.backend_free,
+    pytest.mark.usefixtures("small_heap"),
+]
 
 NAME = "draw-ahead-test"
 
