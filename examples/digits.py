@@ -23,8 +23,10 @@ import keras_drift as kd
 from keras_drift.images import image_grid
 from keras_drift.images import write_png
 
+NUM_GENERATED = 24  # samples of a class in a step
 
-def build_model(seed, num_generated=24):
+
+def build_model(seed, num_generated=NUM_GENERATED):
     generator = kd.generators.DiT(
         image_shape=(8, 8, 1),
         num_classes=10,
@@ -132,8 +134,8 @@ def main():
     parser.add_argument(
         "--num-generated",
         type=int,
-        default=24,
-        help="generated samples of a class in a step; default: 24",
+        default=NUM_GENERATED,
+        help="generated samples of a class in a step; default: %(default)s",
     )
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("outputs/digits")
