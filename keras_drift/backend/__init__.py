@@ -35,7 +35,6 @@ there are none yet.
 travel with the step while JAX trains; `host_value(variable)` is one of them.
 `TrainerGuard` is a mixin of models, and `keeps_weights(model)` a context for
 training, under which no weight is lost to an exception.
-`as_keras_data(x)` is what Keras is given for a data source.
 `divisible_layouts(has_classes)` is a context in which batches may have any size
 under `keras.distribution`.
 `compiled(network)` is a function from a dict of arrays to the outputs of the
@@ -145,7 +144,6 @@ def _build_optimizer(model):
 
 PLACEMENTS = placement.PLACEMENTS
 RECEIVES_SHARES = placement.RECEIVES_SHARES
-as_keras_data = getattr(_backend, "as_keras_data", lambda x: x)
 assign = getattr(_backend, "assign", _assign)
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)

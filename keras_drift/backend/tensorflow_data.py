@@ -21,6 +21,6 @@ class UntunedAdapter(PyDatasetAdapter):
         return super().get_tf_dataset().with_options(options)
 
 
-def as_keras_data(x):
-    """What Keras is given for a data source, see `keras_drift.backend`."""
+def untuned(x):
+    """A data source, read by an `UntunedAdapter` if it is a `PyDataset`."""
     return UntunedAdapter(x) if isinstance(x, keras.utils.PyDataset) else x

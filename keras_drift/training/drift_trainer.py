@@ -153,7 +153,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         averages.warn_of_raw_weights(self, callbacks)
         with self.run.training(self, source, callbacks, first_epoch) as added:
             return super().fit(
-                backend.as_keras_data(source.x),
+                source.x,
                 epochs=epochs,
                 verbose=verbose,
                 callbacks=self.run.callbacks_of_fit(
@@ -189,7 +189,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             batch_size = training_batch_size
         source = self._source(*parts, batch_size, fixed=True)
         self.run.steps.expect("validation", source.shapes)
-        return backend.as_keras_data(source.x)
+        return source.x
 
     def evaluate(
         self,
@@ -214,7 +214,6 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         else:
             self.run.steps.expect_validation()
         with self.run.evaluation(self):
-            x = backend.as_keras_data(x)
             return super().evaluate(x, None, None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):

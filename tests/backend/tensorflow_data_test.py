@@ -35,7 +35,7 @@ def test_no_thread_tunes_the_data_of_fit_and_evaluate(monkeypatch):
 def test_data_of_tensorflow_are_left_as_they_are():
     import tensorflow as tf
 
-    from keras_drift import backend
+    from keras_drift.backend.tensorflow_data import untuned
 
     dataset = tf.data.Dataset.from_tensors(DATA)
-    assert backend.as_keras_data(dataset) is dataset
+    assert untuned(dataset) is dataset
