@@ -35,6 +35,8 @@ there are none yet.
 travel with the step while JAX trains; `host_value(variable)` is one of them.
 `TrainerGuard` is a mixin of models, and `keeps_weights(model)` a context for
 training, under which no weight is lost to an exception.
+`without_autotuning(x)` is what Keras is given for a data source that it is to
+read in order, with nothing beside it.
 `divisible_layouts(has_classes)` is a context in which batches may have any size
 under `keras.distribution`.
 `compiled(network)` is a function from a dict of arrays to the outputs of the
@@ -207,4 +209,5 @@ step_result = _backend.step_result
 sync = _backend.sync
 unless = _backend.unless
 with_known_sizes = getattr(_backend, "with_known_sizes", lambda x, shape: x)
+without_autotuning = getattr(_backend, "without_autotuning", lambda x: x)
 wait_for_all = getattr(_backend, "wait_for_all", placement.wait_for_all)

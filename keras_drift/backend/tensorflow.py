@@ -10,7 +10,7 @@ from keras_drift.backend.in_place import keeps_weights
 from keras_drift.backend.in_place import spread
 from keras_drift.backend.in_place import step
 from keras_drift.backend.in_place import sync
-from keras_drift.backend.tensorflow_data import untuned
+from keras_drift.backend.tensorflow_data import without_autotuning
 from keras_drift.backend.tensorflow_recompute import RecomputedParts
 from keras_drift.backend.tensorflow_replicas import data_parallel
 from keras_drift.backend.tensorflow_workers import num_processes
@@ -40,6 +40,7 @@ __all__ = [
     "sync",
     "unless",
     "with_known_sizes",
+    "without_autotuning",
 ]
 
 # Whether a compiled step takes batches of several shapes: `tf.function` takes
@@ -48,17 +49,7 @@ SERVES_ANY_SHAPE = False
 
 
 class TrainerGuard:
-    """Mixin of models: steps are traced once, `tf.data` tunes nothing."""
-
-    def fit(self, x=None, *args, **kwargs):
-        """Trains the model, see Keras."""
-        if "validation_data" in kwargs:
-            kwargs["validation_data"] = untuned(kwargs["validation_data"])
-        return super().fit(untuned(x), *args, **kwargs)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        """Evaluates the model, see Keras."""
-        return super().evaluate(untuned(x), *args, **kwargs)
+    """Mixin of models whose training step is traced once."""
 
     def make_train_function(self, force=False):
         """Compiles the training step, once the optimizer has its variables."""

@@ -1,17 +1,20 @@
-"""Data sets as `tf.data` reads them."""
+"""Adapter of Keras that disables the autotuning of `tf.data`."""
 
 import keras
 import tensorflow as tf
 from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 
-class UntunedAdapter(PyDatasetAdapter):
-    """A `PyDataset` that `tf.data` reads without a thread that tunes it.
+class WithoutAutotuning(PyDatasetAdapter):
+    """Adapter of a `PyDataset` that disables the autotuning of `tf.data`.
 
-    There is nothing to tune: one thread makes the batches ahead of the steps.
-    Whoever drops an iterator waits for the end of the tuning, and on a busy
-    machine it misses that end (as of TensorFlow 2.21) and sleeps on, up to a
-    minute: once in some fifty epochs, training would stand still.
+    Deleting an iterator joins the thread of the autotuning. On a busy machine
+    that thread can miss its cancellation and sleep for as long as the iterator
+    was in use, up to 60 s (TensorFlow 2.21): the cancellation notifies it
+    before it sets the flag that the thread reads. Prefetching stays as it is.
+
+    This holds for one device. Under a strategy, TensorFlow makes data sets of
+    its own for each device, which take none of these options.
     """
 
     def get_tf_dataset(self):
@@ -21,6 +24,6 @@ class UntunedAdapter(PyDatasetAdapter):
         return super().get_tf_dataset().with_options(options)
 
 
-def untuned(x):
-    """A data source, read by an `UntunedAdapter` if it is a `PyDataset`."""
-    return UntunedAdapter(x) if isinstance(x, keras.utils.PyDataset) else x
+def without_autotuning(x):
+    """A data source, see `keras_drift.backend`."""
+    return WithoutAutotuning(x) if isinstance(x, keras.utils.PyDataset) else x

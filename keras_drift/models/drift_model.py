@@ -322,7 +322,7 @@ class DriftModel(
         # The value is that of the whole batch, the gradient that of this share.
         mean = backend.global_mean(loss)
         if mean is not loss:
-            # Exactly: added to the share, it would be rounded in each replica.
+            # The difference is exactly 0, so all replicas report one number.
             loss = mean + (loss - ops.stop_gradient(loss))
         return backend.share_of_loss(loss)
 

@@ -1,4 +1,4 @@
-"""Compiled steps of a model, kept for as long as the model stays the same."""
+"""Cache of the compiled steps of a model."""
 
 import contextlib
 
@@ -27,10 +27,10 @@ _MAX_SHAPES = 4
 
 
 class CompiledSteps:
-    """Compiled steps of a model, kept for as long as the model stays the same.
+    """Cache of the compiled steps of a model.
 
-    A step is compiled again where a part of the model has changed. Where a
-    compiled step takes batches of one shape, each shape has a step of its own.
+    A step is compiled again where a part of the model has changed. On backends
+    whose compiled steps take batches of one shape, it holds one for each shape.
     """
 
     def __init__(self):
@@ -75,11 +75,11 @@ class CompiledSteps:
         return keras.tree.pack_sequence_as(data, known)
 
     @contextlib.contextmanager
-    def set_aside(self, model):
-        """Context for a batch of another shape in the middle of `fit`.
+    def restores_training_step(self, model):
+        """Context in `fit` for a batch that may need another training step.
 
         Args:
-            model: the `DriftModel`, whose `fit` goes on with its own step.
+            model: the `DriftModel`.
         """
         step, shapes = model.train_function, self._shapes["train"]
         try:
@@ -140,7 +140,7 @@ class CompiledSteps:
 
 
 def _program(model, schedule):
-    """All that a compiled step has read."""
+    """All that compilation reads of a model and takes for constant."""
     program = [
         getattr(model, name)
         for name in ARGUMENTS

@@ -107,6 +107,14 @@ def as_source(
     return _checked(source, generator, needs_unconditional, made_here=True)
 
 
+def length(data):
+    """The number of batches of a data source, or `None` if it is unknown."""
+    try:
+        return len(data)
+    except TypeError:  # of some data sets that have a method for it
+        return None
+
+
 def split(x, y, sample_weight, share):
     """Splits off the last part of arrays for validation.
 

@@ -145,15 +145,16 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 validation_data, validation_batch_size, batch_size
             )
         first_epoch = kwargs["initial_epoch"]
-        steps = kwargs.get("steps_per_epoch") or _length(source.x)
-        process_shares.check_length(epochs, first_epoch, steps)
+        length = data_sources.length(source.x)
+        steps = kwargs.get("steps_per_epoch") or length
+        process_shares.check_length(epochs, first_epoch, steps, length)
         self.run.equalize(self)
         if verbose == "auto" and backend.process_index() > 0:
             verbose = 0  # the first process shows the progress
         averages.warn_of_raw_weights(self, callbacks)
         with self.run.training(self, source, callbacks, first_epoch) as added:
             return super().fit(
-                source.x,
+                backend.without_autotuning(source.x),
                 epochs=epochs,
                 verbose=verbose,
                 callbacks=self.run.callbacks_of_fit(
@@ -189,7 +190,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             batch_size = training_batch_size
         source = self._source(*parts, batch_size, fixed=True)
         self.run.steps.expect("validation", source.shapes)
-        return source.x
+        return backend.without_autotuning(source.x)
 
     def evaluate(
         self,
@@ -214,6 +215,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         else:
             self.run.steps.expect_validation()
         with self.run.evaluation(self):
+            x = backend.without_autotuning(x)
             return super().evaluate(x, None, None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
@@ -389,8 +391,3 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             self.run.scale_is_checked = True
             data_sources.warn_of_unscaled_images(data, self.generator)
         self.run.steps.expect(kind, shapes)
-
-
-def _length(data):
-    """The number of batches of a data source, or `None`."""
-    return len(data) if hasattr(data, "__len__") else None

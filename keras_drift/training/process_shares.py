@@ -92,21 +92,28 @@ def check(data):
         )
 
 
-def check_length(epochs, first_epoch, steps):
+def check_length(epochs, first_epoch, steps, length):
     """Refuses a `fit` that is longer or shorter than in other processes.
 
     Args:
         epochs: int, the number of epochs.
         first_epoch: int, the epoch it begins with.
-        steps: int, the number of batches in an epoch, or `None`.
+        steps: int, the number of steps in an epoch, or `None`.
+        length: int, the number of batches of the data source, or `None`.
     """
-    steps = -1 if steps is None else steps
-    found = _of_all_processes([epochs, first_epoch, steps])
+    if backend.gives_shares() and backend.num_devices() == 1:
+        return  # without a distribution, processes of JAX train models apart
+    numbers = (epochs, first_epoch, steps, length)
+    # No process trains for as many epochs as JAX can send.
+    found = _of_all_processes(
+        [-1 if n is None else min(n, 2**31 - 1) for n in numbers]
+    )
     if len(set(found)) > 1:
         raise ValueError(
             "All processes train for the same epochs and number of batches in "
             "each, or some would wait for the others without end. Received: "
-            f"(epochs, initial_epoch, batches) = {found}"
+            "(epochs, initial_epoch, steps in an epoch, batches of the data; "
+            f"-1: unknown) = {found}"
         )
 
 

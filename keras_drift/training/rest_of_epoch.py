@@ -6,6 +6,7 @@ import numpy as np
 from keras_drift import backend
 from keras_drift import user_warnings
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
+from keras_drift.training import data_sources
 
 
 class RestOfEpoch(keras.callbacks.CallbackList):
@@ -152,7 +153,7 @@ def _check(position, data, num_steps, steps_per_execution):
         or size_of(data) != list(position["data_size"])
         or batch % steps_per_execution
     ):
-        size = len(data) if hasattr(data, "__len__") else "unknown"
+        size = data_sources.length(data)
         raise ValueError(
             "The checkpoint is one of the middle of an epoch: give `fit` the "
             "same data in the same batches, and `compile` the same "

@@ -127,7 +127,7 @@ class RunState:
         """Context of `train_on_batch`, which a callback of `fit` may call."""
         with contextlib.ExitStack() as stack:
             if self.is_training:
-                stack.enter_context(self.steps.set_aside(model))
+                stack.enter_context(self.steps.restores_training_step(model))
             yield
 
     def choose_step(self, kind, model, make):

@@ -11,8 +11,8 @@ from keras_drift import generators
 DATA = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
 
 
-def test_no_thread_tunes_the_data_of_fit_and_evaluate(monkeypatch):
-    """Its end would be waited for, now and then for as long as an epoch."""
+def test_data_of_fit_and_evaluate_are_not_autotuned(monkeypatch):
+    """A thread would be joined that may sleep for as long as an epoch took."""
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
@@ -35,7 +35,7 @@ def test_no_thread_tunes_the_data_of_fit_and_evaluate(monkeypatch):
 def test_data_of_tensorflow_are_left_as_they_are():
     import tensorflow as tf
 
-    from keras_drift.backend.tensorflow_data import untuned
+    from keras_drift import backend
 
     dataset = tf.data.Dataset.from_tensors(DATA)
-    assert untuned(dataset) is dataset
+    assert backend.without_autotuning(dataset) is dataset

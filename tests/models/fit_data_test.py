@@ -33,6 +33,22 @@ def torch_source(points):
     )
 
 
+def filtered_source(points):
+    """Of a length that `tf.data` does not know."""
+    return tf_source(points).filter(lambda x: True)
+
+
+def iterable_source(points):
+    """Of a length that PyTorch does not know."""
+    data = pytest.importorskip("torch.utils.data")
+
+    class Points(data.IterableDataset):
+        def __iter__(self):
+            return ((point,) for point in points)
+
+    return data.DataLoader(Points(), batch_size=24)
+
+
 def py_source(points):
     return datasets.GroupedDataset(points, positives=32)
 
@@ -45,12 +61,21 @@ def compiled():
 
 
 @pytest.mark.parametrize(
-    "source", [generator_source, tf_source, torch_source, py_source]
+    "source",
+    [
+        generator_source,
+        tf_source,
+        torch_source,
+        py_source,
+        filtered_source,
+        iterable_source,
+    ],
 )
 def test_accepts_every_data_source_of_keras(points, source, compiled):
     model = compiled
-    # Keras warns if a generator ends without `steps_per_epoch`.
-    steps = 2 if source is generator_source else None
+    # Keras warns if data of unknown length end without `steps_per_epoch`.
+    is_unknown = source in (generator_source, filtered_source, iterable_source)
+    steps = 2 if is_unknown else None
     history = model.fit(source(points), steps_per_epoch=steps, verbose=0)
     assert np.isfinite(history.history["loss"][0])
 
