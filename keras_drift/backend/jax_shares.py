@@ -14,6 +14,8 @@ import keras
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 
+from keras_drift import user_warnings
+
 
 def data_parallel():
     """A context that spreads batches, see `keras_drift.backend`."""
@@ -46,6 +48,12 @@ def shape_on_device(variable):
 def check_placement(model):
     """Refuses a model made before the distribution was set."""
     if keras.distribution.distribution() is None:
+        if jax.process_count() > 1:
+            user_warnings.warn(
+                "The processes are joined, but each of them trains alone: "
+                "make, compile and train the model inside of "
+                "`with keras_drift.distribution.data_parallel():`."
+            )
         return
     mesh, _ = _mesh_and_axis()
     devices = set(mesh.devices.flat)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 
 import jax
 import keras
@@ -22,6 +23,14 @@ def message(data, epochs=1):
     except ValueError as error:
         return str(error)
     return ""
+
+
+def alone(index):
+    """Warnings of a `fit` without a distribution, longer in one process."""
+    own = kd.datasets.ArrayDataset(SAMPLES, batch_size=8, seed=index)
+    with warnings.catch_warnings(record=True) as caught:
+        assert message(own, epochs=1 + index) == ""
+    return [str(each.message) for each in caught]
 
 
 def of_evaluation(index, sizes):
@@ -51,6 +60,7 @@ def main():
     _, index, count, address = sys.argv[1].split()
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.distributed.initialize(address, int(count), int(index))
+    alone_warnings = alone(int(index))
     keras.distribution.set_distribution(
         keras.distribution.DataParallel(auto_shard_dataset=False)
     )
@@ -59,7 +69,7 @@ def main():
     runs = [trained_epochs(sys.argv[2], index, epochs) for epochs in (2, 3)]
     evaluated = [of_evaluation(index, sizes) for sizes in ((8, 4), (7, 7))]
     messages = message(SAMPLES), message(own), message(own, epochs=1 + index)
-    print(json.dumps([*messages, runs, evaluated]))
+    print(json.dumps([alone_warnings, *messages, runs, evaluated]))
 
 
 if __name__ == "__main__":

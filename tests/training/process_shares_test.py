@@ -19,7 +19,9 @@ SCRIPT = pathlib.Path(__file__).with_name("process_shares_cases.py")
 )
 def test_processes_have_samples_of_their_own_also_when_they_resume(tmp_path):
     results = on_devices.results_of_processes(SCRIPT, str(tmp_path), devices=2)
-    for index, (same, own, longer, runs, evaluated) in enumerate(results):
+    for index, result in enumerate(results):
+        (alone,), same, own, longer, runs, evaluated = result
+        assert "each of them trains alone: make" in alone
         assert "1 different first batches in 2 processes" in same
         assert own == ""
         assert "[(1, 0, 2, 2), (2, 0, 2, 2)]" in longer
