@@ -12,6 +12,7 @@ from keras_drift.callbacks.checkpoint_folder import described
 from keras_drift.callbacks.termination_signal import TerminationSignal
 from keras_drift.training import process_shares
 from keras_drift.training import rest_of_epoch
+from keras_drift.training import state_file
 from keras_drift.training import training_state
 
 
@@ -364,12 +365,22 @@ class TrainingCheckpoint(keras.callbacks.Callback):
         if self._each_writes():
             variables = training_state.variables(self.model)
             state = {**state, **training_state.get_other(self.model)}
+            self._check_states(state)
             self._folder.write_sharded(self._reached, variables, state)
             return
         state = {**self.model.training_state(), **state}
+        self._check_states(state)
         if backend.process_index() == 0:
             # The state is that of the first process.
             self._folder.write(self._reached, state)
+
+    def _check_states(self, state):
+        """Refuses states of users' objects that no file can hold."""
+        # Here, since the thread that writes would fail an epoch later.
+        for each in state["callbacks"]:
+            state_file.check(each["state"], f"`{each['class_name']}`")
+        data = type(self.model.run.data).__name__
+        state_file.check(state["data"], f"the data set `{data}`")
 
     def _each_writes(self):
         """Whether no process holds the whole state: each writes its part."""

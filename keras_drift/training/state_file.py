@@ -1,6 +1,7 @@
 """Nested states of plain values and arrays in one file."""
 
 import json
+import reprlib
 import zipfile
 
 import numpy as np
@@ -51,6 +52,34 @@ def read(path):
             "This file holds no state of a training run, or it is damaged. "
             f"Received: path={str(path)!r}."
         ) from error
+
+
+def check(value, owner):
+    """Refuses what `read` would give back as something else, or not at all.
+
+    Args:
+        value: a state, or a part of it.
+        owner: str, what has given it, for the message.
+    """
+    if isinstance(value, (np.ndarray, np.generic)):
+        fits = value.dtype.kind in "biufc" or value.dtype.name == "bfloat16"
+    elif isinstance(value, dict):
+        fits = all(type(key) is str for key in value)
+    else:
+        fits = isinstance(value, (str, int, float, list, tuple, type(None)))
+    if not fits:
+        raise TypeError(
+            "A checkpoint holds NumPy arrays of numbers, str, int, float, bool "
+            "and `None`, in lists, tuples, which are restored as lists, and "
+            "dicts with keys of type str. Use "
+            "`keras.ops.convert_to_numpy` for tensors. Received: "
+            f"{reprlib.repr(value)} of type {type(value).__name__} in the "
+            f"state of {owner}"
+        )
+    parts = value.values() if isinstance(value, dict) else value
+    if isinstance(value, (dict, list, tuple)):
+        for each in parts:
+            check(each, owner)
 
 
 def _without_arrays(value, arrays):

@@ -145,6 +145,42 @@ def test_what_another_callback_has_ended_goes_on(tmp_path):
     assert epochs == [2, 3, 4]
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [{1: 0.5}, {"of": {2, 3}}, [np.array(["a"])], keras.ops.ones(2), object()],
+    ids=["key", "set", "text array", "tensor", "object"],
+)
+def test_a_state_that_would_come_back_as_another_is_refused(tmp_path, seen):
+    class Other(Counter):
+        def get_state(self):
+            return {"seen": seen}
+
+    with pytest.raises(TypeError, match="in the state of `Other`"):
+        fit(tmp_path, 2, Other())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_state_of_data_is_checked_as_well(tmp_path):
+    class Data(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return DATA[:16]
+
+        def get_state(self):
+            return {"read": {0}}
+
+        def set_state(self, state):
+            pass
+
+    model = DriftModel(generators.MLP(2, hidden_dims=(8,)), seed=0)
+    model.compile("sgd")
+    checkpoint = callbacks.TrainingCheckpoint(tmp_path)
+    with pytest.raises(TypeError, match="state of the data set `Data`"):
+        model.fit(Data(), callbacks=[checkpoint], verbose=0)
+
+
 class Own(keras.callbacks.EarlyStopping):
     """One whose state only it can read."""
 
