@@ -232,7 +232,8 @@ def test_turns_round_when_the_roles_are_swapped(
 def test_rests_where_the_positives_are_the_negatives(clouds, symmetric):
     x, y, _ = clouds
     velocity = field("row", symmetric)
-    np.testing.assert_array_equal(velocity(x, y, y), 0)
+    # An optimizing compiler may round the two sides in different ways.
+    np.testing.assert_allclose(velocity(x, y, y), 0, atol=1e-7)
     np.testing.assert_allclose(velocity(x, y, y[:, ::-1]), 0, atol=1e-6)
 
 
