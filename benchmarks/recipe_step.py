@@ -41,7 +41,7 @@ def stream():
 
 
 def our_steps(args):
-    """A function that takes `args.steps` steps."""
+    """A function that takes `args.steps` steps, and its data source."""
     encoder = kd.encoders.MAEResNet(
         IMAGE[-1], base_channels=args.channels, num_blocks=BLOCKS
     )
@@ -87,7 +87,7 @@ def our_steps(args):
         steps_per_epoch=args.steps,
         verbose=False,
     )
-    return lambda: model.fit(batches, verbose=0)
+    return lambda: model.fit(batches, verbose=0), batches
 
 
 def their_steps(args):
@@ -166,18 +166,23 @@ def main():
     )
     args = parser.parse_args()
     clock = time.process_time if args.cpu_time else time.perf_counter
-    sides = {"ours": our_steps(args)}
+    ours, batches = our_steps(args)
+    sides = {"ours": ours}
     if peers.official(args.official):
         sides["official"] = their_steps(args)
     times = {name: [] for name in sides}
     for call in sides.values():
         call()  # compiles
+    waited = batches.seconds_waited
     for _ in range(args.rounds):
         for name, call in sides.items():
             start = clock()
             call()
             times[name].append((clock() - start) / args.steps)
     found = {name: float(np.median(each)) for name, each in times.items()}
+    if not args.cpu_time:  # the share of a step that waits for its batch
+        waited = batches.seconds_waited - waited
+        found["input_wait"] = waited / sum(times["ours"]) / args.steps
     if "official" in times:
         ratios = np.divide(times["ours"], times["official"])
         found["ratio"] = float(np.median(ratios))
