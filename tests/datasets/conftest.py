@@ -16,7 +16,6 @@ def eager_threads():
 @pytest.fixture(scope="module")
 def small_heap():
     """Collections in a module do not look at what other tests have left."""
+    # Never unfrozen: that would undo it for all modules and collected tests.
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
