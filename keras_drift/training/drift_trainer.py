@@ -211,11 +211,11 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._check_ready("evaluate")
         if "_use_cached_eval_dataset" not in kwargs:
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
+            x = backend.without_autotuning(x)
             self.run.equalize(self)
         else:
             self.run.steps.expect_validation()
         with self.run.evaluation(self):
-            x = backend.without_autotuning(x)
             return super().evaluate(x, None, None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):

@@ -154,6 +154,7 @@ def _check(position, data, num_steps, steps_per_execution):
         or batch % steps_per_execution
     ):
         size = data_sources.length(data)
+        size = "unknown" if size is None else size
         raise ValueError(
             "The checkpoint is one of the middle of an epoch: give `fit` the "
             "same data in the same batches, and `compile` the same "

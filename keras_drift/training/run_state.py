@@ -122,13 +122,11 @@ class RunState:
         swap = keras.callbacks.SwapEMAWeights
         return any(isinstance(callback, swap) for callback in self.callbacks)
 
-    @contextlib.contextmanager
     def one_batch(self, model):
         """Context of `train_on_batch`, which a callback of `fit` may call."""
-        with contextlib.ExitStack() as stack:
-            if self.is_training:
-                stack.enter_context(self.steps.restores_training_step(model))
-            yield
+        if self.is_training:
+            return self.steps.restores_training_step(model)
+        return contextlib.nullcontext()
 
     def choose_step(self, kind, model, make):
         """Gives the model the compiled step of its present state.

@@ -76,9 +76,10 @@ def check(value, owner):
             f"{reprlib.repr(value)} of type {type(value).__name__} in the "
             f"state of {owner}"
         )
-    parts = value.values() if isinstance(value, dict) else value
-    if isinstance(value, (dict, list, tuple)):
-        for each in parts:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
             check(each, owner)
 
 
