@@ -112,6 +112,24 @@ def check(model):
         )
 
 
+def check_with(model, name, value):
+    """Validates the arguments of a model with another value of one of them.
+
+    The model has the value during the checks. Keras tracks it only once it is
+    assigned: variables that were tracked once have another order afterwards.
+    """
+    own = vars(model)
+    had, kept = name in own, own.get(name)
+    own[name] = value
+    try:
+        check(model)
+    finally:
+        if had:
+            own[name] = kept
+        else:  # PyTorch holds modules elsewhere
+            del own[name]
+
+
 def check_features(model):
     """Checks patterns of feature names against the features of the encoder."""
     patterns = {"loss_weights": list(model.loss_weights or ())}

@@ -12,36 +12,17 @@ from keras_drift.models.model_adaptation import ModelAdaptation
 from keras_drift.models.model_preflight import ModelPreflight
 from keras_drift.models.model_presets import ModelPresets
 from keras_drift.models.model_sampling import ModelSampling
+from keras_drift.models.model_saving import ModelSaving
 from keras_drift.training import DriftObjective
 from keras_drift.training import TrainingBatch
 from keras_drift.training import adaptation
 from keras_drift.training import bandwidth_schedule as schedules
 from keras_drift.training import batches
 from keras_drift.training import micro_batches as parts
-from keras_drift.training import randomness
 from keras_drift.training import shares
 from keras_drift.training.compiled_steps import ARGUMENTS
 from keras_drift.training.drift_trainer import DriftTrainer
 from keras_drift.training.run_state import RunState
-
-# Entries of the config that are objects, and those that are plain values.
-_OBJECTS = (
-    "generator",
-    "drift",
-    "encoder",
-    "step_size",
-    "bandwidth_schedule",
-    "guidance_sampler",
-    "autoencoder",
-)
-_VALUES = (
-    "loss_weights",
-    "num_generated",
-    "frozen_steps",
-    "stop_gradient",
-    "field_scope",
-    "micro_batches",
-)
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -50,6 +31,7 @@ class DriftModel(
     ModelAdaptation,
     ModelPreflight,
     ModelSampling,
+    ModelSaving,
     ModelPresets,
     keras.Model,
 ):
@@ -212,19 +194,14 @@ class DriftModel(
             super().__setattr__(name, value)
             return
         # In the hands of a user: as in the constructor, and seen by programs.
-        old = getattr(self, name)
         value = arguments.assigned(self, name, value)
+        arguments.check_with(self, name, value)
         if name in ("generator", "drift", "encoder"):
             # Otherwise Keras keeps tracking, training and saving the old part.
             self._tracker.unlock()
-            self._tracker.untrack(old)
+            self._tracker.untrack(getattr(self, name))
             self.compiled = self.compiled and name != "generator"
         super().__setattr__(name, value)
-        try:
-            arguments.check(self)
-        except (TypeError, ValueError):
-            super().__setattr__(name, old)
-            raise
 
     # === The step ===
 
@@ -353,37 +330,3 @@ class DriftModel(
 
     def _largest_bandwidth(self):
         return ops.max(self.drift.bandwidth)
-
-    # === Saving ===
-
-    def save_own_variables(self, store):
-        """Saves the state of the random generator."""
-        state = backend.host_value(self.seed_generator.state)
-        store["seed_generator_state"] = state
-
-    def load_own_variables(self, store):
-        """Loads the state of the random generator."""
-        state = store["seed_generator_state"]
-        randomness.assign(self.seed_generator.state, state)
-        # Keras loads all parts of a model, the autoencoder among them.
-        self._fresh = None
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            **{name: serialize(getattr(self, name)) for name in _OBJECTS},
-            **{name: getattr(self, name) for name in (*_VALUES, "seed")},
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Makes the model that `get_config` describes."""
-        deserialize = keras.saving.deserialize_keras_object
-        objects = {
-            name: deserialize(config.get(name), custom_objects)
-            for name in _OBJECTS
-        }
-        model = cls(**{**config, **objects})
-        model.remember_fresh_autoencoder()
-        return model

@@ -9,6 +9,7 @@ from keras_drift import DriftModel
 from keras_drift import drifts
 from keras_drift import generators
 from keras_drift import kernels
+from keras_drift.models import arguments
 from small_models import class_mlp
 from small_models import fitted
 from small_models import gaussian_model
@@ -125,3 +126,24 @@ def test_exports_a_model_before_its_first_call(tmp_path):
         model.generate(3, seed=0),
         atol=1e-5,
     )
+
+
+def test_a_refused_part_leaves_the_model_as_it_was(points, monkeypatch):
+    model = gaussian_model()
+    fitted(model, points)
+    variables = [v.path for v in model.variables]
+
+    def refuse(model):
+        raise ValueError("no")
+
+    monkeypatch.setattr(arguments, "check", refuse)
+    other = generators.MLP(2, hidden_dims=(4,))
+    for name, part in (("generator", other), ("drift", CHANGES["drift"])):
+        kept = getattr(model, name)
+        with pytest.raises(ValueError, match="no"):
+            setattr(model, name, part)
+        assert getattr(model, name) is kept
+        assert [v.path for v in model.variables] == variables
+    monkeypatch.undo()
+    # It is compiled still.
+    assert np.isfinite(model.fit(points, verbose=0).history["loss"][0])
