@@ -122,7 +122,7 @@ class BandwidthOwner:
 
 
 class BandwidthPart(NamedTuple):
-    """What `adapt` needs to know to set one bandwidth of a drift.
+    """One bandwidth of a drift, described for `adapt`.
 
     Attributes:
         owner: `BandwidthOwner`.

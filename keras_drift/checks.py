@@ -20,9 +20,7 @@ def positive_number(name, value, meaning="must be a positive number"):
     return value
 
 
-def non_negative_number(
-    name, value, meaning="must be a number that is zero or positive"
-):
+def non_negative_number(name, value, meaning="must be a non-negative number"):
     """Returns `value`, a finite number that is zero or above."""
     _number(name, value, meaning)
     if not value >= 0 or not math.isfinite(value):
@@ -62,14 +60,12 @@ def positive_numbers(name, value, meaning):
     return values.tolist()
 
 
-def positive_integer(name, value, meaning="must be an integer, at least one"):
+def positive_integer(name, value, meaning="must be a positive integer"):
     """Returns `value` as an `int`, at least one."""
     return _integer(name, value, meaning, lowest=1)
 
 
-def non_negative_integer(
-    name, value, meaning="must be an integer, zero or positive"
-):
+def non_negative_integer(name, value, meaning="must be a non-negative integer"):
     """Returns `value` as an `int`, zero or above."""
     return _integer(name, value, meaning, lowest=0)
 

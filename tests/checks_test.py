@@ -41,9 +41,9 @@ def test_a_message_can_say_what_the_number_means():
 def test_non_negative_number_allows_zero_and_no_less():
     assert checks.non_negative_number("level", 0) == 0
     for value in (-1e-9, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=r"zero or positive.*level="):
+        with pytest.raises(ValueError, match=r"non-negative.*level="):
             checks.non_negative_number("level", value)
-    with pytest.raises(TypeError, match=r"zero or positive.*level='0'"):
+    with pytest.raises(TypeError, match=r"non-negative.*level='0'"):
         checks.non_negative_number("level", "0")
 
 

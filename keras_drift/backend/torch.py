@@ -193,7 +193,7 @@ def dual_field(log_kernels, positives, negatives):
         negatives: `Block` of all pairs with the negatives.
 
     Returns:
-        For each score the velocities, or `None` if gradients are wanted.
+        For each log-kernel the velocities, or `None` if gradients are wanted.
     """
     blocks = negatives, positives
     if any(

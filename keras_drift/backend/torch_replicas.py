@@ -106,7 +106,7 @@ def num_replicas():
 def replicas_of(model):
     """The number of replicas that train a model: that of the processes."""
     del model
-    if not distributed.is_initialized() and (
+    if num_replicas() == 1 and (
         "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1"
     ):
         user_warnings.warn(

@@ -78,6 +78,8 @@ class BandwidthAnnealing(keras.callbacks.Callback):
             return
         start = int(ops.convert_to_numpy(self.model.optimizer.iterations))
         batches = (params["epochs"] - epoch) * steps
+        if self.model.run.position is not None:  # in the middle of an epoch
+            batches -= self.model.run.position["batch"]
         optimizer = self.model.optimizer
         accumulated = getattr(optimizer, "gradient_accumulation_steps", 1) or 1
         end = start + batches * self.model.frozen_steps // accumulated

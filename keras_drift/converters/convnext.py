@@ -242,7 +242,7 @@ def _sizes(shapes):
             dims[int(match[1])] = shape[0] if shape else 0
     if 0 in depths or 0 in dims:
         raise ValueError(
-            "It does not hold the tensors of a ConvNeXt V2 as transformers "
+            "it does not hold the tensors of a ConvNeXt V2 as transformers "
             f"names them. Received: the tensors {list(shapes)[:3]}"
         )
     return {"depths": depths, "hidden_dims": dims}
@@ -279,7 +279,7 @@ def _open(file):
     try:
         return safetensors.safe_open(file, framework="numpy")
     except (OSError, safetensors.SafetensorError) as error:
-        raise ValueError(f"It is truncated or altered: {error}") from error
+        raise ValueError(f"it is truncated or altered: {error}") from error
 
 
 def _named(file, function):
@@ -288,5 +288,5 @@ def _named(file, function):
         return function()
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"`{file.name}` is not loaded. {error}. Received: {str(file)!r}"
+            f"`{file.name}` is not loaded: {error}. Received: {str(file)!r}"
         ) from error

@@ -55,7 +55,7 @@ def layout_map(network, mesh, style="fsdp"):
         they have the same paths.
 
     Raises:
-        TypeError: if the mesh is none.
+        TypeError: if `mesh` is not a `keras.distribution.DeviceMesh`.
         ValueError: if the network has no variables yet, or if the style needs
             an axis that the mesh does not have.
 

@@ -1,6 +1,7 @@
 """Table of the variables of a network and their layouts."""
 
 import math
+import re
 
 import keras
 
@@ -65,8 +66,8 @@ def _num_parts(layout):
 def bytes_of(dtype):
     """The bytes of one number of a dtype."""
     dtype = keras.backend.standardize_dtype(dtype)
-    bits = 8 if dtype == "bool" else int("".join(filter(str.isdigit, dtype)))
-    return bits // 8
+    bits = re.search(r"\d+", dtype)  # none in "bool"
+    return math.ceil(int(bits[0]) / 8) if bits else 1
 
 
 def _print(rows, per_device, total, print_fn):

@@ -62,8 +62,9 @@ def get(identifier):
     Args:
         identifier: a `Drift`, its config, or one of `"kernel_drift"`,
             `"sinkhorn_drift"`, `"sliced_wasserstein_drift"`, `"mmd_drift"`,
-            `"energy_distance_drift"`, `"f_divergence_drift"`, `"lookahead"`
-            (with their default arguments).
+            `"energy_distance_drift"`, `"f_divergence_drift"`,
+            `"self_tuning_drift"`, `"lookahead"` (with their default
+            arguments).
 
     Returns:
         A `Drift`.

@@ -7,6 +7,22 @@ from keras_drift.ops import positive_shares
 from keras_drift.ops import unit_vectors
 
 
+def check_learnable(drift):
+    """Refuses a drift whose kernel has another derivative.
+
+    Args:
+        drift: a `KernelDrift`.
+    """
+    if not drift.kernel.scales_distances:
+        raise ValueError(
+            "A bandwidth is learned by the derivative of a kernel of `distance "
+            "/ bandwidth`, and the formula of this one depends on the "
+            "bandwidth in another way as well. On a sphere take "
+            "`kernels.VonMisesFisher`. Received: "
+            f"kernel={type(drift.kernel).__name__}"
+        )
+
+
 def bandwidth_gradient(drift, inputs):
     """Gradient of the temperature loss with respect to a log-bandwidth.
 
@@ -21,6 +37,7 @@ def bandwidth_gradient(drift, inputs):
     Returns:
         float32 scalar, without gradients.
     """
+    check_learnable(drift)
     inputs = drift.mask(inputs)
     kernel = drift.kernel
     if kernel.spherical:

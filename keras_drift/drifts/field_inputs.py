@@ -1,4 +1,4 @@
-"""What a field is computed from: validated arguments, in groups."""
+"""Validated arguments of a field, batched by group."""
 
 from typing import Any
 from typing import NamedTuple

@@ -26,7 +26,8 @@ class MissingEncoder(Encoder):
         super().__init__(**kwargs)
         self.handle = str(handle)
         self.class_name = class_name
-        if class_name not in encoders.__all__:
+        cls = getattr(encoders, str(class_name), None)
+        if class_name not in encoders.__all__ or not isinstance(cls, type):
             raise ValueError(
                 "`class_name` is the name of a class in "
                 f"`keras_drift.encoders`. Received: class_name={class_name!r}"

@@ -16,9 +16,7 @@ from keras_drift.ops import f_divergence
 from keras_drift.ops import gaussian_nodes
 from keras_drift.ops import half_squared_distances
 from keras_drift.ops import log_sum_over_points
-
-# Beyond, an exponential overflows float32.
-_LARGEST_EXPONENT = 60.0
+from keras_drift.ops.divergences import LARGEST_EXPONENT
 
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
@@ -108,7 +106,7 @@ class SmoothedFDivergence(BandwidthOwner, Energy):
         log_ratios, weights = self._log_ratios(x, fixed, positives)
         # The gradient of f'(r), without the overflow that f' itself may have.
         slope = self._divergence.log_weight(ops.stop_gradient(log_ratios))
-        slope = ops.exp(ops.minimum(slope, _LARGEST_EXPONENT))
+        slope = ops.exp(ops.minimum(slope, LARGEST_EXPONENT))
         variation = ops.sum(weights * slope * log_ratios, axis=-1)
         return ops.square(self.bandwidth) * variation
 

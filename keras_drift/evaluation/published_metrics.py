@@ -147,7 +147,7 @@ def moments(features):
 
 
 def frechet_distance(mu, sigma, reference):
-    """The Frechet distance of two Gaussians."""
+    """The Fréchet distance of two Gaussians."""
     metric = torch_fidelity.load("metric_fid")
     found = metric.fid_statistics_to_metric(
         {"mu": mu, "sigma": sigma},

@@ -23,7 +23,7 @@ _LAYOUTS = (("mu", "sigma"), ("ref_mu", "ref_sigma"))
 
 
 class Reference:
-    """What generated images are compared with.
+    """Statistics and features of the reference images.
 
     Args:
         mu: float64 array `(dim,)`, the mean of the features.

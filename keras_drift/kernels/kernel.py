@@ -60,6 +60,9 @@ class Kernel(BandwidthOwner, keras.layers.Layer):
     # Whether points are scaled to unit length before they are compared.
     spherical = False
 
+    # Whether it is a function of `distance / bandwidth` alone.
+    scales_distances = True
+
     # The formula in `ops.LogKernel`; each class must name its own.
     family = None
 

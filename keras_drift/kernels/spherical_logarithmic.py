@@ -51,6 +51,7 @@ class SphericalLogarithmic(Kernel):
 
     family = "spherical_logarithmic"
     spherical = True
+    scales_distances = False
 
     def __init__(self, bandwidth=0.1, **kwargs):
         super().__init__(bandwidth, **kwargs)
@@ -61,7 +62,7 @@ class SphericalLogarithmic(Kernel):
         )
 
     def _at(self, function, rate, distance):
-        # Its shape depends on the bandwidth, unlike that of other kernels.
+        # The antipode is nearer, the wider the bandwidth.
         return function(distance * rate, 2.0 * rate)
 
     def log_value(self, radius, antipode):

@@ -1,4 +1,4 @@
-"""How the axes of the pairwise matrix are cut into blocks."""
+"""Splits the axes of the pairwise matrix into blocks."""
 
 import math
 
@@ -15,7 +15,7 @@ _PAIRS_PER_NUMBER = 4
 
 
 class Cut:
-    """How an axis is cut into pieces of one size, the last one padded."""
+    """Split of an axis into pieces of one size, the last one padded."""
 
     def __init__(self, length, size):
         self.length = length

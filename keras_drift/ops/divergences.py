@@ -17,8 +17,8 @@ _ALPHA_FAMILY = {
     "neyman": (1.0, -1.0),
 }
 _NAMES = (*_ALPHA_FAMILY, "jensen_shannon")
-# Beyond, an exponential overflows float32.
-_LARGEST_EXPONENT = 60.0
+# Leaves room for sums and products of exponentials in float32.
+LARGEST_EXPONENT = 60.0
 
 
 class FDivergence(NamedTuple):
@@ -92,7 +92,7 @@ def _alpha_divergence(scale, alpha):
         if abs(alpha) < _NEAR_A_LIMIT:
             return scale * (of_p * (-log_u - 1) + of_q)
         exponent = alpha * log_u - ops.softplus(log_u)
-        power = ops.exp(ops.minimum(exponent, _LARGEST_EXPONENT))
+        power = ops.exp(ops.minimum(exponent, LARGEST_EXPONENT))
         excess = power - alpha * of_q + (alpha - 1) * of_p
         return scale * excess / (alpha * (alpha - 1))
 

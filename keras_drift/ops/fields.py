@@ -179,7 +179,7 @@ def _corrected(affinities, mass, weights):
 def unnormalized_field(log_kernels, positives, negatives):
     """Kernel-weighted mean displacement to positives, minus to negatives.
 
-    `V(x) = mean_j exp(s_j) (y_j - x)  -  the same over negatives`: unlike
+    `V(x) = mean_j k_j (y_j - x)  -  the same over negatives`: unlike
     `row_field`, it is not divided by the mass of the near points. It has the
     arguments of `row_field`, without a correction.
     """

@@ -112,8 +112,8 @@ def log_sum_exp(pairs, log_kernels):
 
     states = pairs.fold(function, start, start)
     return [
-        tuple(log_of_sum(*state)[..., 0] for state in of_score)
-        for of_score in zip(*states, strict=True)
+        tuple(log_of_sum(*state)[..., 0] for state in of_kernel)
+        for of_kernel in zip(*states, strict=True)
     ]
 
 

@@ -236,7 +236,8 @@ def _couple(weights, n):
         [ops.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1
     )
     first, last = starts // size, ends // size
-    in_first = ops.minimum(ends, (first + 1) * size) - starts
+    # Not the end of the cell, which a single cell has beyond int32.
+    in_first = ops.minimum(ends - starts, size - (starts - first * size))
     in_last = ops.where(last > first, ends - last * size, 0)
     parts = tuple(
         (

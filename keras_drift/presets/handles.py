@@ -37,7 +37,7 @@ def resolve(handle, with_weights=True):
 
 
 def check(handle):
-    """Refuses what is no handle of a preset, without fetching anything."""
+    """Raises an error for anything but a preset handle; fetches nothing."""
     if str(handle) in registry.names():
         return
     if hub := remote.of(handle):

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import drifts
+from keras_drift import extras
 from keras_drift.spectral.dispersion import checked_weights
 from keras_drift.spectral.dispersion import dispersion
 from keras_drift.spectral.dispersion import kernel_of_space
@@ -191,8 +192,7 @@ def plot_norm_distance(norms, distances, ax=None):
 def _axes(ax):
     if ax is not None:
         return ax
-    import matplotlib.pyplot as plt
-
+    plt = extras.load("matplotlib.pyplot", "Plots", "matplotlib", "examples")
     return plt.subplots(constrained_layout=True)[1]
 
 

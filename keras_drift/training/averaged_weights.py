@@ -20,9 +20,9 @@ def averaged_weights(model):
     backend.sync(model)
     pairs = _pairs(getattr(model, "optimizer", None))
     trained = [ops.copy(ops.convert_to_tensor(w)) for w, _ in pairs]
-    for weight, average in pairs:
-        weight.assign(ops.convert_to_tensor(average))
     try:
+        for weight, average in pairs:
+            weight.assign(ops.convert_to_tensor(average))
         yield
     finally:
         backend.sync(model)

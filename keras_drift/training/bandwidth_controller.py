@@ -63,6 +63,13 @@ class BandwidthController:
             for part, signal in parts
             if part.has_bandwidth
         ]
+        if not errors:
+            names = [type(part).__name__ for part, _ in parts]
+            raise ValueError(
+                "The bandwidth adapts to the fields of the features, and those "
+                "of a drift with a bandwidth have a loss weight of zero. "
+                f"Received: fields of {names}"
+            )
         factor = ops.exp(GAIN * sum(errors) / len(errors))
         width = ops.max(drift.bandwidth) * factor
         drift.anneal(ops.clip(width, self.final, self.initial))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_drift.drifts import KernelDrift
+from keras_drift.drifts import bandwidth_gradient
 from keras_drift.drifts.signal import ADVICE as SIGNAL_ADVICE
 from keras_drift.training.bandwidth_controller import BandwidthController
 from keras_drift.training.bandwidth_descent import BandwidthDescent
@@ -96,6 +97,7 @@ def check_learnable(drift):
                 "and negatives, so it needs a `KernelDrift`, or one for each "
                 f"feature. Received: drift={type(part).__name__}"
             )
+        bandwidth_gradient.check_learnable(part)
     drift.check_annealable()
 
 

@@ -50,8 +50,9 @@ class DataBatch(NamedTuple):
             unconditional = x.get("unconditional")
             if weights is not None and "weights" in x:
                 raise ValueError(
-                    "The weights of a batch stand in its dict or beside it, "
-                    "not in both places. Received: 'weights' and sample_weight"
+                    "Give the weights of a batch in its dict or as "
+                    "`sample_weight`, not both. "
+                    "Received: 'weights' and sample_weight"
                 )
             weights = x.get("weights", weights)
             x = x["positives"]

@@ -1,4 +1,4 @@
-"""What the processes of one run are given, where each gives its share."""
+"""Checks and restores the data of each process of one run."""
 
 import keras
 import numpy as np

@@ -35,10 +35,10 @@ def evaluation_stream(model):
     generators = seed_generators(model)
     states = [ops.convert_to_numpy(g.state).copy() for g in generators]
     seed = 0 if model.seed is None else model.seed
-    for index, generator in enumerate(generators):
-        words = np.random.SeedSequence((seed, _EVALUATION, index))
-        assign(generator.state, words.generate_state(2))
     try:
+        for index, generator in enumerate(generators):
+            words = np.random.SeedSequence((seed, _EVALUATION, index))
+            assign(generator.state, words.generate_state(2))
         yield
     finally:
         for generator, state in zip(generators, states, strict=True):

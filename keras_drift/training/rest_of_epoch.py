@@ -111,7 +111,7 @@ def usable(position):
     user_warnings.warn(
         "The checkpoint is one of the middle of an epoch, whose batches "
         f"{saved} processes made from samples of their own: with {found}, this "
-        "epoch begins anew"
+        "epoch starts over"
     )
     return None
 
@@ -166,7 +166,7 @@ def _check(position, data, num_steps, steps_per_execution):
 
 
 def _warn_of_other_arrays(position, data):
-    """As data sets do of other samples, when they are given their state."""
+    """Warns if the arrays differ from those of the checkpoint."""
     # Only the first process has the data of the one that saved.
     is_first = backend.process_index() == 0
     if is_first and data.checksum() != position["checksum"]:

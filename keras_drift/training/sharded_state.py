@@ -5,6 +5,7 @@ other values of each process, `process_0.npz`; and `manifest.json` with the
 checksums of all of these files, without which a folder is not complete.
 """
 
+import contextlib
 import errno
 import functools
 import pathlib
@@ -24,9 +25,13 @@ def is_complete(path):
 
 
 def delete(path):
-    """Deletes a folder, which is not complete from the beginning on."""
+    """Deletes a folder, which is not complete from the beginning on.
+
+    Raises:
+        OSError: if something of it cannot be deleted.
+    """
     (path / checkpoint_manifest.NAME).unlink(missing_ok=True)
-    shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(path)
 
 
 def write(path, variables, state):
@@ -147,7 +152,8 @@ def _wait(path, wait_for_commit, files):
         "another process has not written its shards; its message says why"
     )
     if backend.process_index() == 0:
-        delete(path)
+        with contextlib.suppress(OSError):  # what has failed is said instead
+            delete(path)
     if isinstance(error, (OSError, TypeError)):
         raise error
     # TensorStore raises errors of a disk as values.

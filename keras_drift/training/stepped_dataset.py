@@ -1,5 +1,7 @@
 """Epochs of a given number of batches."""
 
+import copy
+
 from keras_drift import checks
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
@@ -31,9 +33,18 @@ class SteppedDataset(SeededDataset):
         self.placement = data.placement
         self.has_equal_batches = data.has_equal_batches
         self.scale_is_checked = data.scale_is_checked
+        # What decides which batches the processes of a run may give together.
+        self.share = getattr(data, "share", (0, 1))
+        self.num_classes = getattr(data, "num_classes", None)
 
     def __len__(self):
         return self._num_steps
+
+    def _whole(self):
+        whole = copy.copy(self)
+        whole._data = self._data._whole()
+        whole._view = (None, None)
+        return whole
 
     def _batch(self, index):
         epoch, index = self._place(index)

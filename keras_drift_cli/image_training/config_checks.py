@@ -17,6 +17,9 @@ _MAY_BE_ZERO = (
     "training.unconditional",
     "training.warmup_steps",
 )
+# Samples that the metrics need, of any network of features and of Inception,
+# whose score is that of ten splits.
+_LEAST_SAMPLES = (4, 10)
 # Numbers that are shares.
 _SHARES = ("data.held_out", "data.unreadable_share", "training.ema")
 
@@ -172,10 +175,19 @@ def _check_evaluation(config):
             "`training.report_samples` are at least 4, two to compare with "
             f"two. Received: {config.training.report_samples}"
         )
-    if config.evaluation is not None and not config.evaluation.guidance:
+    if config.evaluation is None:
+        return
+    scales, count = config.evaluation.guidance, config.evaluation.num_samples
+    if not scales or len(set(scales)) < len(scales):
         raise ConfigError(
-            "`evaluation.guidance` has at least one scale, such as [1.0]. "
-            "Received: []"
+            "`evaluation.guidance` has at least one scale, such as [1.0], and "
+            f"each of them once. Received: {scales}"
+        )
+    least = _LEAST_SAMPLES[config.evaluation.features == "inception"]
+    if count < least:
+        raise ConfigError(
+            f"`evaluation.num_samples` is at least {least}, which the metrics "
+            f"need; published numbers are those of 50,000. Received: {count}"
         )
 
 

@@ -57,7 +57,7 @@ class Features:
 
 
 def frechet(x, y):
-    """Frechet distance of two sets of vectors, a float."""
+    """Fréchet distance of two sets of vectors, a float."""
     return float(kd.metrics.frechet_distance(x, y))
 
 

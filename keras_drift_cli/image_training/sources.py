@@ -233,13 +233,22 @@ def _mnist(data, path):
         (images, labels), _ = keras.datasets.mnist.load_data()
     else:
         with np.load(path) as arrays:
-            names = [n for n in ("x_train", "images", "x") if n in arrays]
-            images = arrays[names[0]]
-            names = [n for n in ("y_train", "labels", "y") if n in arrays]
-            labels = arrays[names[0]]
+            images = _first_of(arrays, ("x_train", "images", "x"), path)
+            labels = _first_of(arrays, ("y_train", "labels", "y"), path)
     _check_size(data, images.shape[1], 1)
     images = images.reshape(len(images), 28, 28, 1).astype("uint8")
     return images, labels.ravel(), list("0123456789")
+
+
+def _first_of(arrays, names, path):
+    """The array of a file under the first of these names."""
+    for name in names:
+        if name in arrays:
+            return arrays[name]
+    raise ValueError(
+        f"The file of MNIST holds an array named one of {list(names)}. "
+        f"Received: arrays {sorted(arrays)} in {path}"
+    )
 
 
 def _cifar10(data):

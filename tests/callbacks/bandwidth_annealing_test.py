@@ -161,6 +161,29 @@ def test_the_steps_of_a_plan_count_from_those_of_the_optimizer():
     assert "from step 8 to 16" in message
 
 
+def test_the_batches_before_a_checkpoint_count_once(tmp_path):
+    plan = spectral.plan_training(DATA, 8, verbose=False)
+    saved = callbacks.TrainingCheckpoint(tmp_path, save_freq=1)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.optimizer.iterations == 3:
+                raise KeyboardInterrupt
+
+    model = small_model([1.0, 0.25])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(
+            DATA, batch_size=16, epochs=2, verbose=0, callbacks=[saved, Stop()]
+        )
+    annealing = callbacks.BandwidthAnnealing(plan)
+    resumed = small_model([1.0, 0.25])
+    saved = callbacks.TrainingCheckpoint(tmp_path, save_freq=1)
+    resumed.fit(
+        DATA, batch_size=16, epochs=2, verbose=0, callbacks=[saved, annealing]
+    )
+    assert resumed.optimizer.iterations == 8
+
+
 def test_frozen_steps_are_steps_of_a_plan():
     plan = spectral.plan_training(DATA, 8, verbose=False)
     model = small_model([1.0, 0.25])

@@ -223,6 +223,22 @@ def test_an_older_file_that_stays_does_not_fail_a_complete_checkpoint():
         assert names(path) == ["epoch_000001.npz", "epoch_000003.npz"]
 
 
+def test_a_folder_that_stays_is_warned_of(tmp_path, monkeypatch):
+    sharded(tmp_path, "epoch_000001")
+    folder = CheckpointFolder(tmp_path, keep=1)
+
+    def refuse(path, ignore_errors=False):
+        if not ignore_errors:
+            raise PermissionError(errno.EPERM, "not permitted", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    folder.write((2, 0), state(2))
+    with user_line.warns(r"1 older.*not permitted.*epoch_000001"):
+        folder.wait()
+    monkeypatch.undo()
+    assert folder.newest()[0] == (2, 0)
+
+
 def test_an_unfinished_file_that_stays_is_warned_of():
     left = f".{'0123456789abcdef' * 2}.epoch_000007.npz"
     with folder_of_another_user(left) as path:

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 import contracts
 from keras_drift import drifts
 from keras_drift import kernels
+from keras_drift.training import bandwidth_schedule
 
 WIDTHS = [0.4, 1.3]
 
@@ -123,3 +125,26 @@ def test_spherical_kernels_compare_directions(clouds):
     gradient = contracts.in_one_program(drift.bandwidth_gradient)
     one, other = (float(gradient(*sets)) for sets in ((x, y), (3 * x, 0.5 * y)))
     assert one == pytest.approx(other, rel=1e-4)
+
+
+def test_a_kernel_whose_shape_depends_on_the_bandwidth_is_refused(clouds):
+    x, y, *_ = clouds
+    drift = drifts.KernelDrift(kernels.SphericalLogarithmic(0.5))
+    with pytest.raises(ValueError, match="kernel=SphericalLogarithmic"):
+        drift.bandwidth_gradient(x, y)
+    with pytest.raises(ValueError, match="kernel=SphericalLogarithmic"):
+        bandwidth_schedule.check_learnable(drift)
+
+
+@pytest.mark.parametrize("name", kernels.__all__)
+def test_other_kernels_are_functions_of_a_ratio(name):
+    cls = getattr(kernels, name)
+    if not (isinstance(cls, type) and cls.family and cls.scales_distances):
+        pytest.skip("is none")
+    narrow, wide = (
+        cls(width).log_kernels()[0](ops.convert_to_tensor([0.4, 1.2]) * width)
+        for width in (0.5, 2.0)
+    )
+    np.testing.assert_allclose(
+        contracts.numpy(narrow), contracts.numpy(wide), rtol=1e-5
+    )

@@ -8,6 +8,8 @@ from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
+from keras_drift import drifts
+from keras_drift.training import randomness
 from small_models import small_mlp
 
 
@@ -116,3 +118,53 @@ def test_weights_are_restored_after_an_exception(points):
     with pytest.raises(RuntimeError), model.averaged_weights():
         raise RuntimeError
     np.testing.assert_array_equal(before, generated(model))
+
+
+def test_an_interruption_of_the_swap_leaves_the_raw_weights(
+    points, monkeypatch
+):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(ema())
+    model.train_on_batch(points)
+    model.train_on_batch(points)
+    before = generated(model)
+    last, assign = model.trainable_variables[-1], keras.Variable.assign
+    failed = []
+
+    def interrupted(variable, value):
+        if variable is last and not failed:
+            failed.append(variable)
+            raise KeyboardInterrupt
+        return assign(variable, value)
+
+    monkeypatch.setattr(keras.Variable, "assign", interrupted)
+    with pytest.raises(KeyboardInterrupt), model.averaged_weights():
+        pass
+    monkeypatch.undo()
+    np.testing.assert_array_equal(before, generated(model))
+
+
+def test_an_interruption_of_evaluation_leaves_the_random_states(
+    points, monkeypatch
+):
+    drift = drifts.SlicedWassersteinDrift(seed=1)
+    model = DriftModel(small_mlp(), drift, seed=0)
+    model.compile(ema())
+    model.train_on_batch(points)
+    generators = randomness.seed_generators(model)
+    assert len(generators) > 1
+    before = [numpy(each.state) for each in generators]
+    assign, failed = randomness.assign, []
+
+    def interrupted(state, value):
+        if state is generators[-1].state and not failed:
+            failed.append(state)
+            raise KeyboardInterrupt
+        assign(state, value)
+
+    monkeypatch.setattr(randomness, "assign", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.evaluate(points, verbose=0)
+    monkeypatch.undo()
+    for each, state in zip(generators, before, strict=True):
+        np.testing.assert_array_equal(numpy(each.state), state)

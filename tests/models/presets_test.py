@@ -241,8 +241,9 @@ def test_preset_may_refer_to_parts_of_its_encoder(tmp_path):
         copy.encoder.get_weights(), encoder.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(ValueError, match="class_name='os'"):
-        encoders.MissingEncoder("elsewhere", "os")
+    for name in ("os", "get", "build"):  # two are functions of `encoders`
+        with pytest.raises(ValueError, match=f"class_name='{name}'"):
+            encoders.MissingEncoder("elsewhere", name)
 
 
 def test_preset_may_refer_to_the_encoder_of_a_pooled_one(tmp_path):

@@ -55,6 +55,13 @@ def test_quantile_means(n, m, weighted):
         )
 
 
+def test_a_tiny_weight_at_the_end_of_the_only_cell_adds_nothing():
+    values = np.array([[0.0, 1.0, 9.0]], "float32")
+    weights = np.array([[1.0, 1.0, 1e-11]], "float32")
+    found = contracts.numpy(quantile_means(values, 1, weights))
+    np.testing.assert_allclose(found, [[0.5]], atol=1e-6)
+
+
 def exact_quantile_means(values, weights, n):
     """In float64, by the antiderivative of the quantile function."""
     order = np.argsort(values)

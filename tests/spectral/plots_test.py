@@ -1,3 +1,5 @@
+import sys
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -75,3 +77,9 @@ def test_refuses_what_it_cannot_draw():
         spectral.plot_drift("kernel_drift", np.zeros((4, 3)), np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r"distances\.shape=\(2,\)"):
         spectral.plot_norm_distance([1.0], [1.0, 2.0])
+
+
+def test_says_how_to_install_what_draws(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ModuleNotFoundError, match=r"keras-drift\[examples\]"):
+        spectral.plot_dispersion("laplacian")

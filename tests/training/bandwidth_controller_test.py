@@ -77,6 +77,14 @@ def test_changes_all_drifts_of_a_model_together():
     )
 
 
+def test_a_measurement_of_no_bandwidth_is_refused():
+    both = FeatureDrifts({"a": drift(), "*": drifts.EnergyDistanceDrift()})
+    with pytest.raises(ValueError, match=r"fields of.*EnergyDistanceDrift"):
+        BandwidthController(4.0, 0.4, 0.5).update(
+            both, [(both.drifts[1], SIGNAL)]
+        )
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -5,6 +5,7 @@ from keras_drift import DriftModel
 from keras_drift import datasets
 from keras_drift import generators
 from keras_drift.training.continued_dataset import ContinuedDataset
+from keras_drift.training.stepped_dataset import SteppedDataset
 
 DATA = np.arange(12.0, dtype="float32")[:, None]
 
@@ -80,3 +81,23 @@ def test_fit_goes_on_after_the_samples_it_has_shown():
     other = fitted(model, data)
     assert other is not first
     assert data.epoch > 3
+
+
+@pytest.mark.parametrize("wrapper", [SteppedDataset, ContinuedDataset])
+def test_a_share_is_known_as_one(wrapper):
+    labels = np.arange(12) % 2
+
+    def grouped(share=(0, 1)):
+        data = datasets.GroupedDataset(
+            DATA, labels, groups_per_batch=2, positives=3, seed=3, share=share
+        )
+        return wrapper(data, 4)
+
+    whole = grouped()
+    shares = [grouped((i, 2)) for i in range(2)]
+    assert [each.share for each in shares] == [(0, 2), (1, 2)]
+    assert {each.num_classes for each in shares} == {2}
+    # Any number of processes may go on with the run.
+    assert {each.checksum() for each in shares} == {whole.checksum()}
+    assert len(shares[0][0][1]) == 1
+    shares[1].set_state(whole.get_state())

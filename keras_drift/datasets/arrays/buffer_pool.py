@@ -64,7 +64,7 @@ class BufferPool:
 
 
 class _Loan:
-    """What arrays in the memory of a buffer refer to, as their `base`.
+    """The `base` of the arrays that share the memory of a buffer.
 
     It is destroyed after the last of them, and gives the buffer back.
     """

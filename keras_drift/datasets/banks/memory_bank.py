@@ -11,6 +11,7 @@ import numpy as np
 from keras_drift import checks
 from keras_drift.atomic_files import write_arrays
 from keras_drift.datasets.arrays.buffer_pool import BufferPool
+from keras_drift.datasets.arrays.sample_arrays import as_numpy
 from keras_drift.datasets.arrays.sample_arrays import read_only
 from keras_drift.datasets.grouped.draws import draw
 
@@ -109,13 +110,13 @@ class MemoryBank:
             samples: float array `(n, *sample_shape)`.
             labels: ints `(n,)` in `[0, num_classes)`; `None` without classes.
         """
-        samples = np.asarray(samples)
+        samples = as_numpy(samples)
         if samples.shape[1:] != self.sample_shape or samples.ndim == 0:
             raise ValueError(
                 f"`samples` must be (n, *{self.sample_shape}), as the bank was "
                 f"made for. Received: samples.shape={samples.shape}"
             )
-        if samples.dtype.kind != "f":
+        if samples.dtype.kind != "f" and samples.dtype.name != "bfloat16":
             raise ValueError(
                 "`samples` must be floats. Scale images to [-1, 1] first, as "
                 'in `samples.astype("float32") / 127.5 - 1`. '
@@ -151,7 +152,7 @@ class MemoryBank:
             without classes, that shares no memory with the bank.
         """
         checks.positive_integer("n", n)
-        labels = None if labels is None else np.asarray(labels)
+        labels = None if labels is None else as_numpy(labels)
         rings = self._rings(labels, 1 if labels is None else labels.size)
         with self._lock:
             counts = self.counts[rings]
@@ -295,7 +296,7 @@ class MemoryBank:
             )
         if labels is None:
             return np.zeros(size, "int64")
-        labels = np.asarray(labels)
+        labels = as_numpy(labels)
         if labels.shape != (size,) or labels.dtype.kind not in "iu":
             raise ValueError(
                 "`labels` must be integers, one for each. Received: "

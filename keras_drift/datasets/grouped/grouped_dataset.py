@@ -237,7 +237,7 @@ class GroupedDataset(SeededDataset):
 
 
 def _checked_labels(labels, num_samples):
-    labels = np.asarray(labels)
+    labels = sample_arrays.as_numpy(labels)
     if labels.ndim != 1:
         raise ValueError(
             "`labels` must be one number per sample, `(num_samples,)`. Use "

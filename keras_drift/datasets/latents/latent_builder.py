@@ -196,7 +196,9 @@ class ArraySource:
                 "Images are a non-empty array `(n, height, width, channels)`. "
                 f"Received: images.shape={self._images.shape}"
             )
-        self.labels = None if labels is None else np.asarray(labels)
+        self.labels = None
+        if labels is not None:
+            self.labels = sample_arrays.as_numpy(labels)
         self.fingerprint = fingerprints.of_arrays(self._images, self.labels)
 
     def __len__(self):

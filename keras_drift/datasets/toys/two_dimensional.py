@@ -192,7 +192,7 @@ def pinwheel(n, seed=None):
     across = 0.1 * rng.standard_normal(n)
     angle = 2 * np.pi * rng.integers(5, size=n) / 5 + 0.25 * np.exp(along)
     cos, sin = np.cos(angle), np.sin(angle)
-    # Five standard deviations along an arm reach the extent.
+    # Four standard deviations along an arm reach the extent.
     scale = 0.9
     return _points(
         scale * (along * cos - across * sin),

@@ -119,7 +119,7 @@ def test_an_autoencoder_that_is_not_there_is_refused(tmp_path):
 
 
 def test_weights_of_inception_are_asked_for(tmp_path, monkeypatch):
-    evaluation = "evaluation={features: inception, num_samples: 8}"
+    evaluation = "evaluation={features: inception, num_samples: 16}"
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_DRIFT_CACHE", str(tmp_path / "cache"))
     with pytest.raises(ValueError, match=r"`evaluation`: .*Inception.*Downl"):
@@ -149,7 +149,7 @@ def test_a_reference_that_cannot_be_used_is_refused(
         check(
             PLAIN,
             tmp_path,
-            "evaluation={num_samples: 8}",
+            "evaluation={num_samples: 16}",
             inception_weights,
             f"evaluation.reference={tmp_path / name}",
             *changes,

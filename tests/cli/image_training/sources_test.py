@@ -141,6 +141,13 @@ def test_a_wrong_size_is_an_error(tmp_path):
         sources.load(settings, tmp_path)
 
 
+def test_a_file_without_the_arrays_is_an_error(tmp_path):
+    np.savez(tmp_path / "d.npz", pixels=np.zeros((2, 28, 28)), y=[0, 1])
+    settings = config(source="mnist", path=str(tmp_path / "d.npz"))
+    with pytest.raises(ValueError, match=r"x_train.*Received: .*'pixels'"):
+        sources.load(settings, tmp_path)
+
+
 def test_other_crops_of_the_training_images_need_no_second_list(tmp_path):
     folder = tree(tmp_path / "a", count=20)
     settings = config(path=str(folder), held_out=0.5, image_size=8, workers=0)

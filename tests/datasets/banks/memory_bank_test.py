@@ -321,3 +321,12 @@ def test_names_data_that_do_not_fit(call, match):
     bank.add(numbered(0, 1), [0])
     with pytest.raises(ValueError, match=match):
         call(bank)
+
+
+def test_takes_tensors_and_bfloat16():
+    bank = MemoryBank(SHAPE, num_classes=2)
+    samples = ops.cast(numbered(0, 2), "bfloat16")
+    bank.add(samples, ops.convert_to_tensor([0, 1]))
+    bank.add(np.asarray(numbered(2, 4)), ops.convert_to_tensor([0, 1]))
+    drawn = bank.sample(2, ops.convert_to_tensor([1]))
+    assert sorted(drawn[0, :, 0, 0].tolist()) == [1.0, 3.0]
