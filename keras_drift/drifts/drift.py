@@ -9,6 +9,7 @@ from keras_drift.drifts import field_arguments
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.signal import ADVICE
 from keras_drift.drifts.signal import Signal
+from keras_drift.own_arguments import own_arguments
 
 
 class Drift(Annealable, keras.layers.Layer):
@@ -293,3 +294,14 @@ class Drift(Annealable, keras.layers.Layer):
     def compute_output_spec(self, x, *args, **kwargs):
         """A float32 tensor shaped like the samples."""
         return keras.KerasTensor(x.shape, "float32")
+
+    def get_config(self):
+        return {**super().get_config(), **own_arguments(self)}
+
+    def __setattr__(self, name, value):
+        old = getattr(self, name, None)
+        if isinstance(old, keras.layers.Layer) and value is not old:
+            # Otherwise Keras keeps tracking and saving the part replaced.
+            self._tracker.unlock()
+            self._tracker.untrack(old)
+        super().__setattr__(name, value)

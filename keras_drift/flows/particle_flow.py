@@ -162,6 +162,13 @@ class ParticleFlow:
                 "A flow has one set of particles, `(n, d)`. "
                 f"Received: particles.shape={particles.shape}"
             )
+        given = {"particles": particles, "positives": positives}
+        for name, points in given.items():
+            if not np.isfinite(points).all():
+                raise ValueError(
+                    "The points of a flow are finite. Received: NaN or "
+                    f"infinity in `{name}`"
+                )
         checks.positive_integer("num_steps", num_steps)
         checks.positive_integer("record_every", record_every)
         self.positives = positives

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import export
+from keras_drift.own_arguments import own_arguments
 from keras_drift.presets import PresetMixin
 
 
@@ -40,9 +41,9 @@ class Generator(PresetMixin, keras.Model):
         trainable=True,
     ):
         # No `**kwargs`: functional models drop those that they do not know.
-        super().__init__(
-            inputs=inputs, outputs=outputs, name=name, trainable=trainable
-        )
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        # As an argument, Keras would freeze no layer.
+        self.trainable = trainable
         self.num_classes = num_classes
         self.style_codebook_size = style_codebook_size
         self.noise_shape = tuple(inputs["noise"].shape[1:])
@@ -191,6 +192,7 @@ class Generator(PresetMixin, keras.Model):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": _policy_config(self.dtype_policy),
+            **own_arguments(self),
         }
 
     def preset_config(self):

@@ -11,6 +11,7 @@ from keras_drift.bandwidth_owner import BandwidthOwner
 from keras_drift.ops import LogKernel
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import unit_vectors
+from keras_drift.own_arguments import own_arguments
 
 _QUANTITIES = (
     "value",
@@ -232,4 +233,8 @@ class Kernel(BandwidthOwner, keras.layers.Layer):
 
     def get_config(self):
         """The constructor's arguments; `adapt` changes them, no schedule."""
-        return {**super().get_config(), **self._config_of_bandwidth()}
+        return {
+            **super().get_config(),
+            **own_arguments(self),
+            **self._config_of_bandwidth(),
+        }

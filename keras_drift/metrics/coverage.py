@@ -6,7 +6,6 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.metrics import samples
 from keras_drift.metrics.neighborhood_metric import NeighborhoodMetric
-from keras_drift.metrics.neighborhood_metric import nan_if_unknown
 from keras_drift.metrics.neighborhood_metric import neighborhoods
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
@@ -49,7 +48,8 @@ def coverage(x, y, k=5):
     radii = neighborhoods(y, k)
     nearest = nearest_costs(Pairs(y[None], PointCloud(x[None])))[0, :, 0]
     share = ops.mean(ops.cast(nearest <= radii, "float32"))
-    return nan_if_unknown(radii, share)
+    # Radii are infinite where there are too few data for neighborhoods.
+    return samples.nan_unless_finite(share, x, y, radii)
 
 
 @keras.saving.register_keras_serializable("keras_drift")

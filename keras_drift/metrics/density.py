@@ -6,7 +6,6 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.metrics import samples
 from keras_drift.metrics.neighborhood_metric import NeighborhoodMetric
-from keras_drift.metrics.neighborhood_metric import nan_if_unknown
 from keras_drift.metrics.neighborhood_metric import neighborhoods
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
@@ -49,7 +48,8 @@ def density(x, y, k=5):
     x, y = samples.flatten_pair(x, y)
     radii = neighborhoods(y, k)
     counts = counts_within(Pairs(x[None], PointCloud(y[None])), radii[None])
-    return nan_if_unknown(radii, ops.mean(counts) / k)
+    # Radii are infinite where there are too few data for neighborhoods.
+    return samples.nan_unless_finite(ops.mean(counts) / k, x, y, radii)
 
 
 @keras.saving.register_keras_serializable("keras_drift")

@@ -59,6 +59,9 @@ class Distance(EncodedMetric):
     {'gap': 5.0, 'gap_floor': 1.0}
     """
 
+    # The real samples that a batch needs.
+    min_real_samples = 2
+
     def __init__(self, name, encoder=None):
         super().__init__(name, encoder)
         # Keras would give variables the type of `keras.config.floatx()`.

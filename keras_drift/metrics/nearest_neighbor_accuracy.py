@@ -43,7 +43,8 @@ def nearest_neighbor_accuracy(x, y):
     - [Lopez-Paz and Oquab, 2017](https://arxiv.org/abs/1610.06545)
     """
     x, y = samples.flatten_pair(x, y)
-    return 0.5 * (_recognized(x, y) + _recognized(y, x))
+    accuracy = 0.5 * (_recognized(x, y) + _recognized(y, x))
+    return samples.nan_unless_finite(accuracy, x, y)
 
 
 def _recognized(own, other):

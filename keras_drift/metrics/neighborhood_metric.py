@@ -1,7 +1,5 @@
 """The base class of metrics of neighborhoods of the data."""
 
-from keras import ops
-
 from keras_drift import checks
 from keras_drift.metrics.distance import Distance
 from keras_drift.ops import Pairs
@@ -22,6 +20,10 @@ class NeighborhoodMetric(Distance):
         super().__init__(name, encoder)
         self._direction = "up"
         self.k = checks.positive_integer("k", k)
+
+    @property
+    def min_real_samples(self):
+        return 2 * (self.k + 1)
 
     def get_config(self):
         return {**super().get_config(), "k": self.k}
@@ -46,11 +48,3 @@ def neighborhoods(y, k):
         )
     pairs = Pairs(y[None], PointCloud(y[None], contains_samples=True))
     return nearest_costs(pairs, k)[0, :, -1]
-
-
-def nan_if_unknown(radii, value):
-    """The value, or NaN if there are too few data for neighborhoods.
-
-    Their number may be known to the running code only.
-    """
-    return ops.where(ops.all(ops.isfinite(radii)), value, float("nan"))

@@ -89,6 +89,16 @@ def all_pairs(x, y):
     return tuple(Pairs(a, PointCloud(b)) for a, b in ((x, y), (x, x), (y, y)))
 
 
+def nan_unless_finite(value, *sets):
+    """The value, or NaN if a number of the sets is not finite.
+
+    Comparisons with a number that is none are false: without this they would
+    be counted like others.
+    """
+    finite = [ops.all(ops.isfinite(each)) for each in sets]
+    return ops.where(ops.all(ops.stack(finite)), value, float("nan"))
+
+
 def root(squared):
     """Square root of a scalar, clamped at zero, with gradient zero there."""
     # Rounding can leave a distance of zero slightly negative, and `sqrt` is

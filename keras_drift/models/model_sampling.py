@@ -91,6 +91,7 @@ class ModelSampling:
         """
         n = arguments.number_of_samples(n, labels)
         checks.positive_integer("batch_size", batch_size)
+        arguments.checked_seed(seed)
         check_scales(guidance, self.guidance_sampler)
         decoder = self.autoencoder if checks.boolean("decode", decode) else None
         if decoder is not None:

@@ -105,7 +105,11 @@ def counted_positives(batch):
     index = ops.reshape(ops.cast(index, "int32"), (groups, size))
     index = index - group * size
     index = ops.clip(index, 0, size - 1) + group * size
-    return ops.take(samples, ops.reshape(index, (-1,)), axis=0)
+    samples = ops.take(samples, ops.reshape(index, (-1,)), axis=0)
+    # A group without a positive has nothing to compare with, which must show.
+    present = ops.repeat(total[:, 0] > 0, size)
+    present = ops.reshape(present, (-1,) + (1,) * (len(samples.shape) - 1))
+    return ops.where(present, samples, float("nan"))
 
 
 def _guidance_scales(model, data, groups, placement):

@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from keras_drift import backend
+from keras_drift.own_arguments import plain_attributes
 
 # Arguments of a model that compiled steps depend on.
 ARGUMENTS = (
@@ -148,8 +149,10 @@ def _program(model, schedule):
     ]
     # What may have changed inside of these.
     program.append(repr(model.loss_weights))
-    program.append(repr(model.drift.get_config()))
+    program.append(_inside(model.drift))
     program.append(_inside(model.step_size))
+    program.append(_inside(model.guidance_sampler))
+    program += [plain_attributes(each) for each in (model.drift, model.encoder)]
     program += [schedule, _inside(schedule)]
     return program + model.variables
 
@@ -161,10 +164,13 @@ def _same(program, other):
     )
 
 
-def _inside(schedule):
-    """The arguments of a schedule, where it can tell them."""
-    describe = getattr(schedule, "get_config", None)
-    return repr(describe()) if callable(describe) else ""
+def _inside(part):
+    """The arguments of a drift, schedule or sampler, if it can tell them."""
+    describe = getattr(part, "get_config", None)
+    try:
+        return repr(describe()) if callable(describe) else ""
+    except NotImplementedError:  # a user's own, without `get_config`
+        return ""
 
 
 def _of_any_size(shapes):

@@ -171,6 +171,13 @@ def _check_types(batch):
                 "`images.astype('float32') / 127.5 - 1`. "
                 f"Received: {name} of type {value.dtype}"
             )
+    if batch.labels is not None:
+        dtype = keras.backend.standardize_dtype(batch.labels.dtype)
+        if not keras.backend.is_int_dtype(dtype):
+            raise ValueError(
+                "Labels are class numbers, integers from 0 on. "
+                f"Received: labels of type {batch.labels.dtype}"
+            )
 
 
 def _check_positives(batch, generator):

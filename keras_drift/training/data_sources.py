@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.datasets import ArrayDataset
 from keras_drift.datasets import GroupedDataset
 from keras_drift.datasets.arrays import sample_arrays
@@ -76,6 +77,7 @@ def as_source(
     Returns:
         A `Source`.
     """
+    _refuse_nested(x)
     x, y, sample_weight = map(_as_array, (x, y, sample_weight))
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
@@ -146,10 +148,27 @@ def split(x, y, sample_weight, share):
                 f"`{name}` has one entry for each sample. Received: {size} "
                 f"samples, {name} of length {len(array)}"
             )
+    if arrays[1] is not None:
+        _warn_of_missing_classes(arrays[1][:cut], arrays[1][cut:])
     return tuple(
         tuple(None if a is None else a[part] for a in arrays)
         for part in (slice(cut), slice(cut, None))
     )
+
+
+def _warn_of_missing_classes(labels, held_out):
+    """Warns of classes of validation that training does not see."""
+    labels, held_out = (
+        np.unique(sample_arrays.as_numpy(each)) for each in (labels, held_out)
+    )
+    missing = np.setdiff1d(held_out, labels)
+    if missing.size:
+        user_warnings.warn(
+            "`validation_split` takes the last samples, and all samples of "
+            "some classes are among them, which training does not see. "
+            "Shuffle samples and labels together first. Received: no label of "
+            f"{missing[:5].tolist()} in the part that is trained on"
+        )
 
 
 def first_batch(x):
@@ -220,6 +239,8 @@ def _checked(x, generator, needs_unconditional, made_here=False):
     first, x, symbolic = _peek(x)
     if first is None:
         return Source(x, None, made_here)
+    if getattr(x, "labels_present", None) is not None:
+        generator.check_labels(x.labels_present)  # of all batches
     batch = DataBatch.parse(first, generator, needs_unconditional)
     num_replicas = backend.replicas_of(generator)
     shares.check_batch(batch, is_flat(first, generator), num_replicas)
@@ -292,6 +313,21 @@ def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
         unconditional=_UNCONDITIONAL if needs_unconditional else 0,
         seed=seed,
     )
+
+
+def _refuse_nested(x):
+    """Refuses arrays in a dict or a tuple, which are a batch, and no data.
+
+    Keras would cut a dict into batches of 32, the last of them short.
+    """
+    first = x[0] if isinstance(x, tuple) and x else None
+    if isinstance(x, dict) or len(getattr(first, "shape", ())) > 1:
+        raise TypeError(
+            "Arrays are given one by one: `fit(samples, labels)`, or "
+            "`fit(samples, sample_weight=weights)`. A dict, or a tuple, of "
+            "them is a batch, which a data source gives and `train_on_batch` "
+            f"takes. Received: x of type {type(x).__name__}"
+        )
 
 
 def _refuse_beside_a_source(x, **arguments):

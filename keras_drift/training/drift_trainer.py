@@ -52,7 +52,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self.run.forget_steps()
         # Builds the metrics here, whose variables would otherwise be created
         # inside compiled code.
-        zeros = np.zeros((4, *self.generator.sample_shape), "float32")
+        metrics = keras.tree.flatten(kwargs.get("metrics"))
+        size = max(4, 4, *(getattr(m, "min_real_samples", 2) for m in metrics))
+        zeros = np.zeros((size, *self.generator.sample_shape), "float32")
         self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
         self.reset_metrics()
         self._check_names_of_metrics()

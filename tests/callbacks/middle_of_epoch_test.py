@@ -436,7 +436,7 @@ def test_a_position_of_other_processes_begins_the_epoch_anew(tmp_path):
     assert state["position"]["num_shares"] == 1
     state["position"]["num_shares"] = 2
     model, record = compiled_model(), Record()
-    with user_line.warns("2 processes.*begins anew"):
+    with user_line.warns("2 processes.*starts over"):
         model.restore_training_state(state)
     model.fit(
         DATA,

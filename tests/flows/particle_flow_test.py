@@ -191,3 +191,11 @@ def test_refuses_wrong_arguments():
         flow.run(START, DATA, num_steps=0)
     with pytest.raises(ValueError, match=r"`record_every`.*=0"):
         flow.run(START, DATA, num_steps=1, record_every=0)
+
+
+@pytest.mark.parametrize("name", ["particles", "positives"])
+def test_refuses_points_that_are_not_finite(name):
+    points = {"particles": np.zeros((4, 2)), "positives": np.ones((5, 2))}
+    points[name][1, 0] = np.nan
+    with pytest.raises(ValueError, match=f"infinity in `{name}`"):
+        ParticleFlow("kernel_drift").run(**points, num_steps=1)

@@ -201,3 +201,17 @@ def test_errors_name_the_argument():
     ):
         with pytest.raises(ValueError, match=r"x\.shape=\(3,\)"):
             function(np.zeros(3), DATA)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "function",
+    [metrics.coverage, metrics.density, metrics.nearest_neighbor_accuracy],
+)
+def test_a_number_that_is_none_is_not_counted(function, value):
+    x, y = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
+    assert np.isfinite(float(function(x, y)))
+    for wrong in (x, y):
+        kept, wrong[3, 1] = wrong[3, 1], value
+        assert np.isnan(float(function(x, y)))
+        wrong[3, 1] = kept

@@ -2,12 +2,14 @@ import keras
 import numpy as np
 import pytest
 
+import user_line
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
 from keras_drift import datasets
 from keras_drift import drifts
 from keras_drift import encoders
 from keras_drift import energies
+from keras_drift.training.data_batch import DataBatch
 from small_models import class_mlp
 from small_models import small_mlp
 
@@ -130,3 +132,55 @@ def test_a_network_in_drift_and_encoder_is_refused():
     with pytest.raises(ValueError, match=r"`model` share the variable"):
         model.encoder = network
     assert isinstance(model.encoder, encoders.Identity)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool"])
+def test_refuses_labels_of_a_source_that_are_no_numbers(dtype):
+    batch = (
+        keras.KerasTensor((2, 8, 2)),
+        keras.KerasTensor((2,), dtype),
+    )
+    with pytest.raises(ValueError, match=f"integers.*type {dtype}"):
+        DataBatch.parse(batch, class_mlp())
+
+
+def test_refuses_a_label_of_a_later_batch():
+    labels = np.repeat([0, 1, 2, 5], 16)
+    data = datasets.GroupedDataset(
+        np.zeros((64, 2)), labels, positives=8, groups_per_batch=1
+    )
+    model = DriftModel(class_mlp())
+    model.compile("adam")
+    with pytest.raises(ValueError, match=r"from 0 to 2.*5"):
+        model.fit(data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "data", [{"positives": np.zeros((64, 2))}, (np.zeros((64, 2)),)]
+)
+def test_refuses_arrays_that_are_a_batch(data):
+    model = DriftModel(small_mlp())
+    model.compile("adam")
+    with pytest.raises(TypeError, match="one by one"):
+        model.fit(data, verbose=0)
+    with pytest.raises(TypeError, match="one by one"):
+        model.evaluate(data, verbose=0)
+
+
+def test_refuses_a_generator_of_seeds():
+    seed = keras.random.SeedGenerator(0)
+    with pytest.raises(TypeError, match="`seed` must be a non-negative int"):
+        DriftModel(small_mlp()).generate(3, seed=seed)
+
+
+def test_warns_of_classes_that_only_validation_has():
+    model = DriftModel(class_mlp())
+    model.compile("adam")
+    labels = np.sort(np.arange(63) % 3)
+    with user_line.warns(r"no label of \[2\]"):
+        model.fit(
+            np.zeros((63, 2), "float32"),
+            labels,
+            validation_split=1 / 3,
+            verbose=0,
+        )

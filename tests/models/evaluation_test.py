@@ -110,14 +110,14 @@ def test_labels_and_samples_make_batches_of_256_by_default():
 
 @pytest.mark.parametrize("weighted", [True, False])
 def test_batches_of_arrays_are_full_and_keep_their_order(points, weighted):
-    weights = np.arange(64) if weighted else None
+    weights = np.arange(1, 65) if weighted else None
     source = data_sources.as_source(
         points, None, weights, small_mlp(), batch_size=24, shuffle=False
     )
     for (batch,), start in zip(source.x, (0, 20, 40), strict=True):
         if weighted:
             np.testing.assert_array_equal(
-                batch["weights"].ravel(), np.arange(start, start + 24)
+                batch["weights"].ravel(), np.arange(start + 1, start + 25)
             )
             batch = batch["positives"]
         # On TensorFlow a batch is one group, so that its size is known.
@@ -213,3 +213,47 @@ def test_positives_of_weight_zero_affect_neither_loss_nor_metric(
     for other in logs[1:]:
         assert other == pytest.approx(logs[0], rel=1e-5)
         assert np.all(np.isfinite(list(other.values())))
+
+
+def test_samples_of_weight_zero_count_in_no_batch(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam", metrics=[metrics.SlicedWasserstein()])
+    far = np.full((32, 2), 1e3, "float32")
+    padded = np.concatenate([points[:32], far])
+    weights = np.repeat([1.0, 0.0], 32)
+    options = {"verbose": 0, "return_dict": True}
+    expected = model.evaluate(
+        points[:32], sample_weight=np.ones(32), batch_size=16, **options
+    )
+    found = model.evaluate(
+        padded, sample_weight=weights, batch_size=16, **options
+    )
+    assert found == pytest.approx(expected, rel=1e-4)
+    history = model.fit(
+        padded, sample_weight=weights, batch_size=16, verbose=0
+    ).history
+    assert history["sliced_wasserstein"][0] < 10
+
+
+def test_the_metric_of_a_group_without_a_positive_is_unknown(points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam", metrics=[metrics.SlicedWasserstein()])
+    weights = np.ones((1, 32), "float32")
+
+    def batches():
+        for weight in (1.0, 0.0):
+            yield (
+                {"positives": points[None, :32], "weights": weight * weights},
+            )
+
+    found = model.evaluate(batches(), steps=2, verbose=0, return_dict=True)
+    assert np.isnan(found["sliced_wasserstein"])
+    assert np.isfinite(found["loss"])
+
+
+@pytest.mark.parametrize("cls", [metrics.Coverage, metrics.Density])
+def test_metrics_of_neighborhoods_are_logged(cls, points):
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile("adam", metrics=[cls(k=7)])
+    history = model.fit(points, verbose=0).history
+    assert 0 < history[f"{cls().name}_floor"][0] < 2

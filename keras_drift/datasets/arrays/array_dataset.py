@@ -74,9 +74,15 @@ class ArrayDataset(SeededDataset):
     ):
         super().__init__(seed, **kwargs)
         self._samples = sample_arrays.checked_samples(samples)
-        self.num_samples = len(self._samples)
         self.sample_shape = self._samples.shape[1:]
-        self._weights = _checked_weights(weights, self.num_samples)
+        self._weights = _checked_weights(weights, len(self._samples))
+        # Of a batch of absent samples alone there is no field and no metric.
+        self._rows = None
+        if self._weights is not None and not self._weights.all():
+            self._rows = np.flatnonzero(self._weights)
+        self.num_samples = len(
+            self._samples if self._rows is None else self._rows
+        )
         self.batch_size = min(
             checks.positive_integer("batch_size", batch_size), self.num_samples
         )
@@ -87,6 +93,8 @@ class ArrayDataset(SeededDataset):
 
     def _batch(self, index):
         order = self._order_of(index)
+        if self._rows is not None:
+            order = self._rows[order]
         x = sample_arrays.read(self._samples, order)
         if self._weights is None:
             return (x,)
@@ -95,7 +103,7 @@ class ArrayDataset(SeededDataset):
         return ({"positives": x, "weights": weights},)
 
     def _order_of(self, index):
-        """Which samples are in a batch."""
+        """Which of the samples that are present are in a batch."""
         if self.shuffle:
             first = index * self.batch_size
             indices = np.arange(first, first + self.batch_size)
