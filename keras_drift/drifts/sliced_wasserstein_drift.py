@@ -3,11 +3,11 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import seed_states
 from keras_drift.drifts.velocity_drift import VelocityDrift
 from keras_drift.ops import quantile_means
 from keras_drift.ops import slice_directions
@@ -134,16 +134,12 @@ class SlicedWassersteinDrift(VelocityDrift):
     def save_own_variables(self, store):
         """Writes the state of the random generator."""
         if self.resample:
-            state = self.seed_generator.state
-            store["seed_generator_state"] = ops.convert_to_numpy(state)
+            seed_states.save(self.seed_generator, store)
 
     def load_own_variables(self, store):
         """Reads the state of the random generator."""
         if self.resample:
-            state = np.asarray(store["seed_generator_state"])
-            variable = self.seed_generator.state
-            dtype = keras.backend.standardize_dtype(variable.dtype)
-            variable.assign(state.astype(dtype))
+            seed_states.load(self.seed_generator, store)
 
     def get_config(self):
         return {

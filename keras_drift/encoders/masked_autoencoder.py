@@ -7,11 +7,10 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import seed_states
 from keras_drift.encoders import patches
 from keras_drift.encoders.mae_resnet import MAEResNet
-from keras_drift.encoders.masked_trainer import EVALUATION_SEED
 from keras_drift.encoders.masked_trainer import MaskedTrainer
-from keras_drift.encoders.masked_trainer import assign_state
 from keras_drift.encoders.masked_trainer import split_batch
 from keras_drift.encoders.unet_decoder import UNetDecoder
 from keras_drift.presets import PresetMixin
@@ -111,7 +110,9 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
             checks.non_negative_integer("seed", seed)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self._evaluation_seed = keras.random.SeedGenerator(EVALUATION_SEED)
+        self._evaluation_seed = keras.random.SeedGenerator(
+            seed_states.EVALUATION
+        )
         self._build_heads()
         logs = ["reconstruction_loss", "mask_ratio"]
         if num_classes is not None:
@@ -235,12 +236,11 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
 
     def save_own_variables(self, store):
         """Saves the state of the random generator."""
-        state = backend.host_value(self.seed_generator.state)
-        store["seed_generator_state"] = state
+        seed_states.save(self.seed_generator, store)
 
     def load_own_variables(self, store):
         """Loads the state of the random generator."""
-        assign_state(self.seed_generator.state, store["seed_generator_state"])
+        seed_states.load(self.seed_generator, store)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -298,7 +298,7 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
             )
         numbers = self._next_numbers(batch)
         return patches.numbered_mask(
-            numbers, (height, width), *options, EVALUATION_SEED
+            numbers, (height, width), *options, seed_states.EVALUATION
         )
 
     def _reconstruction_loss(self, x, y_pred):

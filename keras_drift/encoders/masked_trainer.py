@@ -1,14 +1,11 @@
 """Mixin with the training interface of Keras, for masked autoencoders."""
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_drift import backend
+from keras_drift import seed_states
 from keras_drift.compile_config import PortableCompileConfig
-
-# The masks of every evaluation, so that losses are comparable.
-EVALUATION_SEED = 0x6576616C
 
 # What a batch may hold; the last is for the batches that a step prepares.
 _KEYS = {"images", "hidden", "classifier_weight"}
@@ -130,7 +127,10 @@ class MaskedTrainer(PortableCompileConfig, backend.TrainerGuard):
 
     def _restart_evaluation(self):
         backend.sync(self)
-        assign_state(self._evaluation_seed.state, [EVALUATION_SEED, 0])
+        # The same masks in every evaluation, so that losses are comparable.
+        seed_states.assign(
+            self._evaluation_seed.state, [seed_states.EVALUATION, 0]
+        )
 
     def _next_numbers(self, batch):
         """The numbers of the next images of an evaluation: `(batch,)`."""
@@ -196,9 +196,3 @@ def split_batch(inputs):
                 f"images.shape={tuple(images.shape)}"
             )
     return images, hidden
-
-
-def assign_state(state, value):
-    """Assigns to the state of a generator, whatever its integer type is."""
-    dtype = keras.backend.standardize_dtype(state.dtype)
-    state.assign(np.asarray(value).astype(dtype))

@@ -2,8 +2,7 @@
 
 import keras
 
-from keras_drift import backend
-from keras_drift.training import randomness
+from keras_drift import seed_states
 
 # Entries of the config that are objects, and those that are plain values.
 _OBJECTS = (
@@ -30,13 +29,11 @@ class ModelSaving:
 
     def save_own_variables(self, store):
         """Saves the state of the random generator."""
-        state = backend.host_value(self.seed_generator.state)
-        store["seed_generator_state"] = state
+        seed_states.save(self.seed_generator, store)
 
     def load_own_variables(self, store):
         """Loads the state of the random generator."""
-        state = store["seed_generator_state"]
-        randomness.assign(self.seed_generator.state, state)
+        seed_states.load(self.seed_generator, store)
         # Keras loads all parts of a model, the autoencoder among them.
         self._fresh = None
 

@@ -2,12 +2,10 @@
 
 import contextlib
 
-import keras
 import numpy as np
 from keras import ops
 
-# Distinguishes the stream of evaluation from others of the same seed.
-_EVALUATION = 0x6576616C
+from keras_drift import seed_states
 
 
 def seed_generators(model):
@@ -37,15 +35,11 @@ def evaluation_stream(model):
     seed = 0 if model.seed is None else model.seed
     try:
         for index, generator in enumerate(generators):
-            words = np.random.SeedSequence((seed, _EVALUATION, index))
-            assign(generator.state, words.generate_state(2))
+            words = np.random.SeedSequence(
+                (seed, seed_states.EVALUATION, index)
+            )
+            seed_states.assign(generator.state, words.generate_state(2))
         yield
     finally:
         for generator, state in zip(generators, states, strict=True):
-            assign(generator.state, state)
-
-
-def assign(state, value):
-    """Assigns to the state of a generator, whatever its integer type is."""
-    dtype = keras.backend.standardize_dtype(state.dtype)
-    state.assign(np.asarray(value).astype(dtype))
+            seed_states.assign(generator.state, state)

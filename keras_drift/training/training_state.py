@@ -3,8 +3,8 @@
 import copy
 
 from keras_drift import backend
+from keras_drift import seed_states
 from keras_drift.training import rest_of_epoch
-from keras_drift.training.randomness import assign
 from keras_drift.training.randomness import seed_generators
 
 
@@ -74,7 +74,7 @@ def restore(model, state):
     for name, group in groups.items():
         for variable, value in zip(group, state[name], strict=True):
             if name == "random":
-                assign(variable, value)
+                seed_states.assign(variable, value)
             else:
                 backend.assign(variable, value)
     model.run.data_state = state.get("data")

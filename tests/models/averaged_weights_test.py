@@ -9,6 +9,7 @@ from keras_drift import DriftModel
 from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import drifts
+from keras_drift import seed_states
 from keras_drift.training import randomness
 from small_models import small_mlp
 
@@ -154,7 +155,7 @@ def test_an_interruption_of_evaluation_leaves_the_random_states(
     generators = randomness.seed_generators(model)
     assert len(generators) > 1
     before = [numpy(each.state) for each in generators]
-    assign, failed = randomness.assign, []
+    assign, failed = seed_states.assign, []
 
     def interrupted(state, value):
         if state is generators[-1].state and not failed:
@@ -162,7 +163,7 @@ def test_an_interruption_of_evaluation_leaves_the_random_states(
             raise KeyboardInterrupt
         assign(state, value)
 
-    monkeypatch.setattr(randomness, "assign", interrupted)
+    monkeypatch.setattr(seed_states, "assign", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.evaluate(points, verbose=0)
     monkeypatch.undo()

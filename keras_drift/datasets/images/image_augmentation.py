@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_drift import seed_states
 from keras_drift.backend import tensorflow_random
 from keras_drift.datasets.arrays import sample_arrays
 
@@ -58,8 +59,7 @@ def _seed_generators(augmentation, seed, position):
         words = np.random.SeedSequence((seed, position, index, _AUGMENTATION))
         state = words.generate_state(2)
         if isinstance(generator, keras.random.SeedGenerator):
-            dtype = keras.backend.standardize_dtype(generator.state.dtype)
-            generator.state.assign(state.astype(dtype))
+            seed_states.assign(generator.state, state)
         else:
             generator.reset_from_seed(int(state[0]))
 
