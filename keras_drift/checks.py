@@ -70,6 +70,17 @@ def non_negative_integer(name, value, meaning="must be a non-negative integer"):
     return _integer(name, value, meaning, lowest=0)
 
 
+def one_for_each_stage(name, values):
+    """A tuple of four positive integers, of the stages of a network."""
+    values = tuple(values) if np.iterable(values) else ()
+    if len(values) != 4:
+        raise ValueError(
+            f"`{name}` are four integers, one for each stage. "
+            f"Received: {name}={values!r}"
+        )
+    return tuple(positive_integer(name, value) for value in values)
+
+
 def boolean(name, value):
     """Returns `value` as a `bool`; truth values of other types are refused."""
     if not isinstance(value, (bool, np.bool_)):

@@ -24,7 +24,7 @@ def far(costs):
     return -0.5 * costs**2 + 1.0
 
 
-SCORES = (near, far)
+LOG_KERNELS = (near, far)
 
 
 class Case:

@@ -1,5 +1,6 @@
 """Rules of the house that every public class keeps."""
 
+import ast
 import inspect
 import json
 import operator
@@ -244,3 +245,25 @@ def test_says_which_backends_there_are_where_none_is_installed(tmp_path):
         assert f'pip install "keras-drift[{name}]"' in result.stderr
     assert "none is installed here" in result.stderr
     assert "(none)" not in result.stderr
+
+
+@pytest.mark.backend_free
+def test_functions_fit_a_screen():
+    """Without docstrings; a constructor of many arguments is the longest."""
+    root = pathlib.Path(keras_drift.__file__).parent
+    lines = (root / "models" / "drift_model.py").read_text().splitlines()
+    assert len(lines) <= 350
+    lengths = {}
+    for path in [
+        *root.rglob("*.py"),
+        *(root.parent / "keras_drift_cli").rglob("*.py"),
+    ]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[0]
+                documented = ast.get_docstring(node) is not None
+                length = node.end_lineno - node.lineno + 1
+                if documented:
+                    length -= first.end_lineno - first.lineno + 1
+                lengths[f"{path.name}: {node.name}"] = length
+    assert {k: n for k, n in lengths.items() if n > 60} == {}

@@ -6,6 +6,7 @@ import json
 import msgpack
 import numpy as np
 
+from hub_stand_in import COMMIT
 from released_shapes import released_shapes
 
 TINY = {
@@ -39,7 +40,6 @@ METADATA = {
     "path": "params_ema/ema_params.msgpack",
     "model_config": TINY,
 }
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def random_arrays():

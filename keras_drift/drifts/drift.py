@@ -299,7 +299,8 @@ class Drift(Annealable, keras.layers.Layer):
         return {**super().get_config(), **own_arguments(self)}
 
     def __setattr__(self, name, value):
-        old = getattr(self, name, None)
+        own = vars(self)
+        old = own.get(name, own.get("_modules", {}).get(name))  # of PyTorch
         if isinstance(old, keras.layers.Layer) and value is not old:
             # Otherwise Keras keeps tracking and saving the part replaced.
             self._tracker.unlock()

@@ -3,7 +3,6 @@
 import itertools
 
 import keras
-import numpy as np
 from keras import layers
 from keras import ops
 
@@ -76,8 +75,10 @@ class ConvNeXtV2(Encoder):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.depths = _four("depths", depths)
-        self.hidden_dims = _four("hidden_dims", hidden_dims)
+        self.depths = list(checks.one_for_each_stage("depths", depths))
+        self.hidden_dims = list(
+            checks.one_for_each_stage("hidden_dims", hidden_dims)
+        )
         self.image_size = checks.positive_integer("image_size", image_size)
         if image_size % 32:
             raise ValueError(
@@ -203,12 +204,3 @@ def _standardized(maps):
     variance = ops.mean(ops.square(maps), axis=-1, keepdims=True)
     # The square root is infinitely steep at 0, where all channels are equal.
     return maps / (ops.sqrt(ops.maximum(variance, 1e-12)) + 1e-3)
-
-
-def _four(name, values):
-    if not np.iterable(values) or len(values) != 4:
-        raise ValueError(
-            f"`{name}` are four integers, one for each stage. "
-            f"Received: {name}={values!r}"
-        )
-    return [checks.positive_integer(name, value) for value in values]

@@ -97,7 +97,7 @@ class MAEResNet(Encoder):
         integer = checks.positive_integer
         self.image_channels = integer("image_channels", image_channels)
         self.base_channels = integer("base_channels", base_channels)
-        self.num_blocks = _checked_num_blocks(num_blocks)
+        self.num_blocks = checks.one_for_each_stage("num_blocks", num_blocks)
         self.patch_size = integer("patch_size", patch_size)
         self.dropout = _checked_dropout(dropout)
         self.means = _checked_sides("means", means)
@@ -208,16 +208,6 @@ class MAEResNet(Encoder):
                 f"multiples of `patch_size`. Received: shape {shape}, "
                 f"patch_size={self.patch_size}"
             )
-
-
-def _checked_num_blocks(num_blocks):
-    counts = tuple(num_blocks) if np.iterable(num_blocks) else ()
-    if len(counts) != 4:
-        raise ValueError(
-            "`num_blocks` are four integers, one for each stage. "
-            f"Received: num_blocks={num_blocks!r}"
-        )
-    return tuple(checks.positive_integer("num_blocks", n) for n in counts)
 
 
 def _checked_dropout(dropout):

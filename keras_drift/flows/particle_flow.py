@@ -63,11 +63,8 @@ class ParticleFlow:
                 "self_interaction='included' or 'excluded'. Received: a "
                 f"`{type(drift).__name__}` with self_interaction='independent'"
             )
-        if schedule is not None and drift.bandwidth is None:
-            raise ValueError(
-                "Only a drift with a bandwidth can be annealed. Received: "
-                f"drift={type(drift).__name__}"
-            )
+        if schedule is not None:
+            drift.check_annealable()
         if schedule is not None and not callable(schedule):
             raise TypeError(
                 "`schedule` is a function from the step to the bandwidth: an "

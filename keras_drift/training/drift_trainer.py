@@ -53,7 +53,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         # Builds the metrics here, whose variables would otherwise be created
         # inside compiled code.
         metrics = keras.tree.flatten(kwargs.get("metrics"))
-        size = max(4, 4, *(getattr(m, "min_real_samples", 2) for m in metrics))
+        size = max([4, *(getattr(m, "min_real_samples", 2) for m in metrics)])
         zeros = np.zeros((size, *self.generator.sample_shape), "float32")
         self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
         self.reset_metrics()
@@ -131,16 +131,11 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             (x, y, sample_weight), validation_data = data_sources.split(
                 x, y, sample_weight, validation_split
             )
-        callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
-        # What saves the run comes after all that may change or stop it.
-        callbacks = sorted(callbacks, key=lambda each: hasattr(each, "resume"))
+        callbacks = _in_order(callbacks)
         if "initial_epoch" not in kwargs:
             kwargs["initial_epoch"] = self._resume(callbacks, epochs)
-        num_steps = None
-        if data_sources.has_positions(x):
-            num_steps = kwargs.pop("steps_per_epoch", None)
         source = self._training_source(
-            (x, y, sample_weight), batch_size, shuffle, num_steps
+            (x, y, sample_weight), batch_size, shuffle, kwargs
         )
         if validation_data is not None:
             validation_data = self._held_out(
@@ -174,9 +169,16 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
                 **kwargs,
             )
 
-    def _training_source(self, data, batch_size, shuffle, num_steps):
-        """The data source of `fit`, at the position of a restored run."""
+    def _training_source(self, data, batch_size, shuffle, kwargs):
+        """The data source of `fit`, at the position of a restored run.
+
+        It has epochs of `steps_per_epoch` batches itself, where it can: those
+        are taken out of the `kwargs`.
+        """
         x, *others = data
+        num_steps = None
+        if data_sources.has_positions(x):
+            num_steps = kwargs.pop("steps_per_epoch", None)
         if data_sources.is_array_like(x):
             self.run.restore_data(None)
             return self._source(*data, batch_size, shuffle, num_steps=num_steps)
@@ -393,3 +395,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             self.run.scale_is_checked = True
             data_sources.warn_of_unscaled_images(data, self.generator)
         self.run.steps.expect(kind, shapes)
+
+
+def _in_order(callbacks):
+    """A list: what saves the run comes after all that may change or stop it."""
+    callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
+    return sorted(callbacks, key=lambda each: hasattr(each, "resume"))

@@ -12,9 +12,9 @@ from keras_drift.ops import mean_shifts
 from keras_drift.ops import weighted_sums
 from pairs_by_hand import BLOCK_SIZES
 from pairs_by_hand import GROUPS
+from pairs_by_hand import LOG_KERNELS
 from pairs_by_hand import POINTS
 from pairs_by_hand import SAMPLES
-from pairs_by_hand import SCORES
 from pairs_by_hand import close
 from pairs_by_hand import each_block_size
 from pairs_by_hand import near
@@ -26,11 +26,11 @@ from pairs_by_hand import near
 def test_mean_displacements(monkeypatch, case, block_size, few):
     monkeypatch.setattr("keras_drift.ops.means.FEW_COORDINATES", few)
     found = contracts.in_one_program(
-        lambda: mean_displacements(case.pairs(block_size), SCORES)
+        lambda: mean_displacements(case.pairs(block_size), LOG_KERNELS)
     )()
     ways = case.points[:, None] - case.x[:, :, None].astype("float64")
     mass = case.counts.sum(axis=2)[..., None]
-    for pulls, log_kernel in zip(found, SCORES, strict=True):
+    for pulls, log_kernel in zip(found, LOG_KERNELS, strict=True):
         weights = case.counts * np.exp(log_kernel(case.costs))
         close(pulls, np.einsum("gij,gijk->gik", weights, ways) / mass)
 
@@ -65,9 +65,9 @@ def test_a_mean_of_no_pulls_is_zero():
 @each_block_size
 def test_barycenters_are_weighted_means(case, block_size):
     found = contracts.in_one_program(
-        lambda: barycenters(case.pairs(block_size), SCORES)
+        lambda: barycenters(case.pairs(block_size), LOG_KERNELS)
     )()
-    for (means, log_mass), log_kernel in zip(found, SCORES, strict=True):
+    for (means, log_mass), log_kernel in zip(found, LOG_KERNELS, strict=True):
         weights = case.counts * np.exp(log_kernel(case.costs))
         mass = weights.sum(axis=2)
         close(means, weights @ case.points / mass[..., None], atol=1e-5)
@@ -81,12 +81,16 @@ def test_mean_pulls_are_weighted_means(case, block_size, corrected):
     logs = rng.normal(size=(2, GROUPS, POINTS)).astype("float32")
     found = contracts.in_one_program(
         lambda: mean_shifts(
-            case.pairs(block_size), SCORES, SCORES[::-1], [*logs], corrected
+            case.pairs(block_size),
+            LOG_KERNELS,
+            LOG_KERNELS[::-1],
+            [*logs],
+            corrected,
         )
     )()
     for k, (steps, pull, log_mass) in enumerate(found):
         costs = case.costs
-        similar = np.exp(SCORES[k](costs) + logs[k][:, None, :])
+        similar = np.exp(LOG_KERNELS[k](costs) + logs[k][:, None, :])
         weights = case.counts * similar
         mass = weights.sum(axis=2, keepdims=True)
         shares = weights / mass
@@ -98,7 +102,7 @@ def test_mean_pulls_are_weighted_means(case, block_size, corrected):
             # Positive, and of the same sum.
             assert np.all(shares >= 0)
             close(shares.sum(axis=2), np.ones(mass.shape[:2]))
-        pulling = shares * np.exp(SCORES[1 - k](costs))
+        pulling = shares * np.exp(LOG_KERNELS[1 - k](costs))
         strength = pulling.sum(axis=2, keepdims=True)
         expected = pulling @ case.points - strength * case.x
         close(steps, expected, rtol=1e-4, atol=1e-5)
@@ -114,13 +118,13 @@ def test_weighted_sums_take_logs_of_rows_and_columns(case, block_size):
     found = contracts.in_one_program(
         lambda: weighted_sums(
             case.pairs(block_size),
-            SCORES,
+            LOG_KERNELS,
             [*rows],
             [*columns],
         )
     )()
     for k, (sums, mass) in enumerate(found):
-        logs = SCORES[k](case.costs)
+        logs = LOG_KERNELS[k](case.costs)
         logs = logs + rows[k][:, :, None] + columns[k][:, None, :]
         weights = case.counts * np.exp(logs)
         close(sums, weights @ case.points, rtol=1e-4, atol=1e-5)

@@ -17,9 +17,9 @@ from keras_drift.ops import mean_over_points
 from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
 from pairs_by_hand import GROUPS
+from pairs_by_hand import LOG_KERNELS
 from pairs_by_hand import POINTS
 from pairs_by_hand import SAMPLES
-from pairs_by_hand import SCORES
 from pairs_by_hand import Case
 from pairs_by_hand import close
 from pairs_by_hand import each_block_size
@@ -45,10 +45,10 @@ def test_mean_cost_of_nothing_is_zero():
 @each_block_size
 def test_mean_similarity(case, block_size):
     found = contracts.in_one_program(
-        lambda: mean_similarity(case.pairs(block_size), SCORES)
+        lambda: mean_similarity(case.pairs(block_size), LOG_KERNELS)
     )()
     values = np.mean(
-        [np.exp(log_kernel(case.costs)) for log_kernel in SCORES], axis=0
+        [np.exp(log_kernel(case.costs)) for log_kernel in LOG_KERNELS], axis=0
     )
     close(found, np.average(values, weights=case.counts))
 
@@ -74,10 +74,10 @@ def test_log_sums_with_logs_of_rows_and_columns(case, block_size):
 @each_block_size
 def test_log_sum_exp_in_both_directions(case, block_size):
     found = contracts.in_one_program(
-        lambda: log_sum_exp(case.pairs(block_size), SCORES)
+        lambda: log_sum_exp(case.pairs(block_size), LOG_KERNELS)
     )()
     for (over_points, over_samples), log_kernel in zip(
-        found, SCORES, strict=True
+        found, LOG_KERNELS, strict=True
     ):
         logits = log_kernel(case.costs)
         close(over_points, special.logsumexp(logits, 2, case.counts))

@@ -4,13 +4,12 @@ import shutil
 import pytest
 
 from contracts import numpy
+from hub_stand_in import COMMIT
 from keras_drift import DriftModel
 from keras_drift import generators
 from keras_drift.presets import handles
 
 pytest.importorskip("huggingface_hub")
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from hub_stand_in import COMMIT
 from keras_drift.presets import hub
 
 pytestmark = pytest.mark.backend_free
@@ -12,7 +13,6 @@ pytestmark = pytest.mark.backend_free
 pytest.importorskip("huggingface_hub")
 
 REPOSITORY = "owner/name"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = b'{"depths": [1, 2]}'
 
 

@@ -142,28 +142,17 @@ class BankedDataset(keras.utils.PyDataset):
             "steps_per_epoch", steps_per_epoch
         )
         checks.boolean("verbose", verbose)
-        seeds = np.random.SeedSequence(
-            checks.non_negative_integer("seed", seed)
-        ).generate_state(3)
+        seed = checks.non_negative_integer("seed", seed)
+        seeds = np.random.SeedSequence(seed).generate_state(3)
         self._bank = MemoryBank(
             sample_shape, num_classes, capacity, dtype, int(seeds[0])
         )
         self.sample_shape = self._bank.sample_shape
         _check_capacity("capacity", capacity, "positives", positives)
-        self._bank_of_all = None
-        if unconditional:
-            # One class, so that every group is drawn without repetition.
-            self._bank_of_all = MemoryBank(
-                sample_shape, 1, unconditional_capacity, dtype, int(seeds[1])
-            )
-            _check_capacity(
-                "unconditional_capacity",
-                unconditional_capacity,
-                "unconditional",
-                unconditional,
-            )
-        if warm_up is None:
-            warm_up = self.positives
+        self._bank_of_all = self._made_bank_of_all(
+            unconditional_capacity, dtype, int(seeds[1])
+        )
+        warm_up = self.positives if warm_up is None else warm_up
         _check_capacity("capacity", capacity, "warm_up", warm_up)
         self._warm_up = WarmUp(
             checks.non_negative_integer("warm_up", warm_up),
@@ -173,15 +162,27 @@ class BankedDataset(keras.utils.PyDataset):
         )
         self._rng = np.random.default_rng(int(seeds[2]))
         self._stream = SampleStream(stream, self.sample_shape, self.num_classes)
-        self._ahead = DrawAhead(
-            self._advance,
-            checks.positive_integer("prefetch", prefetch),
-            "keras_drift.BankedDataset",
-        )
+        prefetch = checks.positive_integer("prefetch", prefetch)
+        name = "keras_drift.BankedDataset"
+        self._ahead = DrawAhead(self._advance, prefetch, name)
         # Batches that were looked at before an epoch, by their index.
         self._peeked = {}
         self._within_epoch = False
         self._following = None
+
+    def _made_bank_of_all(self, capacity, dtype, seed):
+        """The bank of unconditional samples, if there are any."""
+        if not self.unconditional:
+            return None
+        # One class, so that every group is drawn without repetition.
+        bank = MemoryBank(self.sample_shape, 1, capacity, dtype, seed)
+        _check_capacity(
+            "unconditional_capacity",
+            capacity,
+            "unconditional",
+            self.unconditional,
+        )
+        return bank
 
     def __len__(self):
         return self.steps_per_epoch
