@@ -152,7 +152,8 @@ def _program(model, schedule):
     program.append(_inside(model.drift))
     program.append(_inside(model.step_size))
     program.append(_inside(model.guidance_sampler))
-    program += [plain_attributes(each) for each in (model.drift, model.encoder)]
+    layers = (*model.drift._flatten_layers(), model.encoder)
+    program += map(plain_attributes, layers)
     program += [schedule, _inside(schedule)]
     return program + model.variables
 
