@@ -31,7 +31,11 @@ class ConvNeXtBlock(layers.Layer):
         self.dim = dim
         policy = self.dtype_policy
         self.depthwise = layers.DepthwiseConv2D(
-            7, padding="same", name="depthwise", dtype=policy
+            7,
+            padding="same",
+            data_format="channels_last",
+            name="depthwise",
+            dtype=policy,
         )
         self.norm = channel_norm("norm", policy)
         self.expand = layers.Dense(4 * dim, name="expand", dtype=policy)

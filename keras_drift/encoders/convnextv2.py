@@ -91,7 +91,12 @@ class ConvNeXtV2(Encoder):
         )
         self.convolutions = [
             layers.Conv2D(
-                dim, size, size, name=f"convolution_{i}", dtype=policy
+                dim,
+                size,
+                size,
+                data_format="channels_last",
+                name=f"convolution_{i}",
+                dtype=policy,
             )
             for i, (dim, size) in enumerate(
                 zip(self.hidden_dims, (4, 2, 2, 2), strict=True)

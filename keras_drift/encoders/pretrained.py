@@ -85,6 +85,7 @@ class Pretrained(Encoder):
                 "features; `None` compares the samples themselves. "
                 f"Received: {model!r}"
             )
+        _refuse_channels_first(model)
         self.model = model
         freeze(self.model)
         self.outputs = None if outputs is None else _names(outputs)
@@ -242,6 +243,19 @@ def _output_of(model, name):
             f"Received: outputs=[..., {name!r}, ...]"
         )
     return output
+
+
+def _refuse_channels_first(model):
+    """Refuses layers whose channels would be taken for rows of an image."""
+    for layer in model._flatten_layers():
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                "Samples and maps have their channels last. Make the model "
+                'with data_format="channels_last", which '
+                '`keras.config.set_image_data_format("channels_last")` makes '
+                "the default. Received: a layer "
+                f"{layer.name!r} with data_format='channels_first'"
+            )
 
 
 def _names(outputs):

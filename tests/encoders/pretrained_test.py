@@ -337,3 +337,28 @@ def test_refuses_an_output_without_a_feature_axis():
     model = layers.Lambda(lambda x: x[:, 0])
     with pytest.raises(ValueError, match=r"\(batch, ..., dim\).*shape \(3,\)"):
         encoders.Pretrained(model)(np.zeros((3, 2), "float32"))
+
+
+@pytest.fixture
+def _channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.usefixtures("_channels_first")
+def test_refuses_channels_first():
+    network = keras.Sequential(
+        [keras.Input((6, 6, 6)), layers.Conv2D(4, 3, name="maps")]
+    )
+    with pytest.raises(ValueError, match=r"'maps' with data_format"):
+        encoders.Pretrained(network)
+
+
+@pytest.mark.usefixtures("_channels_first")
+def test_networks_of_the_package_have_their_channels_last():
+    encoder = encoders.ConvNeXtV2(
+        depths=(1, 1, 1, 1), hidden_dims=(4, 8, 8, 16), image_size=32
+    )
+    images = np.zeros((1, 32, 32, 3), "float32")
+    assert all(each.shape[0] == 1 for each in encoder(images).values())
