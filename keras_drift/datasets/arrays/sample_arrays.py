@@ -25,8 +25,7 @@ def checked_samples(samples):
             '`samples.astype("float32") / 127.5 - 1`. '
             "Received: samples.dtype=uint8"
         )
-    # NumPy does not count bfloat16, which others add to it, among the floats.
-    if samples.dtype.kind != "f" and samples.dtype.name != "bfloat16":
+    if not is_float(samples.dtype):
         raise ValueError(
             '`samples` must be floats, as of `samples.astype("float32")`. '
             f"Received: samples.dtype={samples.dtype}"
@@ -60,6 +59,14 @@ def refuse_folder(data):
 def read(samples, indices):
     """Copies the samples at `indices` into a new float32 array."""
     return samples[indices].astype("float32", copy=False)
+
+
+def is_float(dtype):
+    """Whether a NumPy dtype is one of floats, bfloat16 among them.
+
+    NumPy does not count that among the floats, since others add it.
+    """
+    return dtype.kind == "f" or dtype.name == "bfloat16"
 
 
 def is_lazy(array):

@@ -12,6 +12,7 @@ from keras_drift import checks
 from keras_drift.atomic_files import write_arrays
 from keras_drift.datasets.arrays.buffer_pool import BufferPool
 from keras_drift.datasets.arrays.sample_arrays import as_numpy
+from keras_drift.datasets.arrays.sample_arrays import is_float
 from keras_drift.datasets.arrays.sample_arrays import read_only
 from keras_drift.datasets.grouped.draws import draw
 
@@ -116,7 +117,7 @@ class MemoryBank:
                 f"`samples` must be (n, *{self.sample_shape}), as the bank was "
                 f"made for. Received: samples.shape={samples.shape}"
             )
-        if samples.dtype.kind != "f" and samples.dtype.name != "bfloat16":
+        if not is_float(samples.dtype):
             raise ValueError(
                 "`samples` must be floats. Scale images to [-1, 1] first, as "
                 'in `samples.astype("float32") / 127.5 - 1`. '

@@ -172,7 +172,7 @@ class SampleStream:
                 f"with sample_shape={self._sample_shape}. Received: samples of "
                 f"shape {samples.shape}, after {self._num_read} samples"
             )
-        if samples.dtype.kind != "f" and samples.dtype.name != "bfloat16":
+        if not sample_arrays.is_float(samples.dtype):
             raise ValueError(
                 "The samples of the stream must be floats. Scale images to "
                 '[-1, 1] first, as in `samples.astype("float32") / 127.5 - 1`. '
