@@ -9,10 +9,11 @@ from keras_drift.drifts import field_arguments
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.signal import ADVICE
 from keras_drift.drifts.signal import Signal
+from keras_drift.own_arguments import RecordsArguments
 from keras_drift.own_arguments import own_arguments
 
 
-class Drift(Annealable, keras.layers.Layer):
+class Drift(RecordsArguments, Annealable, keras.layers.Layer):
     """Operator that assigns a velocity to every generated sample.
 
     A drift compares samples with positives (data) and negatives (samples of the
@@ -299,10 +300,20 @@ class Drift(Annealable, keras.layers.Layer):
         return {**super().get_config(), **own_arguments(self)}
 
     def __setattr__(self, name, value):
-        own = vars(self)
-        old = own.get(name, own.get("_modules", {}).get(name))  # of PyTorch
-        if isinstance(old, keras.layers.Layer) and value is not old:
+        old = self._parts().get(name)
+        super().__setattr__(name, value)
+        parts = self._parts().values()
+        if old is not None and all(old is not part for part in parts):
             # Otherwise Keras keeps tracking and saving the part replaced.
             self._tracker.unlock()
             self._tracker.untrack(old)
-        super().__setattr__(name, value)
+
+    def _parts(self):
+        """The layers that are attributes, by name."""
+        own = vars(self)
+        attributes = {**own, **own.get("_modules", {})}  # those of PyTorch
+        return {
+            name: value
+            for name, value in attributes.items()
+            if isinstance(value, keras.layers.Layer)
+        }

@@ -6,6 +6,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift.generators.generator import Generator
 from keras_drift.generators.generator import condition_inputs
+from keras_drift.own_arguments import own_arguments
 
 _CONDITIONS = ("labels", "guidance", "styles")
 
@@ -65,6 +66,7 @@ class Functional(Generator):
             "model": keras.saving.serialize_keras_object(self.model),
             "num_classes": self.num_classes,
             "style_codebook_size": codebook,
+            **own_arguments(self),
             "name": self.name,
             "trainable": self.trainable,
         }

@@ -6,11 +6,12 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift import export
+from keras_drift.own_arguments import RecordsArguments
 from keras_drift.own_arguments import own_arguments
 from keras_drift.presets import PresetMixin
 
 
-class Generator(PresetMixin, keras.Model):
+class Generator(RecordsArguments, PresetMixin, keras.Model):
     """Base class of one-step generators: noise and condition to sample.
 
     Its input is a dict: `"noise"`, Gaussian, `(batch, *noise_shape)`; with
@@ -42,8 +43,8 @@ class Generator(PresetMixin, keras.Model):
     ):
         # No `**kwargs`: functional models drop those that they do not know.
         super().__init__(inputs=inputs, outputs=outputs, name=name)
-        # As an argument, Keras would freeze no layer.
-        self.trainable = trainable
+        if not trainable:  # as an argument, Keras would freeze no layer
+            self.trainable = False
         self.num_classes = num_classes
         self.style_codebook_size = style_codebook_size
         self.noise_shape = tuple(inputs["noise"].shape[1:])

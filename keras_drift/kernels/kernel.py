@@ -11,6 +11,7 @@ from keras_drift.bandwidth_owner import BandwidthOwner
 from keras_drift.ops import LogKernel
 from keras_drift.ops import pairwise_distances
 from keras_drift.ops import unit_vectors
+from keras_drift.own_arguments import RecordsArguments
 from keras_drift.own_arguments import own_arguments
 
 _QUANTITIES = (
@@ -22,7 +23,7 @@ _QUANTITIES = (
 )
 
 
-class Kernel(BandwidthOwner, keras.layers.Layer):
+class Kernel(RecordsArguments, BandwidthOwner, keras.layers.Layer):
     """Radial similarity of two points, with one or several bandwidths.
 
     A kernel is a function `k(r)` of the distance `r` between two points, equal

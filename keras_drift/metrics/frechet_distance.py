@@ -91,10 +91,13 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
         for moment in (mean_x, cov_x, mean_y, cov_y)
     )
     _check_moments(mean_x, cov_x, mean_y, cov_y)
-    overlap = covariance_overlap(cov_x, cov_y)
+    # Decompositions fail at numbers that are not finite.
+    factored = [ops.where(ops.isfinite(c), c, 0.0) for c in (cov_x, cov_y)]
+    overlap = covariance_overlap(*factored)
     spread = ops.trace(cov_x) + ops.trace(cov_y) - 2 * overlap
     shift = ops.sum(ops.square(mean_x - mean_y))
-    return ops.maximum(shift + spread, 0.0)
+    distance = ops.maximum(shift + spread, 0.0)
+    return samples.nan_unless_finite(distance, mean_x, cov_x, mean_y, cov_y)
 
 
 @keras.saving.register_keras_serializable("keras_drift")

@@ -92,8 +92,7 @@ def all_pairs(x, y):
 def nan_unless_finite(value, *sets):
     """The value, or NaN if a number of the sets is not finite.
 
-    Comparisons with a number that is none are false: without this they would
-    be counted like others.
+    Comparisons with NaN are false, so such points would be counted like others.
     """
     finite = [ops.all(ops.isfinite(each)) for each in sets]
     return ops.where(ops.all(ops.stack(finite)), value, float("nan"))

@@ -172,11 +172,14 @@ def _check_types(batch):
                 f"Received: {name} of type {value.dtype}"
             )
     if batch.labels is not None:
-        dtype = keras.backend.standardize_dtype(batch.labels.dtype)
-        if not keras.backend.is_int_dtype(dtype):
+        dtype = getattr(batch.labels, "dtype", None)
+        if dtype is None or not keras.backend.is_int_dtype(
+            keras.backend.standardize_dtype(dtype)
+        ):
             raise ValueError(
-                "Labels are class numbers, integers from 0 on. "
-                f"Received: labels of type {batch.labels.dtype}"
+                "Labels are an array of class numbers, integers from 0 on. "
+                "Received: labels of type "
+                f"{dtype or type(batch.labels).__name__}"
             )
 
 

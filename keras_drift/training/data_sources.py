@@ -77,7 +77,7 @@ def as_source(
     Returns:
         A `Source`.
     """
-    _refuse_nested(x)
+    refuse_nested(x, generator)
     x, y, sample_weight = map(_as_array, (x, y, sample_weight))
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
@@ -219,6 +219,22 @@ def refuse_class_weight(class_weight):
         )
 
 
+def refuse_nested(x, generator):
+    """Refuses arrays in a dict or a tuple, which are one batch, not a data set.
+
+    Keras would cut a dict into batches of 32, the last of them short.
+    """
+    first = x[0] if isinstance(x, tuple) and x else None
+    rank = len(getattr(first, "shape", ()))
+    if isinstance(x, dict) or rank > len(generator.sample_shape):
+        raise TypeError(
+            "Arrays are given one by one: `fit(samples, labels)`, or "
+            "`fit(samples, sample_weight=weights)`. A dict, or a tuple, of "
+            "them is a batch, which a data source gives and `train_on_batch` "
+            f"takes. Received: x of type {type(x).__name__}"
+        )
+
+
 def is_array_like(x):
     """Whether `x` is an array, a list or a frame, rather than a data source."""
     return is_array(_as_array(x))
@@ -313,21 +329,6 @@ def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
         unconditional=_UNCONDITIONAL if needs_unconditional else 0,
         seed=seed,
     )
-
-
-def _refuse_nested(x):
-    """Refuses arrays in a dict or a tuple, which are a batch, and no data.
-
-    Keras would cut a dict into batches of 32, the last of them short.
-    """
-    first = x[0] if isinstance(x, tuple) and x else None
-    if isinstance(x, dict) or len(getattr(first, "shape", ())) > 1:
-        raise TypeError(
-            "Arrays are given one by one: `fit(samples, labels)`, or "
-            "`fit(samples, sample_weight=weights)`. A dict, or a tuple, of "
-            "them is a batch, which a data source gives and `train_on_batch` "
-            f"takes. Received: x of type {type(x).__name__}"
-        )
 
 
 def _refuse_beside_a_source(x, **arguments):

@@ -52,8 +52,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self.run.forget_steps()
         # Builds the metrics here, whose variables would otherwise be created
         # inside compiled code.
-        metrics = keras.tree.flatten(kwargs.get("metrics"))
-        size = max([4, *(getattr(m, "min_real_samples", 2) for m in metrics)])
+        size = _samples_needed(kwargs.get("metrics"))
         zeros = np.zeros((size, *self.generator.sample_shape), "float32")
         self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
         self.reset_metrics()
@@ -127,6 +126,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self._check_ready("fit")
         self._freeze_parts()
         data_sources.refuse_class_weight(class_weight)
+        data_sources.refuse_nested(x, self.generator)
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data_sources.split(
                 x, y, sample_weight, validation_split
@@ -401,3 +401,12 @@ def _in_order(callbacks):
     """A list: what saves the run comes after all that may change or stop it."""
     callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
     return sorted(callbacks, key=lambda each: hasattr(each, "resume"))
+
+
+def _samples_needed(metrics):
+    """The size of a batch that all of these metrics can compare."""
+    metrics = [
+        metric() if isinstance(metric, type) else metric
+        for metric in keras.tree.flatten(metrics)
+    ]
+    return max([4, *(getattr(m, "min_real_samples", 2) for m in metrics)])

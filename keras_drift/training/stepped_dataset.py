@@ -36,6 +36,7 @@ class SteppedDataset(SeededDataset):
         # What decides which batches the processes of a run may give together.
         self.share = getattr(data, "share", (0, 1))
         self.num_classes = getattr(data, "num_classes", None)
+        self.labels_present = getattr(data, "labels_present", None)
 
     def __len__(self):
         return self._num_steps

@@ -153,10 +153,17 @@ def test_refuses_a_label_of_a_later_batch():
     model.compile("adam")
     with pytest.raises(ValueError, match=r"from 0 to 2.*5"):
         model.fit(data, verbose=0)
+    with pytest.raises(ValueError, match=r"from 0 to 2.*5"):
+        model.fit(data, steps_per_epoch=2, verbose=0)
 
 
 @pytest.mark.parametrize(
-    "data", [{"positives": np.zeros((64, 2))}, (np.zeros((64, 2)),)]
+    "data",
+    [
+        {"positives": np.zeros((64, 2))},
+        (np.zeros((64, 2)),),
+        (np.zeros((64, 2)), np.zeros(64, "int32")),
+    ],
 )
 def test_refuses_arrays_that_are_a_batch(data):
     model = DriftModel(small_mlp())
@@ -184,3 +191,13 @@ def test_warns_of_classes_that_only_validation_has():
             validation_split=1 / 3,
             verbose=0,
         )
+
+
+def test_takes_a_tuple_of_samples_and_refuses_a_list_of_labels():
+    model = DriftModel(small_mlp())
+    model.compile("adam")
+    model.fit(tuple(np.zeros((8, 2), "float32")), verbose=0)
+    model = DriftModel(class_mlp())
+    model.compile("adam")
+    with pytest.raises(ValueError, match=r"array of class numbers.*list"):
+        model.train_on_batch(np.zeros((2, 8, 2), "float32"), [0, 1])

@@ -235,9 +235,18 @@ def test_samples_of_weight_zero_count_in_no_batch(points):
     assert history["sliced_wasserstein"][0] < 10
 
 
-def test_the_metric_of_a_group_without_a_positive_is_unknown(points):
+@pytest.mark.parametrize(
+    "cls",
+    [
+        metrics.SlicedWasserstein,
+        metrics.FrechetDistance,
+        metrics.EnergyDistance,
+        metrics.NearestNeighborPrecision,
+    ],
+)
+def test_the_metric_of_a_group_without_a_positive_is_unknown(points, cls):
     model = DriftModel(small_mlp(), seed=0)
-    model.compile("adam", metrics=[metrics.SlicedWasserstein()])
+    model.compile("adam", metrics=[cls(name="metric")])
     weights = np.ones((1, 32), "float32")
 
     def batches():
@@ -247,13 +256,14 @@ def test_the_metric_of_a_group_without_a_positive_is_unknown(points):
             )
 
     found = model.evaluate(batches(), steps=2, verbose=0, return_dict=True)
-    assert np.isnan(found["sliced_wasserstein"])
+    assert np.isnan(found["metric"])
     assert np.isfinite(found["loss"])
 
 
 @pytest.mark.parametrize("cls", [metrics.Coverage, metrics.Density])
 def test_metrics_of_neighborhoods_are_logged(cls, points):
     model = DriftModel(small_mlp(), seed=0)
-    model.compile("adam", metrics=[cls(k=7)])
-    history = model.fit(points, verbose=0).history
-    assert 0 < history[f"{cls().name}_floor"][0] < 2
+    for metric in (cls(k=7), cls):
+        model.compile("adam", metrics=[metric])
+        history = model.fit(points, verbose=0).history
+        assert 0 < history[f"{cls().name}_floor"][0] < 2

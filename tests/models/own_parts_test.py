@@ -83,15 +83,58 @@ class Scaled(encoders.Encoder):
         return {"scaled": self.scale * samples[:, None]}
 
 
+@keras.saving.register_keras_serializable("own_parts")
+class Described(Strong):
+    """A class with a config on one without."""
+
+    def __init__(self, power=1, **kwargs):
+        super().__init__(**kwargs)
+        self._power = power
+
+    def get_config(self):
+        return {**super().get_config(), "power": self._power}
+
+
+@keras.saving.register_keras_serializable("own_parts")
+class Named(generators.Functional):
+    """A subclass of a generator of any model."""
+
+    def __init__(self, model, gain=1.0, **kwargs):
+        super().__init__(model, **kwargs)
+        self.gain = gain
+
+
+def network(frozen=()):
+    noise = keras.Input((3,), name="noise")
+    x = keras.layers.Dense(4, name="first")(noise)
+    model = keras.Model({"noise": noise}, keras.layers.Dense(2, name="last")(x))
+    for name in frozen:
+        model.get_layer(name).trainable = False
+    return model
+
+
 @pytest.mark.parametrize(
     ("part", "value"),
     [
+        (lambda: Strong(np.float32(5)), lambda part: part.strength),
+        (lambda: Described(2, strength=3.0), lambda part: part.strength),
+        (lambda: Flat(0.3, bandwidth=[1, 2]), lambda part: part._flatness),
+        (lambda: Named(network(), 0.5), lambda part: part.gain),
         (lambda: Strong(5.0), lambda part: part.strength),
         (lambda: Stronger(2, strength=3.0), lambda part: part.power),
         (lambda: drifts.KernelDrift(Flat(0.3)), lambda p: p.kernel._flatness),
         (lambda: Deep(2, 0.5, hidden_dims=(4,)), lambda part: part.gain),
     ],
-    ids=["drift", "drift of a drift", "kernel", "generator"],
+    ids=[
+        "scalar of NumPy",
+        "below a config",
+        "kernel beside a list",
+        "functional",
+        "drift",
+        "drift of a drift",
+        "kernel",
+        "generator",
+    ],
 )
 def test_a_copy_has_the_arguments_of_a_subclass(part, value):
     part = part()
@@ -192,3 +235,20 @@ def test_the_argument_trainable_freezes_the_layers():
     assert generator.trainable_variables == []
     generator.trainable = True
     assert len(generator.trainable_variables) == len(generator.variables)
+
+
+def test_a_frozen_layer_stays_frozen():
+    generator = generators.Functional(network(frozen=["last"]))
+    for each in (generator, copy_of(generator)):
+        assert len(each.trainable_variables) == 2
+    assert not generator.model.get_layer("last").trainable
+
+
+def test_a_part_with_two_names_is_tracked_as_long_as_it_has_one():
+    drift = drifts.KernelDrift("gaussian")
+    drift.other = drift.kernel
+    drift.other = None
+    assert len(drift.variables) == 1
+    drift.other = kernels.Gaussian(2.0)
+    drift.kernel, drift.other = drift.other, drift.kernel
+    assert len(drift.variables) == 2

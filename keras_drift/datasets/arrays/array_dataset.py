@@ -25,7 +25,8 @@ class ArrayDataset(SeededDataset):
         samples: float array `(num_samples, ...)`. Only the samples of a batch
             are read: it may be a `np.memmap` larger than memory.
         weights: float array `(num_samples,)`, zero or positive: how often each
-            sample counts. Defaults to `None`: once each.
+            sample counts. Those of weight zero are left out. Defaults to
+            `None`: once each.
         batch_size: int > 0, the samples in a batch; all of them if there are
             fewer. Defaults to `256`.
         shuffle: bool. `True` goes through a new random order in every epoch;
@@ -39,7 +40,7 @@ class ArrayDataset(SeededDataset):
 
     Attributes:
         sample_shape: tuple, the shape of one sample.
-        num_samples: int.
+        num_samples: int, those of positive weight.
         epoch: int, raised by Keras when `fit` starts and after each epoch. Set
             it to the `initial_epoch` of `fit` to resume.
 
