@@ -16,24 +16,15 @@ import argparse
 import ast
 import json
 import pathlib
-import sys
 import time
 
+import cifar10_judge
 import keras
 import numpy as np
 import tensorflow as tf
+from cifar10_judge import DRAWN
+from cifar10_judge import train_cifar10
 from keras import layers
-
-import keras_drift as kd
-from keras_drift.images import image_grid
-from keras_drift.images import write_png
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "examples"))
-
-import small_images
-import train_cifar10
-
-DRAWN = 500  # images at once
 
 
 def definitions(path):
@@ -116,10 +107,7 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("example", type=pathlib.Path)
-    parser.add_argument("--data", type=pathlib.Path)
-    parser.add_argument("--cpu-seconds", type=float, default=2447)
-    parser.add_argument("--samples", type=int, default=3000)
-    parser.add_argument("--classifier-epochs", type=int, default=7)
+    cifar10_judge.add_arguments(parser)
     args = parser.parse_args()
     output = pathlib.Path("outputs/diffusion_cifar10")
     output.mkdir(parents=True, exist_ok=True)
@@ -128,28 +116,14 @@ def main():
     images, steps = diffused(
         args.example, train_set[0], args.cpu_seconds, args.samples
     )
-    write_png(output / "images.png", image_grid(images[:100], columns=20))
-
-    judge = train_cifar10.trained(
-        train_cifar10.judge_classifier,
-        "mixed_bfloat16",
-        *train_set,
+    found = cifar10_judge.compare(
+        {"diffusion": images},
+        train_set,
+        test_set,
         args.classifier_epochs,
-        output / "judge.weights.h5",
-        1,
+        output,
     )
-    feature = small_images.vectors(judge)
-    references = feature.predict(test_set[0], 500, 0)
-    labels = np.arange(args.samples) % 10
-    ours = kd.DriftModel.from_preset("cifar10_mlp").generate(
-        labels=labels, guidance=2.5, seed=1, batch_size=DRAWN
-    )
-    found = {
-        "steps": steps,
-        "diffusion": small_images.frechet(feature, images, references),
-        "cifar10_mlp": small_images.frechet(feature, ours, references),
-    }
-    print(json.dumps(found))
+    print(json.dumps({"steps": steps, **found}))
 
 
 if __name__ == "__main__":
