@@ -5,6 +5,7 @@ Keras 3.15 has no data parallelism for PyTorch. Where a later Keras has it, and
 and distributes the first weights itself; the collectives of the field stay.
 """
 
+import atexit
 import contextlib
 import datetime
 import functools
@@ -73,6 +74,14 @@ def join_processes(timeout, end_together=False):
         "nccl" if on_gpus else "gloo",
         timeout=datetime.timedelta(seconds=timeout),
     )
+    if not on_gpus:
+        atexit.register(_leave)
+
+
+def _leave():
+    """Ends the threads of Gloo, in which Python would abort as it exits."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def wait_for_all():

@@ -92,7 +92,10 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
     )
     _check_moments(mean_x, cov_x, mean_y, cov_y)
     # Decompositions fail at numbers that are not finite.
-    factored = [ops.where(ops.isfinite(c), c, 0.0) for c in (cov_x, cov_y)]
+    factored = [
+        ops.nan_to_num(each, nan=0.0, posinf=0.0, neginf=0.0)
+        for each in (cov_x, cov_y)
+    ]
     overlap = covariance_overlap(*factored)
     spread = ops.trace(cov_x) + ops.trace(cov_y) - 2 * overlap
     shift = ops.sum(ops.square(mean_x - mean_y))

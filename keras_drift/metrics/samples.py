@@ -95,7 +95,8 @@ def nan_unless_finite(value, *sets):
     Comparisons with NaN are false, so such points would be counted like others.
     """
     finite = [ops.all(ops.isfinite(each)) for each in sets]
-    return ops.where(ops.all(ops.stack(finite)), value, float("nan"))
+    found = ops.where(ops.all(ops.stack(finite)), value, float("nan"))
+    return ops.cast(found, value.dtype)
 
 
 def root(squared):

@@ -109,7 +109,7 @@ def counted_positives(batch):
     # A group without a positive has nothing to compare with, which must show.
     present = ops.repeat(total[:, 0] > 0, size)
     present = ops.reshape(present, (-1,) + (1,) * (len(samples.shape) - 1))
-    return ops.where(present, samples, float("nan"))
+    return ops.cast(ops.where(present, samples, float("nan")), samples.dtype)
 
 
 def _guidance_scales(model, data, groups, placement):

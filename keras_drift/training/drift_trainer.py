@@ -134,9 +134,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         callbacks = _in_order(callbacks)
         if "initial_epoch" not in kwargs:
             kwargs["initial_epoch"] = self._resume(callbacks, epochs)
-        source = self._training_source(
-            (x, y, sample_weight), batch_size, shuffle, kwargs
-        )
+        data = x, y, sample_weight
+        source = self._training_source(data, batch_size, shuffle, kwargs)
         if validation_data is not None:
             validation_data = self._held_out(
                 validation_data, validation_batch_size, batch_size
