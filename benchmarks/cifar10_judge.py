@@ -1,5 +1,6 @@
-"""What the benchmarks of other methods on CIFAR-10 share: the comparison."""
+"""What the benchmarks of other methods on CIFAR-10 share."""
 
+import argparse
 import pathlib
 import sys
 
@@ -17,11 +18,30 @@ import train_cifar10
 DRAWN = 500  # images at once
 
 
-def add_arguments(parser):
+def begun(description, peer, folder):
+    """Parses the command line, reads the images and makes a folder.
+
+    Args:
+        description: str, of the command.
+        peer: str, the argument that is the path of the other method.
+        folder: str, the name of the folder in `outputs`.
+
+    Returns:
+        `(args, train_set, test_set, output)`.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(peer, type=pathlib.Path)
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument("--cpu-seconds", type=float, default=2447)
     parser.add_argument("--samples", type=int, default=3000)
     parser.add_argument("--classifier-epochs", type=int, default=7)
+    args = parser.parse_args()
+    output = pathlib.Path("outputs") / folder
+    output.mkdir(parents=True, exist_ok=True)
+    return args, *train_cifar10.load(args.data), output
 
 
 def compare(images_of, train_set, test_set, epochs, output):

@@ -12,10 +12,8 @@ judge of `examples/train_cifar10.py`, which is trained here. Images are written
 to `outputs/diffusion_cifar10`. Needs `KERAS_BACKEND=tensorflow`.
 """
 
-import argparse
 import ast
 import json
-import pathlib
 import time
 
 import cifar10_judge
@@ -23,7 +21,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from cifar10_judge import DRAWN
-from cifar10_judge import train_cifar10
 from keras import layers
 
 
@@ -102,16 +99,9 @@ def diffused(path, images, seconds, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    args, train_set, test_set, output = cifar10_judge.begun(
+        __doc__, "example", "diffusion_cifar10"
     )
-    parser.add_argument("example", type=pathlib.Path)
-    cifar10_judge.add_arguments(parser)
-    args = parser.parse_args()
-    output = pathlib.Path("outputs/diffusion_cifar10")
-    output.mkdir(parents=True, exist_ok=True)
-    train_set, test_set = train_cifar10.load(args.data)
     keras.utils.set_random_seed(0)
     images, steps = diffused(
         args.example, train_set[0], args.cpu_seconds, args.samples

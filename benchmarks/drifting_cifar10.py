@@ -12,9 +12,7 @@ preset, in the features of the judge of `examples/train_cifar10.py`. Images are
 written to `outputs/drifting_cifar10`. Needs `KERAS_BACKEND=torch`.
 """
 
-import argparse
 import json
-import pathlib
 import sys
 import time
 import types
@@ -138,16 +136,9 @@ def drawn(network, count):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    args, train_set, test_set, output = cifar10_judge.begun(
+        __doc__, "checkout", "drifting_cifar10"
     )
-    parser.add_argument("checkout", type=pathlib.Path)
-    cifar10_judge.add_arguments(parser)
-    args = parser.parse_args()
-    output = pathlib.Path("outputs/drifting_cifar10")
-    output.mkdir(parents=True, exist_ok=True)
-    train_set, test_set = train_cifar10.load(args.data)
     end = time.process_time() + args.cpu_seconds
     classifier = train_cifar10.trained(
         train_cifar10.encoder_classifier,
