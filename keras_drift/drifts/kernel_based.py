@@ -9,6 +9,7 @@ from keras_drift import checks
 from keras_drift import kernels
 from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
+from keras_drift.ops.distances import COINCIDENT
 
 
 class KernelBased(PairwiseDrift):
@@ -65,7 +66,7 @@ class KernelBased(PairwiseDrift):
         mean = self.mean_distance(inputs, positives, negatives)
         # Where all points coincide, any length scale will do. The mean distance
         # over all coordinates is one.
-        mean = ops.where(mean > 0, mean, 1.0)
+        mean = ops.where(mean > COINCIDENT, mean, 1.0)
         return mean / math.sqrt(inputs.x.shape[-1])
 
     def mean_distance(self, inputs, positives, negatives):

@@ -13,7 +13,7 @@ _SMALLEST = 1e-37
 # A little above its root, however a backend rounds.
 _SMALLEST_ROOT = 4e-19
 # Nearer than that, points are one: above the root of `_SMALLEST`, in any unit.
-_COINCIDENT = 1e-12
+COINCIDENT = 1e-12
 
 
 def pairwise_distances(x, y, centered=False):
@@ -48,6 +48,24 @@ def pairwise_distances(x, y, centered=False):
         return roots
     # Asked of the root: compilers would compute all of the squares again.
     return ops.where(roots < _SMALLEST_ROOT, 0.0, roots)
+
+
+def distances_of_gram(gram, count):
+    """Euclidean distances of points from their inner products.
+
+    Args:
+        gram: float32 tensor `(..., points, points)`, the inner products of all
+            points. The origin is near them, since a common offset costs digits.
+        count: int, the first points, whose distances to all are computed.
+
+    Returns:
+        float32 tensor `(..., count, points)`. Coincident points are at distance
+        0 up to rounding, and have gradient 0.
+    """
+    squares = ops.diagonal(gram, axis1=-2, axis2=-1)
+    between = squares[..., :count, None] + squares[..., None, :]
+    between = between - 2 * gram[..., :count, :]
+    return ops.sqrt(ops.maximum(between, _SMALLEST))
 
 
 def squared_distances(x, y, centered=False):
@@ -97,7 +115,7 @@ def log_distance(distance):
     Args:
         distance: float tensor, distances in any unit.
     """
-    apart = distance > _COINCIDENT
+    apart = distance > COINCIDENT
     logs = ops.log(ops.where(apart, distance, 1.0))
     return ops.where(apart, logs, float("inf"))
 

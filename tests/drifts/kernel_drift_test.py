@@ -404,3 +404,13 @@ def test_a_unit_force_keeps_its_direction_however_near_the_neighbor():
     steps = (near.astype("float32") - x.astype("float32")).astype("float64")
     steps /= np.linalg.norm(steps, axis=1, keepdims=True)
     np.testing.assert_allclose(found, steps - there, atol=2e-3)
+
+
+@pytest.mark.parametrize("dim", [2, 24])
+def test_a_feature_that_does_not_vary_has_no_velocity(dim):
+    """There is no length to be relative to: not NaN, as 0 / 0 is."""
+    drift = KernelDrift(kernels.Laplacian([0.2, 0.7]), "dual")
+    points = np.full((2, 4, dim), 7.3, "float32")
+    found = contracts.in_one_program(drift.field)(points, points[:, :3])
+    np.testing.assert_array_equal(contracts.numpy(found.velocity), 0.0)
+    assert float(found.length_scale) > 0.0
