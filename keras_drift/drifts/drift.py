@@ -47,6 +47,8 @@ class Drift(RecordsArguments, Annealable, keras.layers.Layer):
             it to `update_shares`.
         takes_segments: bool, whether features of one dimension may share a
             field, see `field`. A subclass says so itself: it is not inherited.
+        takes_gram: bool, whether the field of few points in many dimensions may
+            be computed from their inner products. A subclass says so itself.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.
@@ -90,6 +92,7 @@ class Drift(RecordsArguments, Annealable, keras.layers.Layer):
     differentiable = True
     takes_negatives = True
     takes_segments = False
+    takes_gram = False
     measures_signal = False
     needs_signal = False
 

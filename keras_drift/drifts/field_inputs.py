@@ -218,12 +218,23 @@ class FieldInputs(NamedTuple):
         """
         squares = mean_squares(fields)
         if self.present is None:
-            means = [self.mean(each) for each in squares]
-            return backend.global_mean(ops.stack(means), self.placement)
+            return self.means(squares)
         present = self.present[..., 0]
         means = [self.mean(ops.where(present, each, 0.0)) for each in squares]
         share = self.mean(ops.cast(self.present, "float32"))
         return self.ratio_of_means(means, share)
+
+    def means(self, values):
+        """Means over the batch, on all devices, of a list of tensors.
+
+        Args:
+            values: list of float tensors `(groups, ...)`.
+
+        Returns:
+            float32 tensor `(len(values),)`, or `(len(values), features)`.
+        """
+        means = [self.mean(each) for each in values]
+        return backend.global_mean(ops.stack(means), self.placement)
 
     def mean_cost(self, *pairs):
         """Weighted mean of the costs of all `pairs`: a scalar, or per group.

@@ -108,6 +108,7 @@ class KernelDrift(KernelBased):
 
     on_spheres = True
     takes_segments = True
+    takes_gram = True
 
     def __init__(
         self,

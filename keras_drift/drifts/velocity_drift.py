@@ -150,19 +150,28 @@ class VelocityDrift(Drift):
         mean_squares = inputs.mean_squares(fields)
         norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * inputs.x.shape[-1])
         shared_scale = inputs.per_feature(length_scale)
-        weights = self.field_weights()
-        if self.unit_rms:
-            floor = self.mean_square_floor
-            factors = ops.rsqrt(
-                ops.maximum(mean_squares / shared_scale**2, floor)
-            )
-            factors = [inputs.per_group(factors[k]) for k in range(len(fields))]
-            if weights is not None:
-                factors = [w * f for w, f in zip(weights, factors, strict=True)]
-        else:
-            factors = weights or [1.0 / len(fields)] * len(fields)
+        factors = self.factors(inputs, mean_squares, shared_scale)
         velocity = weighted_sum(fields, factors)
         return Field(inputs.rest_if_absent(velocity), shared_scale, norm)
+
+    def factors(self, inputs, mean_squares, length_scale):
+        """What the raw field of each bandwidth is multiplied by: a list.
+
+        Args:
+            inputs: `FieldInputs`.
+            mean_squares: float32 tensor `(bandwidths,)`, those of the fields
+                over the batch, or `(bandwidths, features)`.
+            length_scale: float32 scalar, that of the field, or `(features,)`.
+        """
+        count, weights = mean_squares.shape[0], self.field_weights()
+        if not self.unit_rms:
+            return weights or [1.0 / count] * count
+        floor = self.mean_square_floor
+        factors = ops.rsqrt(ops.maximum(mean_squares / length_scale**2, floor))
+        factors = [inputs.per_group(factors[k]) for k in range(count)]
+        if weights is None:
+            return factors
+        return [w * f for w, f in zip(weights, factors, strict=True)]
 
     def field_weights(self):
         """What the field of each bandwidth is multiplied by now, or `None`."""

@@ -1,6 +1,7 @@
 """Blockwise reductions over all sample-point pairs in O(n + m) memory."""
 
 from keras_drift.ops.block import Block
+from keras_drift.ops.distances import distances_of_gram
 from keras_drift.ops.distances import half_squared_distances
 from keras_drift.ops.distances import lengths
 from keras_drift.ops.distances import log_distance
@@ -10,6 +11,7 @@ from keras_drift.ops.distances import unit_vectors
 from keras_drift.ops.divergences import f_divergence
 from keras_drift.ops.fields import curl_free_field
 from keras_drift.ops.fields import dual_field
+from keras_drift.ops.fields import dual_point_sums
 from keras_drift.ops.fields import dual_sums
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
@@ -69,7 +71,9 @@ __all__ = [
     "covariance_factor",
     "covariance_overlap",
     "curl_free_field",
+    "distances_of_gram",
     "dual_field",
+    "dual_point_sums",
     "dual_sums",
     "f_divergence",
     "gaussian_nodes",

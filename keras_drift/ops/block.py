@@ -45,3 +45,31 @@ class Block(NamedTuple):
         if self.absent is None:
             return values
         return ops.where(self.absent, otherwise, values)
+
+
+def side_by_side(blocks):
+    """The `Block` of the same samples with the points of all blocks.
+
+    It has neither points nor rows and columns.
+    """
+    if len(blocks) == 1:
+        return blocks[0]
+    weights = absent = None
+    if any(block.weights is not None for block in blocks):
+        weights = ops.concatenate([_dense_weights(each) for each in blocks], -1)
+    if any(block.absent is not None for block in blocks):
+        absent = ops.concatenate([_dense_mask(each) for each in blocks], -1)
+    costs = ops.concatenate([block.costs for block in blocks], axis=-1)
+    return Block(costs, None, weights, absent, (), ())
+
+
+def _dense_weights(block):
+    if block.weights is None:
+        return ops.ones_like(block.costs[:, :1])
+    return block.weights
+
+
+def _dense_mask(block):
+    if block.absent is None:
+        return ops.zeros(ops.shape(block.costs)[1:], "bool")
+    return block.absent

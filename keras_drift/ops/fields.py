@@ -92,7 +92,12 @@ def dual_field(log_kernels, positives, negatives, bias_correction=False):
 def dual_sums(log_kernels, positives, negatives, bias_correction=False):
     """The fields of `dual_field`, as `PointSums` if all pairs are one block."""
     if positives.is_whole and negatives.is_whole:
-        return _dual_field_at_once(
+        if backend.dual_field is not None and not bias_correction:
+            blocks = positives.whole(), negatives.whole()
+            velocities = backend.dual_field(log_kernels, *blocks)
+            if velocities is not None:
+                return velocities
+        return dual_point_sums(
             log_kernels, positives, negatives, bias_correction
         )
     toward = log_sum_exp(positives, log_kernels)
@@ -136,13 +141,9 @@ def _affine_sums(pairs, log_kernels, rows, columns, bias_correction):
     return sums
 
 
-def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
-    """The same with all pairs in one block, whose logarithms are reused."""
-    blocks = positives.whole(), negatives.whole()
-    if backend.dual_field is not None and not bias_correction:
-        velocities = backend.dual_field(log_kernels, *blocks)
-        if velocities is not None:
-            return velocities
+def dual_point_sums(log_kernels, positives, negatives, bias_correction=False):
+    """The fields of `dual_field` as `PointSums`: all pairs are one block."""
+    blocks = negatives.whole(), positives.whole()
     found = []
     for log_kernel in log_kernels:
         affinities = geometric_softmax(blocks, log_kernel)
@@ -162,7 +163,7 @@ def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
             positives.points,
             negatives.points,
         )
-        for (attract, repel), (attraction, repulsion) in found
+        for (repel, attract), (repulsion, attraction) in found
     ]
 
 

@@ -7,14 +7,18 @@ Every term is multiplied by the weight of its point.
 """
 
 import functools
+import itertools
 
 from keras import ops
 
+from keras_drift import backend
+from keras_drift.ops.block import side_by_side
+from keras_drift.ops.running_sums import LOWEST
 from keras_drift.ops.running_sums import absent_if_infinite
 from keras_drift.ops.running_sums import add_over_samples
 from keras_drift.ops.running_sums import add_to_sum
 from keras_drift.ops.running_sums import empty_sum
-from keras_drift.ops.running_sums import finite_log_sum
+from keras_drift.ops.running_sums import highest
 from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import log_sum
 from keras_drift.ops.running_sums import nothing
@@ -198,19 +202,28 @@ def geometric_softmax(blocks, log_kernel):
     Returns:
         For each block a tensor `(groups, n, m)`, 0 where a pair is absent.
     """
-    logits = [log_kernel(block.costs) for block in blocks]
-    weighed = [
-        block.weigh(each) for block, each in zip(blocks, logits, strict=True)
-    ]
-    over_points = 0.5 * finite_log_sum(weighed, -1)
-    over_samples = [
-        0.5 * finite_log_sum([block.fill(each, float("-inf"))], -2)
-        for block, each in zip(blocks, logits, strict=True)
-    ]
-    return [
-        ops.exp(each - over_points - of_point)
-        for each, of_point in zip(weighed, over_samples, strict=True)
-    ]
+    together = side_by_side(blocks)
+    weights = 1.0 if together.weights is None else together.weights
+    halves = together.fill(0.5 * log_kernel(together.costs), float("-inf"))
+    if together.weights is not None:
+        halves = ops.where(weights > 0, halves, float("-inf"))
+    of_point, of_sample = (_exp_of_logs(halves, axis) for axis in (-1, -2))
+    # The exponentials serve the sums as well.
+    mass = ops.sum(weights * ops.square(of_point), axis=-1, keepdims=True)
+    shared = ops.sum(ops.square(of_sample), axis=-2, keepdims=True)
+    affinities = (
+        of_point
+        * of_sample
+        * ops.rsqrt(ops.maximum(mass, 1e-30))
+        * (weights * ops.rsqrt(ops.maximum(shared, 1e-30)))
+    )
+    sizes = [ops.shape(block.costs)[-1] for block in blocks[:-1]]
+    return ops.split(affinities, list(itertools.accumulate(sizes)), axis=-1)
+
+
+def _exp_of_logs(logs, axis):
+    """Exponentials of logarithms, the largest along an axis 1."""
+    return backend.exp_of_difference(logs, highest(LOWEST, logs, axis))
 
 
 def _add_costs(rows, columns, block):

@@ -4,15 +4,13 @@ A streaming log-sum-exp is a pair `(top, mass)`, each `(groups, a, 1)`: the
 largest logarithm so far, and the sum of `exp(logarithm - top)`.
 """
 
-import functools
-
 import keras
 from keras import ops
 
 from keras_drift import backend
 
 # Acts as minus infinity in `maximum` and `exp`, without a NaN.
-_LOWEST = -1e38
+LOWEST = -1e38
 
 
 def nothing(groups, size):
@@ -30,7 +28,7 @@ def zeros(groups, size, dim=1):
 def empty_sum(groups, size):
     """The initial state of a log-sum-exp."""
     mass = zeros(groups, size)
-    return mass + _LOWEST, mass
+    return mass + LOWEST, mass
 
 
 def add_to_sum(state, logits, axis):
@@ -65,24 +63,11 @@ def log_of_sum(top, mass):
 
 def log_sum(logits, axis):
     """Log-sum-exp over an axis, of all logits at once."""
-    top = highest(_LOWEST, logits, axis)
+    top = highest(LOWEST, logits, axis)
     mass = ops.sum(
         backend.exp_of_difference(logits, top), axis=axis, keepdims=True
     )
     return ops.squeeze(log_of_sum(top, mass), axis)
-
-
-def finite_log_sum(sets, axis):
-    """Log-sum-exp over an axis of several tensors; about -1e38 if empty."""
-    top = functools.reduce(lambda top, v: highest(top, v, axis), sets, _LOWEST)
-    mass = sum(
-        ops.sum(
-            backend.exp_of_difference(logits, top), axis=axis, keepdims=True
-        )
-        for logits in sets
-    )
-    # At least 1 unless empty. Compilers fuse it, unlike a `where`.
-    return top + ops.log(ops.maximum(mass, 1e-30))
 
 
 def merged_sums(states):

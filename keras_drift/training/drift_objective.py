@@ -7,9 +7,11 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
-from keras_drift.drifts.segments import Segments
+from keras_drift.drifts import gram_field
+from keras_drift.drifts.gram_field import gram_points
 from keras_drift.drifts.signal import Signal
 from keras_drift.training import shares
+from keras_drift.training import side_by_side
 from keras_drift.training.feature_drifts import FeatureDrifts
 from keras_drift.training.micro_batches import common_parts
 from keras_drift.training.micro_batches import in_parts
@@ -98,26 +100,26 @@ class DriftObjective:
             A dict from the name of the first feature of each field to the
             `Target` of the features that share it, see `shared_fields`.
         """
-        groups = ops.shape(batch.positives)[0]
         count = self._count(batch)
         point_sets = self._encoded_sets(batch, negatives, count)
         if self.stop_gradient:
             features = keras.tree.map_structure(ops.stop_gradient, features)
         point_sets = {"x": (count, features), **point_sets}
-        return {
-            names[0]: self._target(
-                names,
+        targets, after = {}, 0.0
+        for names in self.shared_fields(features):
+            target = self._target(
                 {
-                    key: _side_by_side(encoded, names, groups, size)
+                    key: (size, [encoded[name] for name in names])
                     for key, (size, encoded) in point_sets.items()
                 },
                 batch,
-                count,
-                features,
+                self.drift_of(names[0]),
                 learn_bandwidth,
+                after,
             )
-            for names in self.shared_fields(features)
-        }
+            targets[names[0]] = target
+            after = ops.sum(target.norm)
+        return targets
 
     def shared_fields(self, features):
         """Which features share a field: those of one dimension and one drift.
@@ -180,17 +182,20 @@ class DriftObjective:
         total = 0.0
         for names in self.shared_fields(features):
             target = targets[names[0]]
-            _, count, _ = ops.shape(target.step)
-            groups = ops.shape(features[names[0]])[0] // count
-            samples = _side_by_side(features, names, groups, count)
-            segments = Segments(_token_counts(features, names))
+            samples = [features[name] for name in names]
             if features_moved:
-                errors = samples - target.start - target.step
-                errors = segments.means(ops.square(errors))
+                errors = _mean_squares(
+                    sample - start - step
+                    for sample, start, step in zip(
+                        samples, target.starts, target.steps, strict=True
+                    )
+                )
             elif self.stop_gradient:
-                errors = squared_steps(samples, target.step, segments)
+                errors = squared_steps(
+                    samples, target.steps, target.mean_squares
+                )
             else:
-                errors = segments.means(ops.square(target.step))
+                errors = target.mean_squares
             weights = [self.weight_of(name) for name in names]
             total += ops.sum(
                 ops.convert_to_tensor(weights, "float32")
@@ -199,42 +204,70 @@ class DriftObjective:
             )
         return total
 
-    def _target(
-        self, names, point_sets, batch, count, features, learn_bandwidth
-    ):
-        tokens = _token_counts(features, names)
-        drift = self.drift_of(names[0])
-        arguments = {
-            **point_sets,
-            "positive_weights": _repeat_for_tokens(batch.weights, sum(tokens)),
-            "placement": self._placement(batch),
-            "tokens": tokens if len(tokens) > 1 else None,
-            **{
-                key: _repeat_for_tokens(value, sum(tokens))
-                for key, value in self._guidance(batch, count).items()
-            },
-        }
-        field = drift.field(**arguments)
+    def _target(self, point_sets, batch, drift, learn_bandwidth, after):
+        """The `Target` of features that share a field.
+
+        Args:
+            point_sets: dict of `"x"` and the arguments of `Drift.field`: each
+                the points per group, and a list of the features.
+            batch: `TrainingBatch`.
+            drift: `Drift` of these features.
+            learn_bandwidth: see `targets`.
+            after: float32 scalar, see `gram_field`.
+        """
+        _, features = point_sets["x"]
+        placement = self._placement(batch)
+        signal = gradient = points = None
+        if self.stop_gradient and not learn_bandwidth and batch.weights is None:
+            points = gram_points(**point_sets, **self._guidance(batch))
+        if gram_field.suits(drift, points, placement):
+            field, mean_squares = gram_field.gram_field(
+                drift, points, placement, after
+            )
+            velocity = field.velocity
+        else:
+            arguments = self._joined(point_sets, batch)
+            field = drift.field(**arguments)
+            velocity = side_by_side.split(field.velocity, features)
+            mean_squares = _mean_squares(velocity)
+            signal = _signal(drift, arguments, field.norm, batch.measure_signal)
+            if learn_bandwidth:
+                gradient = drift.bandwidth_gradient(**arguments)
         norm = ops.stop_gradient(field.norm)
-        signal = _signal(drift, arguments, norm, batch.measure_signal)
-        gradient = None
-        if learn_bandwidth:
-            gradient = drift.bandwidth_gradient(**arguments)
-        if arguments["placement"] == "local":
+        if placement == "local":
             # What is logged, and what the bandwidth follows, is one number.
             norm, signal, gradient = keras.tree.map_structure(
                 lambda x: None if x is None else backend.global_mean(x),
                 (norm, signal, gradient),
             )
         return Target(
-            point_sets["x"],
-            batch.step_size * field.velocity,
+            features,
+            [batch.step_size * each for each in velocity],
+            ops.reshape(mean_squares * batch.step_size**2, (-1,)),
             # One that is not shared has no axis of features.
             ops.reshape(ops.stop_gradient(field.length_scale), (-1,)),
-            ops.reshape(norm, (len(names), norm.shape[-1])),
+            ops.reshape(norm, (len(features), norm.shape[-1])),
             signal,
             gradient,
         )
+
+    def _joined(self, point_sets, batch):
+        """The arguments of `Drift.field`, of features side by side."""
+        groups = ops.shape(batch.positives)[0]
+        tokens = [feature.shape[1] for feature in point_sets["x"][1]]
+        return {
+            **{
+                key: side_by_side.join(features, groups, count)
+                for key, (count, features) in point_sets.items()
+            },
+            "positive_weights": _repeat_for_tokens(batch.weights, sum(tokens)),
+            "placement": self._placement(batch),
+            "tokens": tokens if len(tokens) > 1 else None,
+            **{
+                key: _repeat_for_tokens(value, sum(tokens))
+                for key, value in self._guidance(batch).items()
+            },
+        }
 
     def _placement(self, batch):
         """What the field exchanges with those of other replicas."""
@@ -273,12 +306,13 @@ class DriftObjective:
             for name, feature in self._features(flat, num_parts).items()
         }
 
-    def _guidance(self, batch, count):
+    def _guidance(self, batch):
         """The guidance arguments of the drift, if there is guidance."""
         if batch.unconditional is None:
             return {}
         if self.drift.guidance_mode == "velocity":
             return {"guidance_scale": batch.guidance_scale}
+        count = self._count(batch)
         count = batch_count(batch) if count is None else count
         num_points = ops.shape(batch.unconditional)[1]
         placement = self._placement(batch)
@@ -301,7 +335,7 @@ def _signal(drift, arguments, norm, measure):
     """The signal of a field, zero where it is not measured, or `None`."""
     if measure is None or not drift.measures_signal:
         return None
-    nothing = ops.zeros_like(norm)
+    nothing = ops.zeros_like(ops.stop_gradient(norm))
 
     def measured(signal):
         del signal
@@ -315,33 +349,40 @@ def _signal(drift, arguments, norm, measure):
     return Signal(*backend.unless(unmeasured, measured, (nothing, nothing)))
 
 
-def squared_steps(samples, step, segments):
+def squared_steps(samples, steps, mean_squares):
     """Mean squares of `samples - (samples + step)`, the latter held fixed.
 
     Args:
-        samples: float tensor `(groups, n, d)`.
-        step: float tensor `(groups, n, d)`, a constant of the gradient.
-        segments: `Segments`.
+        samples: list of float tensors, one of each feature.
+        steps: list of float tensors of their shapes, constants of the gradient.
+        mean_squares: float tensor `(features,)`, those of the steps.
 
     Returns:
         A tensor `(features,)`. Its gradient with respect to the samples is that
         of a regression.
     """
-    step = ops.stop_gradient(step)
+    steps = [ops.stop_gradient(step) for step in steps]
 
     @ops.custom_gradient
-    def mean_squares(samples):
+    def errors(*samples):
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            groups, size, dim = ops.shape(step)
-            batch = ops.cast(groups // segments.total * size * dim, "float32")
-            factors = -2.0 * upstream / (segments.sizes() * batch)
-            return step * segments.per_group(factors, groups)
+            factors = -2.0 * upstream
+            found = tuple(
+                factors[number] / ops.cast(ops.size(step), "float32") * step
+                for number, step in enumerate(steps)
+            )
+            return found if len(found) > 1 else found[0]
 
         del samples  # they cancel
-        return segments.means(ops.square(step)), gradient
+        return mean_squares, gradient
 
-    return mean_squares(samples)
+    return errors(*samples)
+
+
+def _mean_squares(tensors):
+    """The mean square of each tensor: `(tensors,)`."""
+    return ops.stack([ops.mean(ops.square(each)) for each in tensors])
 
 
 def batch_count(batch):
@@ -367,29 +408,6 @@ def unconditional_weights(scale, count, num_unconditional, self_interaction):
     )
     weights = (scale[:, None] - 1.0) * ratio
     return ops.repeat(weights, num_unconditional, axis=1)
-
-
-def _group_by_token(feature, groups, count):
-    """Reshapes `(groups * n, tokens, dim)` to `(groups * tokens, n, dim)`."""
-    _, tokens, dim = feature.shape
-    # The size of a group may be static where the number of groups is not.
-    sizes = (groups, -1) if count is None else (-1, count)
-    feature = ops.reshape(feature, (*sizes, tokens, dim))
-    feature = ops.transpose(feature, (0, 2, 1, 3))
-    sizes = (groups * tokens, -1) if count is None else (-1, count)
-    return ops.reshape(feature, (*sizes, dim))
-
-
-def _side_by_side(features, names, groups, count):
-    """The features that share a field: `(groups * tokens, n, dim)`."""
-    joined = features[names[0]]
-    if len(names) > 1:
-        joined = ops.concatenate([features[name] for name in names], axis=1)
-    return _group_by_token(joined, groups, count)
-
-
-def _token_counts(features, names):
-    return [features[name].shape[1] for name in names]
 
 
 def _repeat_for_tokens(values, tokens):

@@ -8,10 +8,11 @@ class Target(NamedTuple):
     """Regression target of the features that share a field.
 
     Attributes:
-        start: float32 tensor `(groups * tokens, generated, dim)`, for the
-            tokens of all these features: the generated samples.
-        step: float32 tensor shaped like `start`, the step along the drift. The
-            samples are regressed onto `start + step`.
+        starts: list of float32 tensors `(groups * generated, tokens, dim)`,
+            these features of the generated samples.
+        steps: list of float32 tensors of the same shapes, the steps along the
+            drift. The samples are regressed onto `start + step`.
+        mean_squares: float32 tensor `(features,)`, those of the steps.
         length_scale: float32 tensor `(features,)`, the unit of length in which
             the loss measures the difference between a feature and its target.
         norm: float32 tensor `(features, bandwidths)`, the root mean square
@@ -20,8 +21,9 @@ class Target(NamedTuple):
         bandwidth_gradient: float32 scalar, see `KernelDrift`, or `None`.
     """
 
-    start: Any
-    step: Any
+    starts: Any
+    steps: Any
+    mean_squares: Any
     length_scale: Any
     norm: Any
     signal: Any = None

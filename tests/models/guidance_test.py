@@ -40,7 +40,7 @@ def test_velocity_guidance_receives_the_scales(classes):
         samples = model(batch)
         features = model.objective.features(samples)
         (target,) = model.objective.targets(features, batch).values()
-        return samples, target.start + target.step
+        return samples, target.starts[0] + target.steps[0]
 
     samples, found = map(numpy, small_models.in_one_program(model, compute))
     groups = samples.reshape(3, 6, 2)

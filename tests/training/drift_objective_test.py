@@ -1,5 +1,7 @@
 """The objective of many features: one field for each dimension."""
 
+import functools
+
 import numpy as np
 import pytest
 from keras import ops
@@ -7,7 +9,7 @@ from keras import ops
 import contracts
 from keras_drift import drifts
 from keras_drift import kernels
-from keras_drift.drifts.segments import Segments
+from keras_drift.drifts import gram_field
 from keras_drift.training import DriftObjective
 from keras_drift.training import FeatureDrifts
 from keras_drift.training import TrainingBatch
@@ -158,21 +160,24 @@ def test_the_errors_of_a_frozen_field_are_measured(one_by_one):
 
 
 def test_the_gradient_of_the_steps_is_that_of_a_regression():
-    tokens, rng = (1, 2), np.random.default_rng(0)
-    step = rng.normal(size=(2 * 3, 4, 5)).astype("float32")
-    weights = ops.convert_to_tensor([1.0, 3.0])
+    rng = np.random.default_rng(0)
+    shapes = (8, 1, 5), (8, 2, 5)
+    steps = [rng.normal(size=shape).astype("float32") for shape in shapes]
 
-    def loss(samples):
+    def loss(number, sample):
+        samples = list(map(ops.convert_to_tensor, steps))
+        samples[number] = sample
         errors = squared_steps(
-            samples, ops.convert_to_tensor(step), Segments(tokens)
+            samples, list(map(ops.convert_to_tensor, steps)), ops.zeros(2)
         )
-        return ops.sum(weights * errors)
+        return ops.sum(ops.convert_to_tensor([1.0, 3.0]) * errors)
 
-    found = contracts.gradient(loss, np.ones_like(step))
-    by_token = step.reshape(2, 3, 4, 5)
-    first, second = -2 * by_token[:, :1], -6 * by_token[:, 1:]
-    expected = np.concatenate([first / first.size, second / second.size], 1)
-    contracts.assert_close(found, expected.reshape(step.shape), 1e-6)
+    for number, factor in enumerate((-2.0, -6.0)):
+        step = steps[number]
+        found = contracts.gradient(
+            functools.partial(loss, number), np.ones_like(step)
+        )
+        contracts.assert_close(found, factor * step / step.size, 1e-6)
 
 
 @pytest.mark.skipif(
@@ -216,6 +221,73 @@ def test_gradients_are_those_of_each_feature():
             contracts.assert_close(
                 np.asarray(found[name]), np.asarray(expected[name]), 1e-5
             )
+
+
+@pytest.mark.parametrize("features_moved", [False, True])
+def test_fields_by_gram_matrices_are_those_by_coordinates(
+    features_moved, monkeypatch
+):
+    """Loss, targets and gradients: wide features, and others beside them."""
+    drift = drifts.KernelDrift(kernels.Laplacian([0.05, 0.5]), "dual")
+    scale = ops.convert_to_tensor([1.0, 2.0])
+    wide = ("wide", "wide_mean")
+    given = [
+        draw(count, seed)
+        for seed, count in enumerate((GENERATED, POSITIVES, UNCONDITIONAL))
+    ]
+    for features in given:
+        for name in wide:
+            features[name] = np.tile(features[name], (1, 1, 2))
+
+    def found():
+        def loss(name, value):
+            features, *rest = (
+                {
+                    key: ops.convert_to_tensor(feature)
+                    for key, feature in features.items()
+                }
+                for features in given
+            )
+            features[name] = value
+            batch = TrainingBatch(
+                {},
+                np.zeros((GROUPS, POSITIVES, 1), "float32"),
+                unconditional=np.zeros((GROUPS, UNCONDITIONAL, 1), "float32"),
+                guidance_scale=scale,
+                step_size=0.5,
+            )
+            objective = DriftObjective(
+                Given(*rest), drift, num_generated=GENERATED
+            )
+            targets = objective.targets(features, batch)
+            return objective.loss(features, targets, features_moved)
+
+        return [
+            (
+                contracts.numpy(loss(name, ops.convert_to_tensor(value))),
+                contracts.gradient(functools.partial(loss, name), value),
+            )
+            for name, value in given[0].items()
+            if name in (*wide, "narrow")
+        ]
+
+    calls = []
+    by_gram = gram_field.gram_field
+    monkeypatch.setattr(
+        gram_field,
+        "gram_field",
+        lambda *args: calls.append(args) or by_gram(*args),
+    )
+    results = found()
+    assert calls
+    monkeypatch.setattr(gram_field, "suits", lambda *args: False)
+    del calls[:]
+    for (one, gradient), (other, expected) in zip(
+        results, found(), strict=True
+    ):
+        contracts.assert_close(one, other, 1e-5)
+        contracts.assert_close(gradient, expected, 1e-5)
+    assert not calls
 
 
 def test_refuses_weights_that_leave_no_feature():

@@ -3,6 +3,7 @@
 import keras
 
 from keras_drift.drifts.normalizations.normalization import Normalization
+from keras_drift.ops import dual_point_sums
 from keras_drift.ops import dual_sums
 
 
@@ -40,6 +41,14 @@ class Dual(Normalization):
 
     def velocities(self, kernel, length, positives, negatives):
         return dual_sums(
+            kernel.log_kernels(length),
+            positives,
+            negatives,
+            self.bias_correction,
+        )
+
+    def point_sums(self, kernel, length, positives, negatives):
+        return dual_point_sums(
             kernel.log_kernels(length),
             positives,
             negatives,

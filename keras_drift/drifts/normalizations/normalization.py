@@ -79,6 +79,11 @@ class Normalization:
             "positives, negatives)`, the raw velocity for each bandwidth."
         )
 
+    # The velocities as `PointSums` where all pairs are one block: a method with
+    # the arguments of `velocities`, or `None` for velocities that are no sums
+    # of points. A subclass writes its own.
+    point_sums = None
+
     def get_config(self):
         """The arguments it was made with."""
         return {"bias_correction": self.bias_correction}
