@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import replaced_parts
 from keras_drift.annealable import Annealable
 from keras_drift.drifts import field_arguments
 from keras_drift.drifts.field import Field
@@ -307,9 +308,7 @@ class Drift(RecordsArguments, Annealable, keras.layers.Layer):
         super().__setattr__(name, value)
         parts = self._parts().values()
         if old is not None and all(old is not part for part in parts):
-            # Otherwise Keras keeps tracking and saving the part replaced.
-            self._tracker.unlock()
-            self._tracker.untrack(old)
+            replaced_parts.untrack(self, old)
 
     def _parts(self):
         """The layers that are attributes, by name."""

@@ -6,6 +6,7 @@ from keras import ops
 from keras_drift import backend
 from keras_drift import checks
 from keras_drift import encoders
+from keras_drift import replaced_parts
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
 from keras_drift.models.model_adaptation import ModelAdaptation
@@ -197,9 +198,7 @@ class DriftModel(
         value = arguments.assigned(self, name, value)
         arguments.check_with(self, name, value)
         if name in ("generator", "drift", "encoder"):
-            # Otherwise Keras keeps tracking, training and saving the old part.
-            self._tracker.unlock()
-            self._tracker.untrack(getattr(self, name))
+            replaced_parts.untrack(self, getattr(self, name))
             self.compiled = self.compiled and name != "generator"
         super().__setattr__(name, value)
 
