@@ -9,6 +9,8 @@ from keras_drift import user_warnings
 from keras_drift.evaluation import torch_fidelity
 
 METRICS = ("fid", "inception_score", "kid", "precision_recall")
+# Those of a network that is no classifier.
+WITHOUT_LOGITS = ("fid", "kid", "precision_recall")
 # What each of them is in the literature.
 NUM_NEIGHBORS = 3
 NUM_SPLITS = 10
@@ -16,6 +18,16 @@ NUM_SUBSETS = 100
 SUBSET_SIZE = 1000
 # Rows of the matrix of distances in memory at once.
 _ROWS = 1000
+# The images that a metric needs, generated and of the reference, and what for.
+_LEAST = {
+    "fid": (2, "a covariance"),
+    "kid": (2, "an unbiased estimate"),
+    "inception_score": (NUM_SPLITS, f"{NUM_SPLITS} splits"),
+    "precision_recall": (
+        NUM_NEIGHBORS + 1,
+        f"the distance to the neighbor number {NUM_NEIGHBORS}",
+    ),
+}
 # Entries of the result, by the direction in which they improve.
 LOWER_IS_BETTER = ("fid", "kid")
 HIGHER_IS_BETTER = ("inception_score", "precision", "recall")
@@ -58,29 +70,33 @@ def chosen(metrics, num_samples, has_logits, reference):
             raise ValueError(
                 f"{name!r} {missing[name]}. Received: metrics={metrics!r}"
             )
-    _check_counts(metrics, num_samples, reference)
+    check_num_samples(metrics, num_samples)
+    _check_reference(metrics, reference)
+    _warn_of_few(metrics, num_samples, reference)
     return tuple(metrics)
 
 
-def _check_counts(metrics, num_samples, reference):
-    """Refuses fewer images than the metrics need."""
-    least = {
-        "fid": (2, "a covariance"),
-        "kid": (2, "an unbiased estimate"),
-        "inception_score": (NUM_SPLITS, f"{NUM_SPLITS} splits"),
-        "precision_recall": (
-            NUM_NEIGHBORS + 1,
-            f"the distance to the neighbor number {NUM_NEIGHBORS}",
-        ),
-    }
+def check_num_samples(metrics, num_samples):
+    """Refuses fewer samples than metrics need.
+
+    Args:
+        metrics: sequence of `METRICS`.
+        num_samples: int, the number of samples to generate.
+    """
     for name in metrics:
-        needed, purpose = least[name]
+        needed, purpose = _LEAST[name]
         if num_samples < needed:
             raise ValueError(
                 f"{name!r} needs at least {needed} samples, for {purpose}; "
                 "published numbers are those of 50,000. "
                 f"Received: num_samples={num_samples}"
             )
+
+
+def _check_reference(metrics, reference):
+    """Refuses fewer reference images than the metrics need."""
+    for name in metrics:
+        needed, purpose = _LEAST[name]
         count = None
         if name == "fid":
             count = reference.num_images
@@ -91,6 +107,10 @@ def _check_counts(metrics, num_samples, reference):
                 f"{name!r} needs at least {needed} reference images, for "
                 f"{purpose}. Received: a reference of {count} images"
             )
+
+
+def _warn_of_few(metrics, num_samples, reference):
+    """Warns of a covariance of no more images than features."""
     dim = len(reference.mu)
     counts = {"samples": num_samples, "reference images": reference.num_images}
     for what, count in counts.items():

@@ -17,9 +17,6 @@ _MAY_BE_ZERO = (
     "training.unconditional",
     "training.warmup_steps",
 )
-# Samples that the metrics need, of any network of features and of Inception,
-# whose score is that of ten splits.
-_LEAST_SAMPLES = (4, 10)
 # Numbers that are shares.
 _SHARES = ("data.held_out", "data.unreadable_share", "training.ema")
 
@@ -177,17 +174,11 @@ def _check_evaluation(config):
         )
     if config.evaluation is None:
         return
-    scales, count = config.evaluation.guidance, config.evaluation.num_samples
+    scales = config.evaluation.guidance
     if not scales or len(set(scales)) < len(scales):
         raise ConfigError(
             "`evaluation.guidance` has at least one scale, such as [1.0], and "
             f"each of them once. Received: {scales}"
-        )
-    least = _LEAST_SAMPLES[config.evaluation.features == "inception"]
-    if count < least:
-        raise ConfigError(
-            f"`evaluation.num_samples` is at least {least}, which the metrics "
-            f"need; published numbers are those of 50,000. Received: {count}"
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 import keras_drift as kd
 from keras_drift.evaluation import inception
+from keras_drift.evaluation import published_metrics
 from keras_drift.evaluation import reference as references
 from keras_drift_cli.image_training import networks
 
@@ -72,12 +73,14 @@ def _require(modules, remedy, purpose):
 
 
 def _check_evaluation(config):
-    """The weights of Inception, and the files of the reference."""
+    """The number of samples, Inception's weights, files of the reference."""
     settings, dim = config.evaluation, None
-    if settings.features == "inception":
-        with _named("evaluation"):
+    metrics = published_metrics.WITHOUT_LOGITS
+    with _named("evaluation"):
+        if settings.features == "inception":
             inception.check_weights(settings.weights_path)
-        dim = _INCEPTION_DIM
+            metrics, dim = published_metrics.METRICS, _INCEPTION_DIM
+        published_metrics.check_num_samples(metrics, settings.num_samples)
     if settings.reference is not None:
         with _named("evaluation.reference"):
             references.check(settings.reference, _image_shape(config), dim)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 import keras_drift as kd
+from keras_drift.evaluation import published_metrics
 from keras_drift.presets import handles
 from keras_drift_cli.image_training import networks
 from keras_drift_cli.image_training import processes
@@ -333,7 +334,7 @@ def evaluate(run):
     if settings.features == "encoder":
         options = {
             "features": _encoder_features(run),
-            "metrics": ("fid", "kid", "precision_recall"),
+            "metrics": published_metrics.WITHOUT_LOGITS,
         }
     found = kd.evaluation.sweep_guidance(
         model,

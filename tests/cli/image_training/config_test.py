@@ -200,7 +200,6 @@ TRAIN = "encoder.train={}"
         ("training.report_samples=3", "at least 4"),
         ("evaluation.guidance=[]", "at least one scale"),
         ("evaluation.guidance=[1.0, 2.0, 1.0]", "each of them once"),
-        ("evaluation.num_samples=3", "num_samples` is at least"),
         ("data.validation_path=images", "for images in files"),
         ("encoder.train.classifier_weight=0.1", "both.*or neither"),
         ("encoder.train.classifier_steps=3000", "last ones"),

@@ -142,6 +142,23 @@ def inception_weights(tmp_path, monkeypatch):
     return f"evaluation.weights_path={path}"
 
 
+@pytest.mark.parametrize(
+    ("features", "least"), [("inception", 10), ("encoder", 4)]
+)
+def test_fewer_samples_than_the_metrics_need_are_refused(
+    tmp_path, inception_weights, features, least
+):
+    def with_samples(count, **options):
+        evaluation = f"{{features: {features}, num_samples: {count}}}"
+        evaluation = f"evaluation={evaluation}"
+        check(PLAIN, tmp_path, evaluation, inception_weights, **options)
+
+    with pytest.raises(ValueError, match=f"`evaluation`: .*least {least} sam"):
+        with_samples(least - 1)
+    with_samples(least)
+    with_samples(least - 1, stages=["data", "generator"])
+
+
 def test_a_reference_that_cannot_be_used_is_refused(
     tmp_path, inception_weights
 ):
