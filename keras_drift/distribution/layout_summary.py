@@ -1,10 +1,8 @@
 """Table of the variables of a network and their layouts."""
 
 import math
-import re
 
-import keras
-
+from keras_drift import array_sizes
 from keras_drift import checks
 
 
@@ -45,7 +43,7 @@ def layout_summary(network, layouts, num_slots=2, print_fn=print):
         layout = layouts[variable.path]
         axes = "whole" if layout is None else layout.axes
         count = 1 + num_slots if variable.trainable else 1
-        size = count * math.prod(variable.shape) * bytes_of(variable.dtype)
+        size = count * array_sizes.num_bytes(variable.shape, variable.dtype)
         share = size // _num_parts(layout)
         rows.append(
             (variable.path, str(tuple(variable.shape)), str(axes), share)
@@ -61,13 +59,6 @@ def _num_parts(layout):
     mesh = layout.device_mesh
     sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
     return math.prod(sizes[axis] for axis in layout.axes if axis is not None)
-
-
-def bytes_of(dtype):
-    """The bytes of one number of a dtype."""
-    dtype = keras.backend.standardize_dtype(dtype)
-    bits = re.search(r"\d+", dtype)  # none in "bool"
-    return math.ceil(int(bits[0]) / 8) if bits else 1
 
 
 def _print(rows, per_device, total, print_fn):

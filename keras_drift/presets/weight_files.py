@@ -3,8 +3,7 @@
 import math
 import re
 
-import keras
-
+from keras_drift import array_sizes
 from keras_drift import json_file
 
 WEIGHTS = "model.weights.h5"
@@ -41,7 +40,10 @@ def num_bytes(model):
         for part in parts
         for variable in getattr(part, "variables", ())
     }
-    return sum(map(_num_bytes, variables.values()))
+    return sum(
+        array_sizes.num_bytes(variable.shape, variable.dtype)
+        for variable in variables.values()
+    )
 
 
 def shards(index):
@@ -112,10 +114,3 @@ def check(path, model):
             f"its arrays take {declared:,} bytes, and the network has no more "
             f"than {size:,} bytes of weights"
         )
-
-
-def _num_bytes(variable):
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    bits = re.search(r"\d+", dtype)  # none in "bool"
-    bits = int(bits[0]) if bits else 8
-    return math.ceil(math.prod(variable.shape) * bits / 8)

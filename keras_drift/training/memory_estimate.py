@@ -2,8 +2,8 @@
 
 import math
 
+from keras_drift import array_sizes
 from keras_drift import backend
-from keras_drift.distribution.layout_summary import bytes_of
 
 
 def of_model(model):
@@ -59,6 +59,6 @@ def _averages(optimizer):
 
 def _total(variables):
     return sum(
-        math.prod(backend.shape_on_device(v)) * bytes_of(v.dtype)
+        array_sizes.num_bytes(backend.shape_on_device(v), v.dtype)
         for v in variables
     )

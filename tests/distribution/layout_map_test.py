@@ -10,7 +10,6 @@ import keras_drift
 from keras_drift import distribution
 from keras_drift import encoders
 from keras_drift import generators
-from keras_drift.distribution.layout_summary import bytes_of
 
 SIZES = {"batch": 4, "model": 2}
 
@@ -151,11 +150,3 @@ def test_summary_counts_what_a_device_holds(dit, mesh):
         for v in dit.variables
     )
     assert per_device == by_hand
-
-
-@pytest.mark.parametrize(
-    ("dtype", "size"),
-    [("bool", 1), ("uint8", 1), ("float8_e4m3fn", 1), ("bfloat16", 2)],
-)
-def test_bytes_of_a_dtype(dtype, size):
-    assert bytes_of(dtype) == size
