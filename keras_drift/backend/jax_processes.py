@@ -12,6 +12,7 @@ import jax
 from jax._src import distributed
 
 from keras_drift import environment
+from keras_drift.backend import lone_processes
 
 # Seconds that processes which end together wait for each other.
 _END_TOGETHER = 30
@@ -127,14 +128,10 @@ def _num_detected():
 
 def _refuse_lone_process():
     """Refuses one of several processes, which would train by itself."""
-    count = environment.integer("WORLD_SIZE", 1)
-    if count > 1:
-        raise ValueError(
-            "`torchrun` starts the processes of PyTorch: use "
-            "KERAS_BACKEND=torch. JAX has one process for each host, and reads "
-            "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID. "
-            f"Received: WORLD_SIZE={count}, KERAS_BACKEND=jax"
-        )
+    lone_processes.refuse_torchrun(
+        "JAX has one process for each host, and reads "
+        "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID. "
+    )
     count = jax.process_count()
     if count > 1:
         raise ValueError(

@@ -14,7 +14,7 @@ import keras
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
 
-from keras_drift import user_warnings
+from keras_drift.backend import lone_processes
 
 
 def data_parallel():
@@ -49,11 +49,7 @@ def check_placement(model):
     """Refuses a model made before the distribution was set."""
     if keras.distribution.distribution() is None:
         if jax.process_count() > 1:
-            user_warnings.warn(
-                "The processes are joined, but each of them trains alone: "
-                "make, compile and train the model inside of "
-                "`with keras_drift.distribution.data_parallel():`."
-            )
+            lone_processes.warn()
         return
     mesh, _ = _mesh_and_axis()
     devices = set(mesh.devices.flat)

@@ -5,8 +5,7 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from keras_drift import environment
-from keras_drift import user_warnings
+from keras_drift.backend import lone_processes
 from keras_drift.backend import tensorflow_workers
 from keras_drift.backend.one_replica import averaged_gradients
 from keras_drift.backend.tensorflow_workers import equalize
@@ -45,13 +44,7 @@ def replicas_of(model):
 def join_processes(timeout, end_together=False):
     """Joins the processes of `TF_CONFIG`, before TensorFlow is used."""
     del timeout, end_together
-    count = environment.integer("WORLD_SIZE", 1)
-    if count > 1:
-        raise ValueError(
-            "`torchrun` starts the processes of PyTorch: use "
-            "KERAS_BACKEND=torch. Received: "
-            f"WORLD_SIZE={count}, KERAS_BACKEND=tensorflow"
-        )
+    lone_processes.refuse_torchrun()
     tensorflow_workers.join()
 
 
@@ -76,11 +69,7 @@ def check_placement(model):
     strategy = model.distribute_strategy
     tensorflow_workers.remember(strategy)
     if tensorflow_workers.strategy() not in (None, strategy):
-        user_warnings.warn(
-            "The processes are joined, but each of them trains alone: make, "
-            "compile and train the model inside of "
-            "`with keras_drift.distribution.data_parallel():`."
-        )
+        lone_processes.warn()
     if strategy.num_replicas_in_sync == 1:
         return
     for variable in model.trainable_variables:
