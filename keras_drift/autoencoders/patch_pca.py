@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import patch_folding
 from keras_drift.autoencoders.autoencoder import Autoencoder
 
 # Of a latent that is not random: below any rounding.
@@ -124,13 +125,14 @@ class PatchPCA(Autoencoder):
         return super().decode(latents, batch_size)
 
     def call_encoder(self, images):
-        centered = self._patches(images) - self.center
-        latents = ops.matmul(centered, self.projection)
+        folded = patch_folding.fold(images, self.downsampling)
+        latents = ops.matmul(folded - self.center, self.projection)
         return latents, ops.full_like(latents, _LOG_VARIANCE)
 
     def call_decoder(self, latents):
         patches = ops.matmul(latents, self.expansion) + self.center
-        return ops.clip(self._images(patches), -1.0, 1.0)
+        images = patch_folding.unfold(patches, self.downsampling)
+        return ops.clip(images, -1.0, 1.0)
 
     def get_config(self):
         return {
@@ -151,27 +153,12 @@ class PatchPCA(Autoencoder):
         squares = np.zeros((self._dim, self._dim))
         for start in range(0, len(images), _BLOCK):
             block = images[start : start + _BLOCK].astype("float64")
-            patches = self._patches(block, np).reshape(-1, self._dim)
+            patches = patch_folding.fold(block, self.downsampling, np)
+            patches = patches.reshape(-1, self._dim)
             total += patches.sum(axis=0)
             squares += patches.T @ patches
         mean = total / count
         return mean, squares / count - np.outer(mean, mean)
-
-    def _patches(self, images, xp=ops):
-        """`(n, height, width, c)` to `(n, rows, columns, patch_size**2 c)`."""
-        side, channels = self.downsampling, self.image_channels
-        rows, columns = images.shape[1] // side, images.shape[2] // side
-        cut = xp.reshape(images, (-1, rows, side, columns, side, channels))
-        cut = xp.transpose(cut, (0, 1, 3, 2, 4, 5))
-        return xp.reshape(cut, (-1, rows, columns, self._dim))
-
-    def _images(self, patches):
-        """The inverse of `_patches`."""
-        side, channels = self.downsampling, self.image_channels
-        rows, columns = patches.shape[1:3]
-        cut = ops.reshape(patches, (-1, rows, columns, side, side, channels))
-        cut = ops.transpose(cut, (0, 1, 3, 2, 4, 5))
-        return ops.reshape(cut, (-1, rows * side, columns * side, channels))
 
     def _check_adapted(self):
         if not ops.convert_to_numpy(self.projection).any():

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_drift import checks
+from keras_drift import patch_folding
 from keras_drift.encoders import patches
 from keras_drift.encoders.encoder import Encoder
 from keras_drift.encoders.residual_network import ResidualNetwork
@@ -134,7 +135,7 @@ class MAEResNet(Encoder):
 
     def call(self, samples):
         self._check_sample_shape(tuple(samples.shape))
-        folded = patches.fold(samples, self.patch_size)
+        folded = patch_folding.fold(samples, self.patch_size)
         features = {"norm_x": patches.root_mean_square(folded)}
         for name, values in self._maps(folded).items():
             features |= patches.statistics(
@@ -149,7 +150,7 @@ class MAEResNet(Encoder):
 
     def map_sizes(self, sample_shape):
         samples = keras.KerasTensor((None, *sample_shape), self.compute_dtype)
-        maps = self._maps(patches.fold(samples, self.patch_size))
+        maps = self._maps(patch_folding.fold(samples, self.patch_size))
         return {name: tuple(value.shape[1:3]) for name, value in maps.items()}
 
     def _maps(self, folded):

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift import patch_folding
 from keras_drift import seed_states
 from keras_drift.encoders import patches
 from keras_drift.encoders.mae_resnet import MAEResNet
@@ -179,9 +180,9 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
             hidden = self._draw_mask(images, training)
         hidden = ops.cast(hidden, "float32")
         visible = images * (1.0 - hidden)
-        folded = patches.fold(visible, self.encoder.patch_size)
+        folded = patch_folding.fold(visible, self.encoder.patch_size)
         maps, _ = self.encoder.network(folded, training=training)
-        reconstruction = patches.unfold(
+        reconstruction = patch_folding.unfold(
             self.decoder(maps), self.encoder.patch_size
         )
         outputs = {"reconstruction": reconstruction, "hidden": hidden}

@@ -1,43 +1,16 @@
-"""Patches of images and feature maps: folding, masks and statistics."""
+"""Patches of images and feature maps: masks and statistics."""
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_drift import patch_folding
 
 # Under the square root of a variance, whose slope is infinite at zero.
 EPSILON = 1e-6
 
 # The masks of an evaluation, one after another, before they repeat.
 NUM_MASKS = 256
-
-
-def fold(images, size):
-    """Folds patches into channels.
-
-    Args:
-        images: tensor `(batch, height, width, channels)`.
-        size: int, the side of a patch, a divisor of height and width.
-
-    Returns:
-        Tensor `(batch, height / size, width / size, size * size * channels)`,
-        the pixels of a patch row by row.
-    """
-    if size == 1:
-        return images
-    grid = ops.transpose(_grid(images, size), (0, 1, 3, 2, 4, 5))
-    _, rows, columns, _, _, channels = grid.shape
-    return ops.reshape(grid, (-1, rows, columns, size * size * channels))
-
-
-def unfold(patches, size):
-    """Unfolds channels into patches: the inverse of `fold`."""
-    if size == 1:
-        return patches
-    _, rows, columns, dim = patches.shape
-    channels = dim // (size * size)
-    grid = ops.reshape(patches, (-1, rows, columns, size, size, channels))
-    grid = ops.transpose(grid, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(grid, (-1, rows * size, columns * size, channels))
 
 
 def random_mask(image_shape, size, ratio, seed):
@@ -150,18 +123,11 @@ def statistics(name, maps, means, stds, global_mean, global_std):
     for kind, sides, statistic in (("mean", means, _mean), ("std", stds, _std)):
         for side in sides:
             if height % side == 0 and width % side == 0:
-                grid = _grid(maps, side)
+                grid = patch_folding.grid(maps, side)
                 found[f"{name}_{kind}_{side}"] = _one_token_each(
                     statistic(grid)
                 )
     return found
-
-
-def _grid(images, size):
-    """`(batch, rows, size, columns, size, channels)`."""
-    _, height, width, channels = images.shape
-    sizes = (-1, height // size, size, width // size, size, channels)
-    return ops.reshape(images, sizes)
 
 
 def _mean(grid):

@@ -6,6 +6,7 @@ from keras import layers
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import patch_folding
 from keras_drift.generators.condition_embedding import ConditionEmbedding
 from keras_drift.generators.dit_block import DiTBlock
 from keras_drift.generators.generator import Generator
@@ -336,20 +337,16 @@ def _grid_positions(rows, columns, dim):
 
 def _to_patches(images, size):
     """`(batch, height, width, c)` to `(batch, tokens, size * size * c)`."""
-    _, height, width, channels = images.shape
-    rows, columns = height // size, width // size
-    grid = ops.reshape(images, (-1, rows, size, columns, size, channels))
-    grid = ops.transpose(grid, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(grid, (-1, rows * columns, size * size * channels))
+    folded = patch_folding.fold(images, size)
+    _, rows, columns, dim = folded.shape
+    return ops.reshape(folded, (-1, rows * columns, dim))
 
 
 def _to_image(patches, image_shape, size):
     """The inverse of `_to_patches`."""
     height, width, channels = image_shape
-    rows, columns = height // size, width // size
-    grid = ops.reshape(patches, (-1, rows, columns, size, size, channels))
-    grid = ops.transpose(grid, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(grid, (-1, height, width, channels))
+    sizes = (-1, height // size, width // size, size * size * channels)
+    return patch_folding.unfold(ops.reshape(patches, sizes), size)
 
 
 def _checked_image_shape(image_shape, patch_size):

@@ -9,8 +9,8 @@ from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import encoders
 from keras_drift import generators
+from keras_drift import patch_folding
 from keras_drift import schedules
-from keras_drift.encoders import patches
 from turns import beside_torch_on
 
 TINY = {"image_channels": 2, "base_channels": 4, "num_blocks": (1, 1, 1, 1)}
@@ -382,7 +382,7 @@ def test_half_precision_does_not_round_the_images(monkeypatch):
         seen.append(images)
         return images
 
-    monkeypatch.setattr(patches, "fold", fold)
+    monkeypatch.setattr(patch_folding, "fold", fold)
     images = np.full((1, 8, 8, 2), 1.2345678, "float32")
     batch = {"images": images, "hidden": np.zeros((1, 8, 8, 1), "float32")}
     model(batch)

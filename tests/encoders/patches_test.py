@@ -22,16 +22,6 @@ def windows(images, side):
     ]
 
 
-@pytest.mark.parametrize("size", [1, 2, 4])
-def test_folds_the_pixels_of_a_patch_row_by_row(size):
-    folded = numpy(patches.fold(IMAGES, size))
-    assert folded.shape == (2, 4 // size, 8 // size, 3 * size**2)
-    by_hand = [[w.ravel() for w in ws] for ws in windows(IMAGES, size)]
-    by_hand = np.reshape(by_hand, folded.shape).astype("float32")
-    np.testing.assert_array_equal(folded, by_hand)
-    np.testing.assert_array_equal(numpy(patches.unfold(folded, size)), IMAGES)
-
-
 def statistics_by_hand():
     def std(window):
         squares = (window - window.mean(axis=(0, 1))) ** 2
