@@ -7,14 +7,9 @@ from keras_drift import checks
 from keras_drift.bandwidth_owner import BandwidthOwner
 from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.drifts.pairwise_drift import PairwiseDrift
-from keras_drift.ops import half_squared_distances
 from keras_drift.ops import in_units_of
-from keras_drift.ops import pairwise_distances
 from keras_drift.ops import sinkhorn
-
-# Costs, and the power of a length that they are.
-_COSTS = {"squared": half_squared_distances, "distance": pairwise_distances}
-_POWERS = {"squared": 2, "distance": 1}
+from keras_drift.ops.transport_costs import TRANSPORT_COSTS
 
 
 @keras.saving.register_keras_serializable("keras_drift")
@@ -124,7 +119,9 @@ class SinkhornDrift(BandwidthOwner, PairwiseDrift):
         **kwargs,
     ):
         super().__init__(self_interaction, unit_rms, block_size, **kwargs)
-        self.transport_cost = checks.choice("cost", cost, tuple(_COSTS))
+        self.transport_cost = checks.choice(
+            "cost", cost, tuple(TRANSPORT_COSTS)
+        )
         self.num_steps = checks.non_negative_integer("num_steps", num_steps)
         if tolerance is not None:
             checks.positive_number("tolerance", tolerance)
@@ -148,13 +145,11 @@ class SinkhornDrift(BandwidthOwner, PairwiseDrift):
         return self.bandwidth
 
     def bandwidth_parts(self):
-        # Fine details decay at the rates of the kernel `exp(-cost / epsilon)`.
-        power = _POWERS[self.transport_cost]
-        kernel = "gaussian" if power == 2 else "laplacian"
-        return [BandwidthPart(self, kernel, self.relative, power)]
+        cost = TRANSPORT_COSTS[self.transport_cost]
+        return [BandwidthPart(self, cost.kernel, self.relative, cost.power)]
 
     def cost(self, x, y):
-        return _COSTS[self.transport_cost](x, y, centered=True)
+        return TRANSPORT_COSTS[self.transport_cost].between(x, y)
 
     def length_scale(self, inputs, positives, negatives):
         if not self.relative:
@@ -169,7 +164,7 @@ class SinkhornDrift(BandwidthOwner, PairwiseDrift):
 
     def velocities(self, x, positives, negatives, length_scale):
         length = length_scale * x.shape[-1] ** 0.5 if self.relative else 1.0
-        power = _POWERS[self.transport_cost]
+        power = TRANSPORT_COSTS[self.transport_cost].power
         unit, positives, negatives = in_units_of(
             length**power, positives, negatives
         )

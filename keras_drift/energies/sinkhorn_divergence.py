@@ -1,7 +1,5 @@
 """The Sinkhorn divergence."""
 
-import functools
-
 import keras
 from keras import ops
 
@@ -11,15 +9,8 @@ from keras_drift.bandwidth_owner import BandwidthPart
 from keras_drift.energies.energy import Energy
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
-from keras_drift.ops import half_squared_distances
-from keras_drift.ops import pairwise_distances
 from keras_drift.ops import sinkhorn
-
-# With the power of a length that each cost is.
-_COSTS = {
-    "squared": (functools.partial(half_squared_distances, centered=True), 2),
-    "distance": (functools.partial(pairwise_distances, centered=True), 1),
-}
+from keras_drift.ops.transport_costs import TRANSPORT_COSTS
 
 
 @keras.saving.register_keras_serializable("keras_drift.energies")
@@ -73,7 +64,7 @@ class SinkhornDivergence(BandwidthOwner, Energy):
 
     def __init__(self, blur=0.3, cost="squared", num_steps=100, **kwargs):
         super().__init__(**kwargs)
-        self.cost = checks.choice("cost", cost, tuple(_COSTS))
+        self.cost = checks.choice("cost", cost, tuple(TRANSPORT_COSTS))
         self.num_steps = checks.positive_integer("num_steps", num_steps)
         self._add_bandwidth(
             "blur", blur, lambda value: checks.positive_number("blur", value)
@@ -85,9 +76,7 @@ class SinkhornDivergence(BandwidthOwner, Energy):
         return self.bandwidth
 
     def bandwidth_parts(self):
-        # Fine details decay at the rates of the kernel `exp(-cost / epsilon)`.
-        kernel = "gaussian" if self.cost == "squared" else "laplacian"
-        return [BandwidthPart(self, kernel)]
+        return [BandwidthPart(self, TRANSPORT_COSTS[self.cost].kernel)]
 
     def value(self, x, positives):
         shares = positives.dense_weights()
@@ -124,9 +113,9 @@ class SinkhornDivergence(BandwidthOwner, Energy):
         }
 
     def _plan(self, x, cloud, symmetric=False):
-        cost, power = _COSTS[self.cost]
-        pairs = Pairs(x, cloud, cost)
-        epsilon = ops.convert_to_tensor(self.blur) ** power
+        cost = TRANSPORT_COSTS[self.cost]
+        pairs = Pairs(x, cloud, cost.between)
+        epsilon = ops.convert_to_tensor(self.blur) ** cost.power
         return sinkhorn(pairs, epsilon, self.num_steps, symmetric)
 
     def _own_plan(self, cloud):
