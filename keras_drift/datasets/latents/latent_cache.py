@@ -11,7 +11,6 @@ from keras_drift.datasets.latents.latent_builder import FORMAT
 from keras_drift.datasets.latents.latent_builder import ArraySource
 from keras_drift.datasets.latents.latent_builder import LatentBuilder
 from keras_drift.datasets.latents.latent_samples import LatentSamples
-from keras_drift.datasets.latents.latent_samples import damaged_message
 
 
 class LatentCache:
@@ -159,24 +158,14 @@ class LatentCache:
 
     def _refuse_damage(self, thorough):
         records = [self._manifest["labels"], *self._manifest["shards"]]
-        damages = {
-            record["file"]: shard_files.damage(self.directory, record, thorough)
-            for record in records
-            if record is not None
-        }
-        damages = [f"{file}: {what}" for file, what in damages.items() if what]
-        if damages:
-            raise ValueError(damaged_message(self.directory, damages))
+        records = [record for record in records if record is not None]
+        shard_files.refuse_damage(self.directory, records, thorough)
 
     def _read_labels(self):
         record = self._manifest["labels"]
         if record is None:
             return None
-        damage = shard_files.damage(self.directory, record, thorough=True)
-        if damage:
-            raise ValueError(
-                damaged_message(self.directory, [f"{record['file']}: {damage}"])
-            )
+        shard_files.refuse_damage(self.directory, [record])
         labels = np.load(self.directory / record["file"])
         return sample_arrays.read_only(np.delete(labels, self.unreadable))
 

@@ -128,13 +128,7 @@ class LatentSamples:
         with self._lock:
             if number not in self._arrays:
                 record = self._records[number]
-                damage = shard_files.damage(self._directory, record, True)
-                if damage:
-                    raise ValueError(
-                        damaged_message(
-                            self._directory, [f"{record['file']}: {damage}"]
-                        )
-                    )
+                shard_files.refuse_damage(self._directory, [record])
                 self._arrays[number] = np.load(
                     self._directory / record["file"], mmap_mode="r"
                 )
@@ -147,13 +141,3 @@ class LatentSamples:
 
     def __setstate__(self, state):
         vars(self).update(state, _lock=threading.Lock())
-
-
-def damaged_message(directory, damages):
-    """The message of an error that names damaged files."""
-    shown = "; ".join(damages[:10]) + ("; ..." if len(damages) > 10 else "")
-    return (
-        f"{len(damages)} files of the latent cache are damaged or missing. "
-        "`LatentCache.build` with the arguments of before builds these, and "
-        f"only these, again. Received: directory={str(directory)!r}, {shown}"
-    )

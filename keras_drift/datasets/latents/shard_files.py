@@ -74,3 +74,29 @@ def damage(directory, record, thorough):
         if found != record["sha256"]:
             return f"its sha256 is {found} instead of {record['sha256']}"
     return None
+
+
+def refuse_damage(directory, records, thorough=True):
+    """Refuses damaged files of a latent cache; names each of them.
+
+    Args:
+        directory: path.
+        records: list of dicts, what `write_array` returned.
+        thorough: bool, see `damage`. Defaults to `True`.
+
+    Raises:
+        ValueError: if files are damaged or missing.
+    """
+    damages = {
+        record["file"]: damage(directory, record, thorough)
+        for record in records
+    }
+    damages = [f"{file}: {what}" for file, what in damages.items() if what]
+    if damages:
+        shown = "; ".join(damages[:10]) + ("; ..." if len(damages) > 10 else "")
+        raise ValueError(
+            f"{len(damages)} files of the latent cache are damaged or missing. "
+            "`LatentCache.build` with the arguments of before builds these, "
+            "and only these, again. "
+            f"Received: directory={str(directory)!r}, {shown}"
+        )
