@@ -23,12 +23,7 @@ def flatten_pair(x, y):
             differ in length.
     """
     x, y = flatten(x, "x"), flatten(y, "y")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(
-            "`x` and `y` are compared feature by feature, so their samples "
-            "must have the same number of features. Received (flattened): "
-            f"x.shape={tuple(x.shape)}, y.shape={tuple(y.shape)}"
-        )
+    check_features(x, y)
     return x, y
 
 
@@ -47,6 +42,16 @@ def flatten(x, name):
     if len(shape) == 2:
         return x
     return ops.reshape(x, (-1, math.prod(shape[1:])))
+
+
+def check_features(x, y):
+    """Refuses two flattened sets whose samples differ in length."""
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            "`x` and `y` are compared feature by feature, so their samples "
+            "must have the same number of features. Received (flattened): "
+            f"x.shape={tuple(x.shape)}, y.shape={tuple(y.shape)}"
+        )
 
 
 def split(y_true, y_pred, sample_weight=None):

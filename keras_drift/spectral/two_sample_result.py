@@ -8,6 +8,7 @@ from keras import ops
 from keras_drift import checks
 from keras_drift import drifts
 from keras_drift import kernels
+from keras_drift.metrics import samples
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import nearest_points
@@ -158,12 +159,7 @@ def classifier_two_sample_test(x, y, num_permutations=999, seed=0):
 def _splits(x, y, num_permutations, seed):
     """All points, and which are in the first sample: as given, then random."""
     x, y = _sample("x", x), _sample("y", y)
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(
-            "`x` and `y` are compared feature by feature, so their samples "
-            "must have the same number of features. Received (flattened): "
-            f"x.shape={x.shape}, y.shape={y.shape}"
-        )
+    samples.check_features(x, y)
     checks.positive_integer("num_permutations", num_permutations)
     rng = np.random.default_rng(seed)
     given = np.arange(len(x) + len(y)) < len(x)
