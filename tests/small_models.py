@@ -1,5 +1,10 @@
 """Models that train in no time, for tests."""
 
+import contextlib
+
+import keras
+import numpy as np
+import pytest
 from keras import ops
 
 from contracts import ON_JAX
@@ -29,6 +34,21 @@ def image_model():
     return DriftModel(
         generators.DiT((4, 4, 1), 3, patch_size=2, hidden_dim=8, depth=1)
     )
+
+
+@contextlib.contextmanager
+def weights_from_numpy():
+    """JAX compiles the drawing of weights once per shape; NumPy does not."""
+    rng = np.random.default_rng(0)
+
+    def draw(self, shape, dtype=None, **kwargs):
+        scale = 1 / np.sqrt(max(1, np.prod(shape[:-1])))
+        return rng.normal(scale=scale, size=shape).astype(dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("VarianceScaling", "RandomNormal"):
+            patch.setattr(getattr(keras.initializers, name), "__call__", draw)
+        yield
 
 
 def fitted(model, *data, optimizer="adam", compile_options=None, **options):

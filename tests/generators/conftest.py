@@ -1,10 +1,10 @@
 """Networks small enough to build dozens of."""
 
-import keras
 import numpy as np
 import pytest
 
 from keras_drift import generators
+from small_models import weights_from_numpy
 
 # One set of sizes for most tests: JAX compiles each operation once per shape.
 TINY = {
@@ -21,15 +21,7 @@ TINY = {
 
 @pytest.fixture(autouse=True, scope="module")
 def _weights_from_numpy():
-    """JAX compiles the drawing of weights once per shape; NumPy does not."""
-    rng = np.random.default_rng(0)
-
-    def draw(self, shape, dtype=None, **kwargs):
-        return rng.normal(scale=0.1, size=shape).astype(dtype)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("VarianceScaling", "RandomNormal"):
-            patch.setattr(getattr(keras.initializers, name), "__call__", draw)
+    with weights_from_numpy():
         yield
 
 
