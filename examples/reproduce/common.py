@@ -3,8 +3,18 @@
 import argparse
 import functools
 import json
+import os
 import pathlib
+import tempfile
 import time
+
+# Programs compiled for one toy, or by one script, are reused for the others.
+# Before JAX is imported.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR",
+    os.path.join(tempfile.gettempdir(), "keras_drift_programs"),
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import keras
 import matplotlib.pyplot as plt

@@ -15,16 +15,7 @@ All of it takes about an hour on one core.
 """
 
 import json
-import os
-import tempfile
 import time
-
-# Programs compiled for one toy are reused for the others.
-os.environ.setdefault(
-    "JAX_COMPILATION_CACHE_DIR",
-    os.path.join(tempfile.gettempdir(), "keras_drift_programs"),
-)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import common
 import keras
