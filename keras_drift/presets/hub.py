@@ -73,7 +73,7 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
     except errors.LocalEntryNotFoundError as error:
         raise ConnectionError(
             _by_hand(url, repo_id, filename, revision, num_bytes)
-            + f" ({_cause(error)})"
+            + f" ({network.first_line(error.__cause__ or error)})"
         ) from error
     except (
         errors.HFValidationError,
@@ -84,7 +84,8 @@ def fetch(repo_id, filename, revision=None, num_bytes=None):
         raise ValueError(
             "The Hugging Face hub has no such file, or asks to log in with "
             f"`hf auth login` before it shows it. Received: repo_id={repo_id!r}"
-            f", filename={filename!r}, revision={revision!r} ({_cause(error)})"
+            f", filename={filename!r}, revision={revision!r} "
+            f"({network.first_line(error.__cause__ or error)})"
         ) from error
     path = pathlib.Path(path)
     _check_intact(path)
@@ -199,12 +200,6 @@ def _by_hand(url, repo_id, filename, revision, num_bytes):
         f"the folder 'models--{repo_id.replace('/', '--')}' of the cache there "
         "into this one."
     )
-
-
-def _cause(error):
-    """The first line of the error behind an error."""
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _check_intact(path):

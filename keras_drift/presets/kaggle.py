@@ -113,7 +113,8 @@ def _fetch(library, name, version, filename):
         raise ValueError(
             "Kaggle has no such file, or asks to log in with "
             "`kagglehub.login()` before it shows it. Received: "
-            f"model={versioned!r}, filename={filename!r} ({_first_line(error)})"
+            f"model={versioned!r}, filename={filename!r} "
+            f"({network.first_line(error)})"
         ) from error
 
 
@@ -141,8 +142,3 @@ def _cached(name, version, filename, error=None):
         f"network, run `kagglehub.model_download({name!r})`, and copy the "
         "folder that it names to the same path here."
     ) from error
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Tells within seconds whether a server can be reached."""
+"""Whether a server can be reached, and what its client says."""
 
 import socket
 import urllib.parse
@@ -35,3 +35,9 @@ def is_proxied(url):
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return False
     return parts.scheme in proxies or "all" in proxies
+
+
+def first_line(error):
+    """The first line of what an error of a client says, or its name."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
