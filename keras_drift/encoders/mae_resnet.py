@@ -1,7 +1,6 @@
 """Residual network of a masked autoencoder as an encoder."""
 
 import keras
-import numpy as np
 
 from keras_drift import checks
 from keras_drift import patch_folding
@@ -101,8 +100,8 @@ class MAEResNet(Encoder):
         self.num_blocks = checks.one_for_each_stage("num_blocks", num_blocks)
         self.patch_size = integer("patch_size", patch_size)
         self.dropout = _checked_dropout(dropout)
-        self.means = _checked_sides("means", means)
-        self.stds = _checked_sides("stds", stds)
+        self.means = patches.checked_sides("means", means)
+        self.stds = patches.checked_sides("stds", stds)
         self.global_mean = checks.boolean("global_mean", global_mean)
         self.global_std = checks.boolean("global_std", global_std)
         self.every_k_blocks = every_k_blocks
@@ -219,14 +218,3 @@ def _checked_dropout(dropout):
             f"Received: dropout={dropout!r}"
         )
     return float(dropout)
-
-
-def _checked_sides(name, sides):
-    if sides is None:
-        return ()
-    if not np.iterable(sides):
-        raise TypeError(
-            f"`{name}` are the sides of patches, such as (2, 4); `()` for "
-            f"none. Received: {name}={sides!r}"
-        )
-    return tuple(checks.positive_integer(name, side) for side in sides)

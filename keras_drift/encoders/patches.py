@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import checks
 from keras_drift import patch_folding
 
 # Under the square root of a variance, whose slope is infinite at zero.
@@ -78,6 +79,24 @@ def _mask(share, noise, size, ratio):
     mask = ops.cast(noise < share, "float32")
     mask = ops.repeat(ops.repeat(mask, size, axis=1), size, axis=2)
     return mask[..., None]
+
+
+def checked_sides(name, sides):
+    """Returns the sides of the patches of `statistics` as a tuple of ints.
+
+    Args:
+        name: str, of the argument.
+        sides: sequence of ints >= 1; or `None`, which the official release
+            writes for none.
+    """
+    if sides is None:
+        return ()
+    if not np.iterable(sides) or isinstance(sides, (str, set)):
+        raise TypeError(
+            f"`{name}` is a sequence of sides of patches, such as (2, 4); `()` "
+            f"for none. Received: {name}={sides!r}"
+        )
+    return tuple(checks.positive_integer(name, side) for side in sides)
 
 
 def root_mean_square(maps):

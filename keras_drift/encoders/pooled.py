@@ -77,8 +77,8 @@ class Pooled(Encoder):
     ):
         super().__init__(**kwargs)
         self.encoder = encoders.get(encoder)
-        self.means = _sides("means", means)
-        self.stds = _sides("stds", stds)
+        self.means = patches.checked_sides("means", means)
+        self.stds = patches.checked_sides("stds", stds)
         self.global_mean = checks.boolean("global_mean", global_mean)
         self.global_std = checks.boolean("global_std", global_std)
         # By shapes of samples; Keras would track a dict.
@@ -145,8 +145,8 @@ class Pooled(Encoder):
         return {
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "means": self.means,
-            "stds": self.stds,
+            "means": list(self.means),
+            "stds": list(self.stds),
             "global_mean": self.global_mean,
             "global_std": self.global_std,
         }
@@ -156,12 +156,3 @@ class Pooled(Encoder):
         """Makes the encoder that `get_config` describes."""
         encoder = keras.saving.deserialize_keras_object(config["encoder"])
         return cls(**{**config, "encoder": encoder})
-
-
-def _sides(name, values):
-    if not isinstance(values, (list, tuple)):
-        raise TypeError(
-            f"`{name}` is a sequence of sides of patches, such as (2, 4); "
-            f"(), if there are none. Received: {name}={values!r}"
-        )
-    return [checks.positive_integer(name, value) for value in values]

@@ -57,6 +57,15 @@ def test_leaves_out_what_is_not_asked_for():
     assert list(found) == ["map"]
 
 
+def test_sides_are_a_sequence_or_none():
+    for sides in ([2, 4], (2, 4), np.array([2, 4])):
+        assert patches.checked_sides("means", sides) == (2, 4)
+    assert patches.checked_sides("means", None) == ()
+    for sides in (2, "2", {2}):
+        with pytest.raises(TypeError, match=r"`means` is a seq.*means="):
+            patches.checked_sides("means", sides)
+
+
 def test_one_position_has_the_smallest_standard_deviation():
     one = IMAGES[:, :1, :1]
     found = patches.statistics("map", one, (), (1,), False, True)
