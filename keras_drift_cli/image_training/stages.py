@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 import keras_drift as kd
-from keras_drift.evaluation import published_metrics
 from keras_drift.presets import handles
 from keras_drift_cli.image_training import networks
 from keras_drift_cli.image_training import processes
@@ -332,10 +331,7 @@ def evaluate(run):
         reference, _ = sources.read_all(run.sources[1], settings.num_samples)
     options = {"inception_weights": settings.weights_path}
     if settings.features == "encoder":
-        options = {
-            "features": _encoder_features(run),
-            "metrics": published_metrics.WITHOUT_LOGITS,
-        }
+        options = {"features": _encoder_features(run)}
     found = kd.evaluation.sweep_guidance(
         model,
         reference,

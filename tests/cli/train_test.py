@@ -159,10 +159,15 @@ def wall(run):
 @beside_torch_on("jax")
 @pytest.mark.filterwarnings("ignore:The covariance of")
 def test_a_stage_done_again_does_all_later_ones_again(tmp_path, capsys):
-    run = train(tmp_path, PIXELS)
+    # Statistics of its features, which only the Fréchet distance can do with.
+    path, dim = tmp_path / "statistics.npz", 64
+    np.savez(path, mu=np.zeros(dim), sigma=np.eye(dim))
+    reference = f"--set=evaluation.reference={path}"
+    run = train(tmp_path, PIXELS, reference)
+    assert "fid" in lines(run, "evaluate")[0]
     expected, before = trained(run), wall(run)
     capsys.readouterr()
-    train(tmp_path, PIXELS, "--redo", "data")
+    train(tmp_path, PIXELS, reference, "--redo", "data")
     printed = capsys.readouterr().out
     assert "complete" not in printed
     assert wall(run) != before

@@ -95,7 +95,8 @@ def refuse_damage(directory, records, thorough=True):
     if damages:
         shown = "; ".join(damages[:10]) + ("; ..." if len(damages) > 10 else "")
         raise ValueError(
-            f"{len(damages)} files of the latent cache are damaged or missing. "
+            "Files of the latent cache that are damaged or missing: "
+            f"{len(damages)}. "
             "`LatentCache.build` with the arguments of before builds these, "
             "and only these, again. "
             f"Received: directory={str(directory)!r}, {shown}"

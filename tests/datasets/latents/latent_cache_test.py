@@ -280,7 +280,7 @@ def test_a_shard_of_a_wrong_size_is_named_and_rebuilt(build, capsys, harm):
     build()
     rows = stored(build.directory)
     harm(build.directory / "latents-00002.npy")
-    with pytest.raises(ValueError, match=r"1 files.*latents-00002\.npy: it"):
+    with pytest.raises(ValueError, match=r"missing: 1\. .*latents-00002\.npy: it"):
         LatentCache(build.directory)
     before = _times(build.directory)
     build(verbose=True)
@@ -299,7 +299,7 @@ def test_a_damaged_shard_is_never_used(build):
     cache.samples[np.arange(16)]
     with pytest.raises(ValueError, match=r"latents-00001\.npy: its sha256"):
         cache.samples[np.array([0, 16])]
-    with pytest.raises(ValueError, match=r"1 files.*latents-00001\.npy"):
+    with pytest.raises(ValueError, match=r"missing: 1\. .*latents-00001\.npy"):
         cache.verify()
     build().verify()
     np.testing.assert_array_equal(stored(build.directory), rows)
