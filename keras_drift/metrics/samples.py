@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import ops
 
 from keras_drift.ops import Pairs
@@ -152,7 +153,18 @@ def _smaller(first, second):
 
 def _thin(samples, size):
     """`size` samples, evenly spaced, so that no class is left out."""
+    return ops.take(samples, _spaced(ops.shape(samples)[0], size), axis=0)
+
+
+def _spaced(count, size):
+    """`size` indices below `count`, index `i` at `i * count / size`.
+
+    Sets of equally many samples of each class, one class after the other, keep
+    equally many of each, where `size` is a multiple of the number of classes.
+    """
+    # In 64 bits: the products of large sets exceed 32.
+    if isinstance(count, int) and isinstance(size, int):
+        return (np.arange(size, dtype="int64") * count // size).astype("int32")
     # A size that is only known when the code runs may turn out to be zero.
-    divisor = size if isinstance(size, int) else ops.maximum(size, 1)
-    stride = ops.shape(samples)[0] // divisor
-    return ops.take(samples, ops.arange(size, dtype="int32") * stride, axis=0)
+    count, size = ops.cast(count, "int64"), ops.cast(size, "int64")
+    return ops.arange(size, dtype="int64") * count // ops.maximum(size, 1)

@@ -34,6 +34,44 @@ def test_few_generated_samples_cut_all_sets():
     assert size == 2
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("num_real", "num_generated"), [(32, 24), (32, 12), (6, 7)]
+)
+def test_thinned_sets_have_equally_many_samples_of_each_class(
+    known, num_real, num_generated
+):
+    if not known and keras.backend.backend() != "tensorflow":
+        pytest.skip("sizes are always known")
+    sets = [
+        np.repeat(np.arange(5, dtype="float32"), n)[:, None]
+        for n in (num_real, num_generated)
+    ]
+    thin = in_one_graph if not known else samples.split
+    for each in thin(*sets)[:3]:
+        counts = np.unique(numpy(each), return_counts=True)[1]
+        kept = min(num_real // 2, num_generated)
+        np.testing.assert_array_equal(counts, [kept] * 5)
+
+
+def in_one_graph(real, generated):
+    """Splits where the sizes are only known when the code runs."""
+    import tensorflow as tf
+
+    columns = tf.TensorSpec([None, 1], "float32")
+    split = tf.function(samples.split, input_signature=[columns, columns])
+    return split(real, generated)
+
+
+def test_large_sets_are_thinned_beyond_32_bits():
+    generated, *_ = samples.split(
+        np.zeros((140_000, 1)), np.arange(100_000)[:, None]
+    )
+    generated = numpy(generated)[:, 0]
+    assert generated[[0, -1]].tolist() == [0, 99_998]
+    assert np.all(np.diff(generated) > 0)
+
+
 def test_flattens_samples_of_any_rank():
     x = np.arange(24.0).reshape(2, 3, 4)
     flat = ops.convert_to_numpy(samples.flatten(x, "x"))
