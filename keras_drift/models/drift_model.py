@@ -321,7 +321,11 @@ class DriftModel(
         return targets
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates the compiled metrics with all positives and all samples."""
+        """Updates the compiled metrics with the positives and all samples.
+
+        Of several groups with an odd number of positives each, the last one is
+        left out: see `batches.counted_positives`.
+        """
         if isinstance(x, TrainingBatch):
             y = batches.counted_positives(shares.all_positives(x))
             y_pred = backend.gather(y_pred)

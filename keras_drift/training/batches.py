@@ -73,27 +73,53 @@ def draw_inputs(model, data, groups, count, scales):
 
 
 def counted_positives(batch):
-    """Resamples weighted positives for metrics, which take no weights.
+    """Positives for metrics, which take no weights: `(num_samples, ...)`.
 
-    Each group keeps its number of samples, taken at evenly spaced quantiles of
-    its total weight (systematic resampling), so a sample of weight zero is
-    never selected. Metrics compare the even samples with the odd ones: the
-    lower half of the quantiles becomes the even ones, lest copies of one sample
-    be on both sides.
+    Metrics compare the even samples with the odd ones, so several groups give
+    an even number of samples each: halves in which classes have other shares
+    would be further apart than those of any generator. An odd positive, the
+    last of its group, is left out.
+
+    Weighted positives are resampled, at evenly spaced quantiles of the total
+    weight of their group (systematic resampling), so a sample of weight zero is
+    never selected. The lower half of the quantiles becomes the even samples,
+    lest copies of one sample be on both sides.
     """
     positives = batch.positives
-    samples = ops.reshape(positives, (-1, *positives.shape[2:]))
+    groups, size = ops.shape(positives)[:2]
+    kept = _counted_per_group(groups, size)
     if batch.weights is None:
-        return samples
-    groups, size = ops.shape(batch.weights)
-    mass = ops.cumsum(batch.weights, axis=1)
+        return ops.reshape(positives[:, :kept], (-1, *positives.shape[2:]))
+    samples = ops.reshape(positives, (-1, *positives.shape[2:]))
+    index = _resampled(batch.weights, kept)
+    samples = ops.take(samples, ops.reshape(index, (-1,)), axis=0)
+    # A group without a positive has nothing to compare with, which must show.
+    present = ops.repeat(ops.sum(batch.weights, axis=1) > 0, kept)
+    present = ops.reshape(present, (-1,) + (1,) * (len(samples.shape) - 1))
+    return ops.cast(ops.where(present, samples, float("nan")), samples.dtype)
+
+
+def _counted_per_group(groups, size):
+    """How many of the `size` positives of each group metrics are given."""
+    if isinstance(size, int) and (size % 2 == 0 or size == 1):
+        return size
+    if isinstance(groups, int) and isinstance(size, int):
+        return size - 1 if groups > 1 else size
+    drops = (groups > 1) & (size > 1)
+    return ops.where(drops, size - size % 2, size)
+
+
+def _resampled(weights, count):
+    """Indices `(groups, count)` into the samples of all groups."""
+    groups, size = ops.shape(weights)
+    mass = ops.cumsum(weights, axis=1)
     total = mass[:, -1:]
     mass = mass / ops.where(total > 0, total, ops.ones_like(total))
-    place = ops.arange(size)
+    place = ops.arange(count)
     quantile = ops.where(
-        place % 2 == 0, place // 2, (size + 1) // 2 + place // 2
+        place % 2 == 0, place // 2, (count + 1) // 2 + place // 2
     )
-    levels = (ops.cast(quantile, "float32") + 0.5) / ops.cast(size, "float32")
+    levels = (ops.cast(quantile, "float32") + 0.5) / ops.cast(count, "float32")
     # All groups in one sorted sequence: group `g` from `g` to `g + 1`.
     group = ops.arange(groups, dtype="int32")[:, None]
     offset = ops.cast(group, "float32")
@@ -102,14 +128,9 @@ def counted_positives(batch):
         ops.reshape(levels[None, :] + offset, (-1,)),
         side="right",
     )
-    index = ops.reshape(ops.cast(index, "int32"), (groups, size))
+    index = ops.reshape(ops.cast(index, "int32"), (groups, count))
     index = index - group * size
-    index = ops.clip(index, 0, size - 1) + group * size
-    samples = ops.take(samples, ops.reshape(index, (-1,)), axis=0)
-    # A group without a positive has nothing to compare with, which must show.
-    present = ops.repeat(total[:, 0] > 0, size)
-    present = ops.reshape(present, (-1,) + (1,) * (len(samples.shape) - 1))
-    return ops.cast(ops.where(present, samples, float("nan")), samples.dtype)
+    return ops.clip(index, 0, size - 1) + group * size
 
 
 def _guidance_scales(model, data, groups, placement):

@@ -199,6 +199,35 @@ def test_positives_for_metrics_are_counted_within_their_group():
         assert len(both) <= 1
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_classes_have_equal_shares_in_the_halves_of_metrics(weighted):
+    """The floor compares them: 31 positives were 16 and 15, then 15 and 16."""
+    positives = np.repeat(np.arange(4.0), 5).reshape(4, 5, 1)
+    weights = ops.ones((4, 5)) if weighted else None
+    batch = TrainingBatch({}, ops.array(positives), weights=weights)
+    found = numpy(batches.counted_positives(batch))[:, 0]
+    for half in (found[0::2], found[1::2]):
+        np.testing.assert_array_equal(half, np.repeat(np.arange(4.0), 2))
+    for shape in ((1, 5, 1), (4, 1, 1)):  # no classes to tell apart, no halves
+        batch = TrainingBatch({}, ops.ones(shape))
+        assert batches.counted_positives(batch).shape[0] == max(shape)
+
+
+def test_classes_have_equal_shares_where_sizes_are_not_known():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("sizes are always known")
+    import tensorflow as tf
+
+    for shape in ((None, 5, 1), (4, None, 1), (None, None, 1)):
+        count = tf.function(
+            lambda x: batches.counted_positives(TrainingBatch({}, x)),
+            input_signature=[tf.TensorSpec(shape)],
+        )
+        assert len(count(tf.ones((4, 5, 1)))) == 16
+        if shape[0] is None:
+            assert len(count(tf.ones((1, 5, 1)))) == 5
+
+
 @pytest.mark.parametrize(
     ("largest", "scale"), [(255.0, "images / 127.5 - 1"), (1.0, "images \\* 2")]
 )
