@@ -22,6 +22,10 @@ class Distance(EncodedMetric):
     averaged: a short last batch would measure another quantity, and is left
     out. For the same reason compare only numbers taken with one batch size.
 
+    The floor holds for batches of different samples. Copies of one sample, of
+    classes with fewer samples than a batch draws, are in both halves, and the
+    floor is too low; `evaluate` warns of them.
+
     Subclasses write `distance(x, y)`, and `get_config` for their arguments.
 
     Args:

@@ -10,10 +10,10 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift import user_warnings
 from keras_drift.datasets import ArrayDataset
-from keras_drift.datasets import GroupedDataset
 from keras_drift.datasets.arrays import sample_arrays
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 from keras_drift.training import shares
+from keras_drift.training.class_batches import in_classes
 from keras_drift.training.data_batch import DataBatch
 from keras_drift.training.data_batch import check_values
 from keras_drift.training.data_batch import is_flat
@@ -22,8 +22,6 @@ from keras_drift.training.stepped_dataset import SteppedDataset
 
 # Keras' default of 32 samples is too few to estimate a field.
 _BATCH_SIZE = 256
-_POSITIVES = 32
-_UNCONDITIONAL = 16
 # As many have all the samples that are looked at.
 _NUM_CHECKED_GROUPS = 1000
 
@@ -70,7 +68,8 @@ def as_source(
         shuffle: bool, whether arrays are shuffled. Defaults to `True`.
         seed: int, of the order. Defaults to `0`.
         fixed: bool, whether every epoch has the same batches, as validation
-            needs. Defaults to `False`.
+            needs, and classes of arrays are not drawn from with repetition.
+            Defaults to `False`.
         num_steps: int, batches of an epoch where arrays are given. Defaults to
             `None`: as many as show every sample.
 
@@ -93,7 +92,9 @@ def as_source(
     flat = len(x.shape) == len(generator.sample_shape) + 1
     if flat and generator.num_classes is not None and y is not None:
         _refuse_weights(sample_weight)
-        source = _in_classes(x, y, generator, size, needs_unconditional, seed)
+        source = in_classes(
+            x, y, generator, size, needs_unconditional, seed, evaluates=fixed
+        )
     else:
         first = (x[:size], *_parts(y, sample_weight, size))
         DataBatch.parse(first, generator, needs_unconditional)
@@ -314,21 +315,6 @@ def _symbolic(spec):
 def _chain(first, rest):
     yield first
     yield from rest
-
-
-def _in_classes(samples, labels, generator, size, needs_unconditional, seed):
-    """A grouped data set, one class per group, from samples and labels."""
-    labels = generator.check_labels(keras.ops.convert_to_numpy(labels))
-    num_classes = len(np.unique(labels))
-    groups = max(1, min(num_classes, size // _POSITIVES))
-    return GroupedDataset(
-        samples,
-        labels,
-        groups_per_batch=groups,
-        positives=max(1, size // groups),
-        unconditional=_UNCONDITIONAL if needs_unconditional else 0,
-        seed=seed,
-    )
 
 
 def _refuse_beside_a_source(x, **arguments):

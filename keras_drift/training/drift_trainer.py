@@ -11,6 +11,7 @@ from keras_drift import user_warnings
 from keras_drift.compile_config import PortableCompileConfig
 from keras_drift.frozen import freeze
 from keras_drift.training import averaged_weights as averages
+from keras_drift.training import class_batches
 from keras_drift.training import data_sources
 from keras_drift.training import process_shares
 from keras_drift.training import shares
@@ -210,6 +211,12 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         the arguments of `keras.Model.evaluate`. It does not change the state of
         the model, and is deterministic: noise comes from a separate random
         stream. During `fit` the averaged weights are evaluated.
+
+        Of arrays with labels, a batch holds no sample of a class twice, since
+        metrics compare halves of it: where the smallest class has fewer samples
+        than a batch of `fit` draws, it draws as many as that class has (but at
+        least 12 in all, or half of the batch size if that is less; a warning
+        says where there are copies).
         """
         self._check_ready("evaluate")
         if "_use_cached_eval_dataset" not in kwargs:
@@ -377,6 +384,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             num_steps,
         )
         process_shares.check(source.x)
+        compiled = self._compile_metrics
+        if fixed and compiled is not None and compiled.metrics:
+            class_batches.warn_of_copies(source.x)
         self.run.steps.expect("test" if fixed else "train", source.shapes)
         return source
 

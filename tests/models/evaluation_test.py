@@ -4,12 +4,14 @@ import keras
 import numpy as np
 import pytest
 
+import user_line
 from contracts import numpy
 from keras_drift import DriftModel
 from keras_drift import PowerLawGuidance
 from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import drifts
+from keras_drift import generators
 from keras_drift import metrics
 from keras_drift.training import data_sources
 from small_models import class_mlp
@@ -267,3 +269,70 @@ def test_metrics_of_neighborhoods_are_logged(cls, points):
         model.compile("adam", metrics=[metric])
         history = model.fit(points, verbose=0).history
         assert 0 < history[f"{cls().name}_floor"][0] < 2
+
+
+def class_model(*compiled):
+    """A model of three classes that generates the law of `class_data`."""
+    noise = keras.Input((2,), name="noise")
+    inputs = {
+        "noise": noise,
+        "labels": keras.Input((), dtype="int32", name="labels"),
+        "guidance": keras.Input((), name="guidance"),
+    }
+    generator = generators.Generator(
+        inputs, keras.layers.Rescaling(1.0)(noise), 3
+    )
+    model = DriftModel(generator, seed=0)
+    model.compile(zero_learning_rate(), metrics=list(compiled))
+    return model
+
+
+def class_data(*counts):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(len(labels), 2)).astype("float32"), labels
+
+
+@pytest.mark.parametrize(
+    ("counts", "positives"),
+    [
+        ((8, 8, 8), 8),  # all that there are
+        ((9, 60, 200), 8),  # equally many in two halves
+        ((200, 200, 200), 85),  # what `fit` draws
+        ((200, 3, 200), 4),  # a batch of 12 or more, with copies
+    ],
+)
+def test_evaluation_draws_no_copies_of_small_classes(counts, positives):
+    data = class_data(*counts)
+    model = class_model()
+    source = model._source(*data, None, fixed=True).x
+    assert source.positives == positives
+    assert source.groups_per_batch == 3
+    assert source.draws_copies == (min(counts) < positives)
+    # Training draws as many of a rare class as of others.
+    assert model._source(*data, None).x.positives == 85
+
+
+def test_a_perfect_generator_of_small_classes_is_at_its_floor():
+    model = class_model(metrics.NearestNeighborAccuracy())
+    logs = model.evaluate(*class_data(40, 8, 8), verbose=0, return_dict=True)
+    found, floor = (
+        logs[f"nearest_neighbor_accuracy{end}"] for end in ("", "_floor")
+    )
+    assert found == pytest.approx(0.5, abs=0.15)
+    assert floor == pytest.approx(0.5, abs=0.15)
+
+
+def test_copies_in_evaluation_are_warned_of():
+    rare = class_data(40, 40, 3)
+    batches = datasets.GroupedDataset(*class_data(8, 9, 20), positives=9)
+    model = class_model(metrics.EnergyDistance())
+    with user_line.warns("4 positives of each class, 3 samples"):
+        model.evaluate(*rare, verbose=0)
+    with user_line.warns("9 positives of each class, 8 samples"):
+        model.evaluate(batches, verbose=0)
+    with user_line.warns("9 positives of each class, 8 samples"):
+        model = DriftModel(class_mlp())
+        model.compile(metrics=[metrics.EnergyDistance()])
+        model.fit(batches, validation_data=batches, verbose=0)
+    class_model().evaluate(batches, verbose=0)  # the loss needs no halves

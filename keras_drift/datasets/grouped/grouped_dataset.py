@@ -53,6 +53,10 @@ class GroupedDataset(SeededDataset):
             `None` without labels.
         labels_present: int32 array of the labels that have samples, ascending;
             `None` without labels.
+        smallest_class: int, the samples of the class that has fewest.
+        draws_copies: bool, whether that are fewer than `positives`, so that a
+            batch holds some of them twice. Metrics then have floors that are
+            too low: they compare two halves of a batch.
         epoch: int, raised by Keras when `fit` starts and after each epoch. Set
             it to the `initial_epoch` of `fit` to resume.
 
@@ -126,6 +130,16 @@ class GroupedDataset(SeededDataset):
         Groups are independent of each other; a single one has to be divided.
         """
         return "groups" if self.groups_per_batch > 1 else "samples"
+
+    @property
+    def smallest_class(self):
+        """The number of samples of the class that has fewest."""
+        return int(self._counts.min())
+
+    @property
+    def draws_copies(self):
+        """Whether batches hold samples of the smallest class twice."""
+        return self.smallest_class < self.positives
 
     def _batch(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
