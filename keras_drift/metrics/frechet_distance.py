@@ -111,6 +111,13 @@ class FrechetDistance(EncodedMetric):
     moments of all batches and compares them at the end, since with fewer
     samples than features the distance says little. Its sets are those of
     `Distance`: two halves of the real samples and equally many generated ones.
+    In evaluation both halves keep their samples from batch to batch, however
+    often the data are passed over. Then the distance of a perfect generator,
+    which never repeats a sample, may fall to about half of the floor. In
+    training, `GroupedDataset` and epochs of several passes draw samples anew,
+    which come to be in both halves: the floor in the logs of `fit` is too low,
+    that in its validation is not.
+
     With an Inception encoder it is the FID of its samples; a published FID
     counts 50000 of them, so do not compare it with less.
 

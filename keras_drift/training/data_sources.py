@@ -87,7 +87,7 @@ def as_source(
             x, y=y, sample_weight=sample_weight, batch_size=batch_size
         )
         if fixed and hasattr(x, "fixed"):
-            x = x.fixed()
+            x = getattr(x, "for_evaluation", x.fixed)()
         return _checked(x, generator, needs_unconditional)
     flat = len(x.shape) == len(generator.sample_shape) + 1
     if flat and generator.num_classes is not None and y is not None:
@@ -106,7 +106,7 @@ def as_source(
             source = GroupBatches(x, y, sample_weight, size, shuffle, seed)
     if num_steps is not None:
         source = SteppedDataset(source, num_steps)
-    source = source.fixed() if fixed else source
+    source = source.for_evaluation() if fixed else source
     return _checked(source, generator, needs_unconditional, made_here=True)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift.datasets.arrays import sample_arrays
+from keras_drift.datasets.arrays.halves import in_halves
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
@@ -88,9 +89,15 @@ class ArrayDataset(SeededDataset):
             checks.positive_integer("batch_size", batch_size), self.num_samples
         )
         self.shuffle = checks.boolean("shuffle", shuffle)
+        self._keeps_halves = False
 
     def __len__(self):
         return math.ceil(self.num_samples / self.batch_size)
+
+    def for_evaluation(self):
+        view = self.fixed()
+        view._keeps_halves = True
+        return view
 
     def _batch(self, index):
         order = self._order_of(index)
@@ -107,12 +114,15 @@ class ArrayDataset(SeededDataset):
         """Which of the samples that are present are in a batch."""
         if self.shuffle:
             first = index * self.batch_size
-            indices = np.arange(first, first + self.batch_size)
-            order = self._permutation(self.num_samples)
-            return order[indices % self.num_samples]
-        gaps = max(len(self) - 1, 1)
-        first = round(index * (self.num_samples - self.batch_size) / gaps)
-        return np.arange(first, first + self.batch_size)
+        else:
+            gaps = max(len(self) - 1, 1)
+            first = round(index * (self.num_samples - self.batch_size) / gaps)
+        indices = np.arange(first, first + self.batch_size) % self.num_samples
+        if self._keeps_halves:
+            indices = in_halves(indices)
+        if self.shuffle:
+            return self._permutation(self.num_samples)[indices]
+        return indices
 
 
 def _checked_weights(weights, num_samples):

@@ -93,6 +93,19 @@ class SeededDataset(keras.utils.PyDataset):
         view.is_fixed = True
         return view
 
+    def for_evaluation(self):
+        """The same data, with the same batches in every epoch, for metrics.
+
+        Metrics compare the real samples at even places of a batch with those at
+        odd ones. Where a sample is in several batches, it is in the same of the
+        two sets as far as possible, or sets gathered over batches would share
+        samples.
+
+        Returns:
+            A data set that shares the samples with this one, as `fixed`.
+        """
+        return self.fixed()
+
     def get_state(self):
         """The position in the data: a dict that JSON can hold."""
         return {

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift.datasets.arrays import sample_arrays
+from keras_drift.datasets.arrays.halves import in_halves
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 from keras_drift.datasets.grouped.draws import draw
 
@@ -119,6 +120,7 @@ class GroupedDataset(SeededDataset):
             "steps_per_epoch", steps_per_epoch
         )
         self.share = (0, 1) if share is None else self._checked_share(share)
+        self._in_turn = None  # see `for_evaluation`
 
     def __len__(self):
         return self.steps_per_epoch
@@ -141,11 +143,45 @@ class GroupedDataset(SeededDataset):
         """Whether batches hold samples of the smallest class twice."""
         return self.smallest_class < self.positives
 
+    def for_evaluation(self):
+        """The same data for metrics: each class gives its samples in turn.
+
+        They have a random order, which begins anew where a class has no more.
+        Where a sample is in several batches, it is always at an even place of
+        its group, or always at an odd one.
+
+        Returns:
+            A data set that shares the samples with this one, as `fixed`, with
+            the same batches in every epoch.
+        """
+        view = self.fixed()
+        rng = np.random.default_rng((self.seed, view.epoch, 0, 2))
+        class_of = np.repeat(np.arange(len(self._counts)), self._counts)
+        order = np.argsort(class_of + rng.random(self.num_samples))
+        view._in_turn = self._order[order]
+        return view
+
+    def _next_in_turn(self, index, classes):
+        """Indices of the samples of the visit of a batch to its classes."""
+        counts = self._counts[classes, None]
+        # An odd class would change halves each time it begins anew.
+        even = np.maximum(counts - counts % 2, 1)
+        counts = np.where(counts == self.positives, counts, even)
+        places = index * self.groups_per_batch + np.arange(len(classes))
+        visits = places[:, None] // len(self._counts)
+        members = visits * self.positives + np.arange(self.positives)
+        return self._in_turn[
+            self._starts[classes, None] + in_halves(members % counts)
+        ]
+
     def _batch(self, index):
         rng = np.random.default_rng((self.seed, self.epoch, index))
         classes = self._classes_of_batch(index)
-        members = draw(self._counts[classes], self.positives, rng)
-        members = self._order[self._starts[classes, None] + members]
+        if self._in_turn is None:
+            members = draw(self._counts[classes], self.positives, rng)
+            members = self._order[self._starts[classes, None] + members]
+        else:
+            members = self._next_in_turn(index, classes)
         x = self._read(self._share_of(members))
         if self.unconditional:
             sizes = np.full(len(classes), self.num_samples)
