@@ -198,6 +198,18 @@ def float_samples(samples):
         )
 
 
+def no_masked_entries(name, value):
+    """Refuses arrays of `np.ma` with masked entries, whose masks get lost."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        count = np.ma.count_masked(value)
+        raise ValueError(
+            "Masks of `np.ma` are not followed: what is masked would count as "
+            "data. Leave samples with masked entries out, or fill them in, as "
+            f"by `{name}.filled(0.0)`. Received: {name} of shape "
+            f"{value.shape} with {count} masked entries"
+        )
+
+
 def distinct_variables(name, parts, advice):
     """Refuses parts that share variables: files hold them in one part only.
 

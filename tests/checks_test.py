@@ -11,6 +11,7 @@ from keras_drift import encoders
 from keras_drift import energies
 from keras_drift import generators
 from keras_drift import kernels
+from keras_drift import metrics
 from keras_drift import spectral
 
 
@@ -205,3 +206,29 @@ def test_switches_are_booleans(make, names):
     for name in names.split():
         with pytest.raises(TypeError, match=f"`{name}` must be.*{name}='no'"):
             make(**{name: "no"})
+
+
+def test_masked_entries_are_refused():
+    """Their masks were dropped, and what they hide became data."""
+    samples = np.ma.masked_greater(np.arange(8.0).reshape(4, 2), 6.0)
+    labels = np.ma.masked_equal(np.arange(4), 3)
+    plain = samples.filled(0.0)
+    model = DriftModel(generators.MLP(2, hidden_dims=(4,)))
+    model.compile()
+    with pytest.raises(ValueError, match=r"x of shape \(4, 2\) with 1 masked"):
+        model.fit(samples)
+    with pytest.raises(ValueError, match="sample_weight of shape"):
+        model.fit(plain, sample_weight=labels * 1.0)
+    for refuses in (
+        lambda: datasets.GroupedDataset(samples),
+        lambda: datasets.GroupedDataset(plain, labels),
+        lambda: datasets.ArrayDataset(samples),
+        lambda: metrics.sliced_wasserstein(plain, samples),
+        lambda: metrics.EnergyDistance()(samples, plain),
+        lambda: spectral.two_sample_test(samples, plain),
+        lambda: datasets.MemoryBank((2,)).add(samples),
+    ):
+        with pytest.raises(ValueError, match="1 masked entries"):
+            refuses()
+    # Without a masked entry it is an array like others.
+    datasets.GroupedDataset(np.ma.masked_array(plain))

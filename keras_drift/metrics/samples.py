@@ -5,6 +5,7 @@ import math
 import numpy as np
 from keras import ops
 
+from keras_drift import checks
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 
@@ -30,6 +31,7 @@ def flatten_pair(x, y):
 
 def flatten(x, name):
     """A set of samples `(n, ...)` as a float32 matrix `(n, d)`."""
+    checks.no_masked_entries(name, x)
     # Half precision cannot tell neighbors apart.
     x = ops.cast(ops.convert_to_tensor(x), "float32")
     shape = tuple(x.shape)
@@ -76,6 +78,8 @@ def split(y_true, y_pred, sample_weight=None):
         ValueError: if `sample_weight` is given, or `n < 2`.
     """
     _refuse_weights(sample_weight)
+    checks.no_masked_entries("y_true", y_true)
+    checks.no_masked_entries("y_pred", y_pred)
     y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
     # A metric is not trained on: no gradient tape is needed.
     y_pred = ops.stop_gradient(

@@ -180,6 +180,7 @@ def _default_drift():
 
 
 def _sample(name, value):
+    checks.no_masked_entries(name, value)
     value = np.asarray(value, "float64")
     if value.ndim < 2 or len(value) < 2 or not np.all(np.isfinite(value)):
         raise ValueError(

@@ -77,7 +77,7 @@ def as_source(
         A `Source`.
     """
     refuse_nested(x, generator)
-    x, y, sample_weight = map(_as_array, (x, y, sample_weight))
+    x, y, sample_weight = _as_arrays(x, y, sample_weight)
     if batch_size is not None:
         checks.positive_integer("batch_size", batch_size)
     size = _BATCH_SIZE if batch_size is None else batch_size
@@ -124,7 +124,7 @@ def split(x, y, sample_weight, share):
     Returns:
         `((x, y, sample_weight), validation_data)`.
     """
-    arrays = tuple(map(_as_array, (x, y, sample_weight)))
+    arrays = _as_arrays(x, y, sample_weight)
     if not is_array(arrays[0]):
         raise ValueError(
             "`validation_split` splits arrays; for a data source give "
@@ -341,6 +341,13 @@ def _refuse_weights(sample_weight):
 
 def _parts(y, sample_weight, size):
     return tuple(None if v is None else v[:size] for v in (y, sample_weight))
+
+
+def _as_arrays(x, y, sample_weight):
+    arrays = tuple(map(_as_array, (x, y, sample_weight)))
+    for name, array in zip(("x", "y", "sample_weight"), arrays, strict=True):
+        checks.no_masked_entries(name, array)
+    return arrays
 
 
 def _as_array(data):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_drift import checks
 from keras_drift import user_warnings
 
 # Reading more numbers than this to look for a NaN would delay the start.
@@ -86,6 +87,7 @@ def as_numpy(array):
     """
     if is_lazy(array):
         return array
+    checks.no_masked_entries("array", array)
     if keras.ops.is_tensor(array):
         array = keras.ops.convert_to_numpy(array)
     return np.asarray(array)
