@@ -51,7 +51,7 @@ def maximum_mean_discrepancy(x, y, kernel="gaussian"):
     - [Gretton et al., 2012](https://jmlr.org/papers/v13/gretton12a.html)
     """
     kernel = kernels.get(kernel)
-    x, y = samples.flatten_pair(x, y)
+    x, y = samples.flatten_pair(x, y, keeps_origin=kernel.spherical)
     if kernel.spherical:
         x, y = unit_vectors(x), unit_vectors(y)
     between, within_x, within_y = (

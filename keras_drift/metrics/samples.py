@@ -9,13 +9,20 @@ from keras_drift import checks
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 
+# Beyond as many standard deviations from the origin, data in float32 lose more
+# digits than the last few.
+_FAR = 16.0
 
-def flatten_pair(x, y):
+
+def flatten_pair(x, y, keeps_origin=False):
     """Two sets of samples as float32 matrices `(n, d)` and `(m, d)`.
 
     Args:
         x: array or tensor `(n, ...)`.
         y: array or tensor `(m, ...)`, with as many numbers per sample.
+        keeps_origin: bool, whether arrays of float64 far from the origin are
+            left there, as needed where directions are compared. Defaults to
+            `False`: both sets are moved before they are rounded to float32.
 
     Returns:
         A pair of float32 tensors of rank 2.
@@ -24,9 +31,42 @@ def flatten_pair(x, y):
         ValueError: if a set is empty or has no feature axis, or if the samples
             differ in length.
     """
+    for name, value in (("x", x), ("y", y)):
+        checks.no_masked_entries(name, value)
+    if not keeps_origin:
+        x, y = near_origin(x, y)
     x, y = flatten(x, "x"), flatten(y, "y")
     check_features(x, y)
     return x, y
+
+
+def near_origin(x, y):
+    """Two sets, moved together where float32 would round off differences.
+
+    Args:
+        x: array or tensor `(n, ...)`.
+        y: array or tensor `(m, ...)`.
+
+    Returns:
+        Both as they are; or, if they are arrays of the host in float64 and far
+        from the origin, float64 arrays `(n, d)` and `(m, d)` that are near it.
+    """
+    arrays = [
+        np.asarray(v) if isinstance(v, (list, tuple)) else v for v in (x, y)
+    ]
+    if not all(_is_float64_set(each) for each in arrays):
+        return x, y
+    first, second = (each.reshape(len(each), -1) for each in arrays)
+    if first.shape[1] != second.shape[1]:
+        return x, y
+    # Sums of numbers near the largest overflow; such sets stay where they are.
+    with np.errstate(all="ignore"):
+        center, scale = second.mean(axis=0), second.std(axis=0)
+        far = np.isfinite(center) & (np.abs(center) > _FAR * scale)
+    if not far.any():
+        return x, y
+    center = np.where(far, center, 0.0)
+    return first - center, second - center
 
 
 def flatten(x, name):
@@ -117,6 +157,15 @@ def root(squared):
     zero = squared <= 0
     safe = ops.where(zero, ops.ones_like(squared), squared)
     return ops.where(zero, ops.zeros_like(squared), ops.sqrt(safe))
+
+
+def _is_float64_set(x):
+    return (
+        isinstance(x, np.ndarray)
+        and x.dtype == "float64"
+        and x.ndim >= 2
+        and x.size > 0
+    )
 
 
 def _refuse_weights(sample_weight):

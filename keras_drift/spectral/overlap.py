@@ -49,7 +49,9 @@ def overlap(x, positives, kernel):
     - [Lee and Chun, 2026](https://arxiv.org/abs/2604.24196)
     """
     kernel = kernels.get(kernel)
-    x, positives = samples.flatten_pair(x, positives)
+    x, positives = samples.flatten_pair(
+        x, positives, keeps_origin=kernel.spherical
+    )
     if positives.shape[0] == 1:
         raise ValueError(
             "The density at a data point is that of the others, so there must "

@@ -8,7 +8,8 @@ from keras import ops
 from keras_drift import checks
 from keras_drift import drifts
 from keras_drift import kernels
-from keras_drift.metrics import samples
+from keras_drift.metrics.samples import check_features
+from keras_drift.metrics.samples import near_origin
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import nearest_points
@@ -89,8 +90,11 @@ def two_sample_test(x, y, drift=None, num_permutations=199, seed=0):
 
     - [Lee and Chun, 2026](https://arxiv.org/abs/2604.24196)
     """
-    pooled, splits = _splits(x, y, num_permutations, seed)
     drift = _default_drift() if drift is None else drifts.get(drift)
+    directions = any(
+        getattr(part, "spherical", False) for part in drift._flatten_layers()
+    )
+    pooled, splits = _splits(x, y, num_permutations, seed, directions)
     # A split is a choice of weights: every group holds all points.
     in_x = splits.astype("float32")
     pooled = np.broadcast_to(pooled, (len(splits), *pooled.shape))
@@ -156,14 +160,16 @@ def classifier_two_sample_test(x, y, num_permutations=999, seed=0):
     )
 
 
-def _splits(x, y, num_permutations, seed):
+def _splits(x, y, num_permutations, seed, keeps_origin=False):
     """All points, and which are in the first sample: as given, then random."""
     x, y = _sample("x", x), _sample("y", y)
-    samples.check_features(x, y)
+    check_features(x, y)
     checks.positive_integer("num_permutations", num_permutations)
     rng = np.random.default_rng(seed)
     given = np.arange(len(x) + len(y)) < len(x)
     splits = [given, *(rng.permutation(given) for _ in range(num_permutations))]
+    if not keeps_origin:
+        x, y = near_origin(x, y)
     return np.concatenate([x, y]), np.stack(splits)
 
 

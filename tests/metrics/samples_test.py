@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from contracts import numpy
+from keras_drift import kernels
 from keras_drift import metrics
 from keras_drift.metrics import samples
 
@@ -137,3 +138,37 @@ def test_a_distance_that_is_not_a_number_does_not_look_like_zero():
         metrics.maximum_mean_discrepancy,
     ):
         assert np.isnan(float(distance(x, np.ones((8, 2), "float32"))))
+
+
+@pytest.mark.parametrize(
+    "distance",
+    [
+        metrics.sliced_wasserstein,
+        metrics.energy_distance,
+        metrics.maximum_mean_discrepancy,
+        metrics.frechet_distance,
+        metrics.nearest_neighbor_precision,
+        metrics.coverage,
+    ],
+)
+def test_differences_far_from_the_origin_are_not_rounded_off(distance):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 60, 3))
+    y += 0.5
+    found, far = float(distance(x, y)), float(distance(x + 1e8, y + 1e8))
+    assert far == pytest.approx(found, rel=1e-3)
+    assert found == float(distance(x.astype("float32"), y.astype("float32")))
+
+
+def test_directions_keep_their_origin():
+    x, y = np.random.default_rng(0).normal((9, 7), 0.1, (2, 40, 2))
+    kernel = kernels.VonMisesFisher()
+    found = [
+        float(
+            metrics.maximum_mean_discrepancy(
+                *(v.astype(t) for v in (x, y)), kernel
+            )
+        )
+        for t in ("float32", "float64")
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)

@@ -133,3 +133,28 @@ def test_refuses_what_it_cannot_use():
         spectral.two_sample_test(x, np.zeros(5))
     with pytest.raises(ValueError, match="num_permutations=0"):
         spectral.two_sample_test(x, x, num_permutations=0)
+
+
+def test_finds_differences_far_from_the_origin():
+    """In float32 all points at 1e8 were 8 apart, or in one place."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 40, 2))
+    y += 3.0
+    for test in (
+        spectral.two_sample_test,
+        spectral.classifier_two_sample_test,
+    ):
+        near = test(x, y, num_permutations=19)
+        far = test(x + 1e8, y + 1e8, num_permutations=19)
+        assert far.statistic == pytest.approx(near.statistic, rel=1e-4)
+        assert far.p_value == near.p_value == 0.05
+
+
+def test_directions_keep_their_origin():
+    x, y = np.random.default_rng(0).normal((9, 7), 0.1, (2, 20, 2))
+    drift = drifts.KernelDrift(kernels.VonMisesFisher())
+    found = [
+        spectral.two_sample_test(x + s, y + s, drift, 3).statistic
+        for s in (0.0, [4.0, -6.0])
+    ]
+    assert found[0] != pytest.approx(found[1], rel=0.1)
