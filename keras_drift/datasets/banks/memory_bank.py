@@ -108,7 +108,8 @@ class MemoryBank:
         """Adds samples, which replace the oldest of their class.
 
         Args:
-            samples: float array `(n, *sample_shape)`.
+            samples: float array `(n, *sample_shape)`. Numbers that are not
+                finite in a narrower type of the bank are refused.
             labels: ints `(n,)` in `[0, num_classes)`; `None` without classes.
         """
         samples = as_numpy(samples)
@@ -132,6 +133,7 @@ class MemoryBank:
         stays = ranks >= added[rings] - self.capacity
         if not stays.all():
             samples, rings, ranks = samples[stays], rings[stays], ranks[stays]
+        samples = self._in_own_type(samples)
         with self._lock:
             slots = (self._next[rings] + ranks) % self.capacity
             self._rows[rings * self.capacity + slots] = samples
@@ -286,6 +288,24 @@ class MemoryBank:
                 else f"labels with the empty class {rings[counts == 0][0]}"
             )
         )
+
+    def _in_own_type(self, samples):
+        """The samples in the type of the bank, if that can hold them."""
+        if np.can_cast(samples.dtype, self.dtype):
+            return samples
+        with np.errstate(over="ignore"):
+            kept = samples.astype(self.dtype)
+        finite = np.isfinite(kept).all(axis=1)
+        if not finite.all():
+            first = samples[np.argmin(finite)]
+            raise ValueError(
+                f"The bank keeps samples in {self.dtype.name}, up to "
+                f"{np.finfo(self.dtype).max:g}, and these are not finite in "
+                "it. Scale them, or make the bank with a wider `dtype`. "
+                f"Received: a sample of values from {float(first.min()):g} "
+                f"to {float(first.max()):g}"
+            )
+        return kept
 
     def _rings(self, labels, size):
         """The ring of each sample, from its label."""

@@ -330,3 +330,20 @@ def test_takes_tensors_and_bfloat16():
     bank.add(np.asarray(numbered(2, 4)), ops.convert_to_tensor([0, 1]))
     drawn = bank.sample(2, ops.convert_to_tensor([1]))
     assert sorted(drawn[0, :, 0, 0].tolist()) == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("value", [1e5, np.inf, np.nan])
+def test_refuses_numbers_that_its_type_cannot_hold(value):
+    """Those above 65504 became infinite, with a warning of NumPy's."""
+    bank = MemoryBank(SHAPE, num_classes=3, dtype="float16")
+    samples = np.array(numbered(0, 3))
+    samples[1] = value
+    with pytest.raises(
+        ValueError, match=f"float16, up to 65504.*from {value:g}"
+    ):
+        bank.add(samples, [0, 1, 2])
+    assert len(bank) == 0
+    with pytest.raises(ValueError, match=r"float32, up to 3\.4"):
+        MemoryBank((1,)).add(np.full((1, 1), 1e39))
+    bank.add(np.full((1, *SHAPE), 65504.0), [0])
+    assert bank.sample(1, [0]).max() == 65504
