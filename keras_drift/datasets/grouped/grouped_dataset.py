@@ -311,4 +311,11 @@ def _checked_labels(labels, num_samples):
             "`labels` must be zero or positive. Leave out samples without a "
             f"class. Received: labels[{first}]={labels[first]}"
         )
+    if labels.max() > np.iinfo("int32").max:
+        first = int(np.argmax(labels))
+        raise ValueError(
+            "`labels` must fit into 32 bits. Number the classes from 0 on, as "
+            "by `np.unique(labels, return_inverse=True)[1]`. "
+            f"Received: labels[{first}]={labels[first]}"
+        )
     return labels

@@ -486,3 +486,11 @@ def test_refuses_parts_that_are_not_equal(share, kwargs, words):
 def test_refuses_what_is_no_share(share):
     with pytest.raises(TypeError, match=r"two integers. Received: share="):
         make(share=share)
+
+
+@pytest.mark.parametrize("label", [2**31, 2**32 + 1, 2**63])
+def test_refuses_labels_beyond_32_bits(label):
+    """2**32 + 1 became class 1."""
+    labels = np.array([0, label], "uint64")
+    with pytest.raises(ValueError, match=rf"32 bits.*labels\[1\]={label}"):
+        GroupedDataset(np.zeros((2, 1)), labels)
