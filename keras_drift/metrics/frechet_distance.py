@@ -1,12 +1,16 @@
 """The Fréchet distance."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_drift import backend
 from keras_drift.metrics import samples
 from keras_drift.metrics.encoded_metric import EncodedMetric
 from keras_drift.ops import covariance_overlap
+
+# Of the largest entry: more than rounding errors of half precision.
+_ASYMMETRY = 1e-2
 
 
 def frechet_distance(x, y):
@@ -70,7 +74,8 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
         float32 scalar >= 0, in squared units of the features.
 
     Raises:
-        ValueError: if the shapes are not those of moments in one space.
+        ValueError: if the shapes are not those of moments in one space, or if
+            a covariance, given as an array, is not symmetric.
 
     Example:
 
@@ -86,6 +91,8 @@ def frechet_distance_from_moments(mean_x, cov_x, mean_y, cov_y):
 
     - [Heusel et al., 2017](https://arxiv.org/abs/1706.08500)
     """
+    _check_symmetric("cov_x", cov_x)
+    _check_symmetric("cov_y", cov_y)
     mean_x, cov_x, mean_y, cov_y = (
         ops.cast(ops.convert_to_tensor(moment), "float32")
         for moment in (mean_x, cov_x, mean_y, cov_y)
@@ -228,6 +235,27 @@ def _moments(features):
 
 def _covariance(scatter, size):
     return scatter / ops.maximum(size - 1.0, 1.0)
+
+
+def _check_symmetric(name, covariance):
+    """Refuses what is no covariance, where its values are on the host."""
+    if isinstance(covariance, (list, tuple)):
+        covariance = np.asarray(covariance)
+    if not isinstance(covariance, np.ndarray) or covariance.ndim != 2:
+        return
+    if covariance.shape[0] != covariance.shape[1] or not covariance.size:
+        return  # of which another check tells
+    covariance = covariance.astype("float64")
+    with np.errstate(invalid="ignore"):  # of infinities, for a result of NaN
+        asymmetry = np.max(np.abs(covariance - covariance.T))
+    largest = np.max(np.abs(covariance))
+    if asymmetry > _ASYMMETRY * largest:
+        raise ValueError(
+            f"`{name}` must be symmetric, as covariances are, those of "
+            "`np.cov(features, rowvar=False)`. Received: entries that differ "
+            f"from those across the diagonal by up to {asymmetry:g}, the "
+            f"largest of which is {largest:g}"
+        )
 
 
 def _check_moments(mean_x, cov_x, mean_y, cov_y):

@@ -188,6 +188,28 @@ def test_names_the_moments_that_do_not_match():
         )
 
 
+def test_refuses_a_covariance_that_is_not_symmetric():
+    """Of this one the distance to itself transposed was zero."""
+    mean, skewed = np.zeros(2), np.array([[1.0, 0.9], [0.0, 1.0]])
+    for name, pair in (
+        ("cov_x", (skewed, np.eye(2))),
+        ("cov_y", (np.eye(2), skewed.tolist())),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}` must be.*up to 0.9"):
+            metrics.frechet_distance_from_moments(mean, pair[0], mean, pair[1])
+    rounded = np.cov(np.random.default_rng(0).normal(size=(9, 3)), rowvar=False)
+    rounded[0, 1] *= 1 + 1e-3
+    found = metrics.frechet_distance_from_moments(
+        np.zeros(3), rounded, np.zeros(3), rounded
+    )
+    assert float(found) == pytest.approx(0, abs=1e-3)
+    infinite = np.full((2, 2), np.inf)
+    found = metrics.frechet_distance_from_moments(
+        mean, infinite, mean, infinite
+    )
+    assert np.isnan(float(found))
+
+
 def test_half_precision_gives_float32(clouds):
     x, y = (ops.cast(cloud, "float16") for cloud in clouds)
     value = metrics.frechet_distance(x, y)
