@@ -210,6 +210,17 @@ def no_masked_entries(name, value):
         )
 
 
+def random_generator(seed):
+    """Makes a `np.random.Generator` of a seed, or returns the one given."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            "`seed` must be a non-negative integer, a `np.random.Generator` or "
+            f"`None`. Received: seed={seed!r}"
+        ) from error
+
+
 def distinct_variables(name, parts, advice):
     """Refuses parts that share variables: files hold them in one part only.
 

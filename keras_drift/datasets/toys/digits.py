@@ -52,7 +52,7 @@ def digits(split=None, test_fraction=0.2, seed=0):
     images, labels = _load()
     if split is None:
         return images, labels
-    tested = _stratified(labels, test_fraction, np.random.default_rng(seed))
+    tested = _stratified(labels, test_fraction, checks.random_generator(seed))
     chosen = tested if split == "test" else ~tested
     return images[chosen], labels[chosen]
 

@@ -111,7 +111,7 @@ class GaussianMixture:
         n = checks.positive_integer(
             "n", n, "is the number of samples: a positive integer"
         )
-        rng = np.random.default_rng(seed)
+        rng = checks.random_generator(seed)
         component = rng.choice(len(self.means), size=n, p=self.weights)
         noise = rng.standard_normal((n, self.means.shape[1]))
         samples = self.means[component] + self.stds[component, None] * noise

@@ -26,8 +26,8 @@ def checkerboard(n, seed=None):
         float32 array `(n, 2)` in `[-2, 2]`.
 
     Raises:
-        TypeError: if `n` is not an integer.
-        ValueError: if `n` is below one.
+        TypeError: if `n` or `seed` is not an integer.
+        ValueError: if `n` is below one, or `seed` is negative.
 
     Example:
 
@@ -58,8 +58,8 @@ def swiss_roll(n, seed=None, noise=0.05):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not an integer, or `noise` is not a number.
-        ValueError: if `n` is below one, or `noise` is negative.
+        TypeError: if `n` or `seed` is not an integer, or `noise` no number.
+        ValueError: if `n` is below one, or `seed` or `noise` is negative.
 
     Example:
 
@@ -89,8 +89,8 @@ def two_moons(n, seed=None, noise=0.05):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not an integer, or `noise` is not a number.
-        ValueError: if `n` is below one, or `noise` is negative.
+        TypeError: if `n` or `seed` is not an integer, or `noise` no number.
+        ValueError: if `n` is below one, or `seed` or `noise` is negative.
 
     Example:
 
@@ -123,8 +123,8 @@ def eight_gaussians(n, seed=None):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not an integer.
-        ValueError: if `n` is below one.
+        TypeError: if `n` or `seed` is not an integer.
+        ValueError: if `n` is below one, or `seed` is negative.
 
     Example:
 
@@ -149,8 +149,8 @@ def twenty_five_gaussians(n, seed=None):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not an integer.
-        ValueError: if `n` is below one.
+        TypeError: if `n` or `seed` is not an integer.
+        ValueError: if `n` is below one, or `seed` is negative.
 
     Example:
 
@@ -174,8 +174,8 @@ def pinwheel(n, seed=None):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not an integer.
-        ValueError: if `n` is below one.
+        TypeError: if `n` or `seed` is not an integer.
+        ValueError: if `n` is below one, or `seed` is negative.
 
     Example:
 
@@ -217,8 +217,8 @@ def spirals(n, seed=None, noise=0.05):
         float32 array `(n, 2)`.
 
     Raises:
-        TypeError: if `n` is not an integer, or `noise` is not a number.
-        ValueError: if `n` is below one, or `noise` is negative.
+        TypeError: if `n` or `seed` is not an integer, or `noise` no number.
+        ValueError: if `n` is below one, or `seed` or `noise` is negative.
 
     Example:
 
@@ -249,7 +249,7 @@ def _start(n, seed):
     n = checks.positive_integer(
         "n", n, "is the number of samples: a positive integer"
     )
-    return n, np.random.default_rng(seed)
+    return n, checks.random_generator(seed)
 
 
 def _points(x, y, noise=0.0, rng=None):

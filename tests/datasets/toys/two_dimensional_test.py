@@ -157,3 +157,16 @@ def test_names_a_number_of_samples_that_is_none(name):
 def test_names_a_negative_noise(name):
     with pytest.raises(ValueError, match=r"standard deviation.*noise=-0\.1"):
         datasets.TOYS[name](3, noise=-0.1)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "digits"])
+def test_seeds_that_are_none_name_the_argument(name):
+    def draw(seed):
+        toy = getattr(datasets, name)
+        return toy(*(["test"] if name == "digits" else [10]), seed=seed)
+
+    with pytest.raises(ValueError, match=r"`seed` must be.*seed=-1"):
+        draw(-1)
+    with pytest.raises(TypeError, match=r"`seed` must be.*seed='one'"):
+        draw("one")
+    draw(np.random.default_rng(0))
