@@ -210,6 +210,17 @@ def no_masked_entries(name, value):
         )
 
 
+def no_objects(name, value):
+    """Refuses arrays of Python objects, which no backend computes with."""
+    if getattr(value, "dtype", None) == np.dtype(object):
+        raise ValueError(
+            f"`{name}` is an array of Python objects. If they are numbers, "
+            f'convert it by `{name}.astype("float32")`; if they are arrays, '
+            f"give them one shape and use `np.stack`. Received: {name} of "
+            f"shape {value.shape}, dtype object"
+        )
+
+
 def random_generator(seed):
     """Makes a `np.random.Generator` of a seed, or returns the one given."""
     try:

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.byte_order import native
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 
@@ -72,8 +73,9 @@ def near_origin(x, y):
 def flatten(x, name):
     """A set of samples `(n, ...)` as a float32 matrix `(n, d)`."""
     checks.no_masked_entries(name, x)
+    checks.no_objects(name, x)
     # Half precision cannot tell neighbors apart.
-    x = ops.cast(ops.convert_to_tensor(x), "float32")
+    x = ops.cast(ops.convert_to_tensor(native(x)), "float32")
     shape = tuple(x.shape)
     if len(shape) < 2 or 0 in shape:
         raise ValueError(

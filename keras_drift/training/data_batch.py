@@ -7,6 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_drift import checks
+from keras_drift.byte_order import native
+
 
 class DataBatch(NamedTuple):
     """One batch of data, in groups.
@@ -92,6 +95,7 @@ def _as_float32(value):
     """Casts to float32, whatever `floatx` is; symbolic tensors are kept."""
     if value is None or isinstance(value, keras.KerasTensor):
         return value
+    value = native(value)
     return ops.cast(ops.convert_to_tensor(value), "float32")
 
 
@@ -163,6 +167,7 @@ def _check_types(batch):
         value = getattr(batch, name)
         if value is None:
             continue
+        checks.no_objects(name, value)
         dtype = keras.backend.standardize_dtype(value.dtype)
         if not keras.backend.is_float_dtype(dtype):
             raise ValueError(

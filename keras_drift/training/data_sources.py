@@ -347,6 +347,8 @@ def _as_arrays(x, y, sample_weight):
     arrays = tuple(map(_as_array, (x, y, sample_weight)))
     for name, array in zip(("x", "y", "sample_weight"), arrays, strict=True):
         checks.no_masked_entries(name, array)
+        if name != "y":  # of labels, whose type is checked with their values
+            checks.no_objects(name, array)
     return arrays
 
 

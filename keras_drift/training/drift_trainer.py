@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import user_warnings
+from keras_drift.byte_order import native
 from keras_drift.compile_config import PortableCompileConfig
 from keras_drift.frozen import freeze
 from keras_drift.training import averaged_weights as averages
@@ -232,6 +233,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         """One training step on one batch, as in `keras.Model`."""
         self._check_ready("train_on_batch")
         self._freeze_parts()
+        x, y, sample_weight = _native(x, y, sample_weight)
         with self.run.one_batch(self), shares.layouts(self):
             self._check_batch("train", x, y, sample_weight)
             self.run.equalize(self, again=False)
@@ -240,6 +242,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
     def test_on_batch(self, x, y=None, sample_weight=None, **kwargs):
         """Evaluates one batch, without changing the model: see `evaluate`."""
         self._check_ready("test_on_batch")
+        x, y, sample_weight = _native(x, y, sample_weight)
         self._check_batch("test", x, y, sample_weight)
         self.run.equalize(self, again=False)
         with self.run.evaluation(self):
@@ -410,6 +413,11 @@ def _in_order(callbacks):
     """A list: what saves the run comes after all that may change or stop it."""
     callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
     return sorted(callbacks, key=lambda each: hasattr(each, "resume"))
+
+
+def _native(*data):
+    """The parts of a batch, in the byte order of the machine."""
+    return keras.tree.map_structure(native, data)
 
 
 def _samples_needed(metrics):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_drift import checks
+from keras_drift.byte_order import native
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 
 
@@ -55,7 +56,9 @@ class GroupBatches(SeededDataset):
         rows = np.arange(first, last)
         if self._shuffle:
             rows = self._permutation(self._num_groups)[rows]
-        batch = {name: array[rows] for name, array in self._arrays.items()}
+        batch = {
+            name: native(array[rows]) for name, array in self._arrays.items()
+        }
         labels = batch.pop("labels", None)
         if "weights" not in batch:
             batch = batch["positives"]

@@ -323,3 +323,43 @@ def test_epochs_of_arrays_have_the_steps_asked_for(points):
     model = DriftModel(small_mlp(), seed=0)
     fitted(model, points, steps_per_epoch=3, epochs=2)
     assert int(model.optimizer.iterations) == 6
+
+
+GROUPS = np.random.default_rng(0).normal(size=(3, 40, 2))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_either_byte_order_is_fitted(order):
+    x, labels = GROUPS.astype(f"{order}f4"), np.arange(3).astype(f"{order}i8")
+    flat, weights = x.reshape(-1, 2), np.ones(120, f"{order}f4")
+    for generator, data in (
+        (small_mlp(), (flat,)),
+        (small_mlp(), (flat, None, weights)),
+        (class_mlp(), (flat, np.repeat(labels, 40))),
+        (class_mlp(), (x, labels)),
+    ):
+        model = DriftModel(generator)
+        model.compile()
+        x_, y, w = (*data, None, None)[:3]
+        model.fit(x_, y, sample_weight=w, verbose=0)
+        if not (y is not None and x_ is flat):
+            model.train_on_batch(x_, y, w)
+            model.test_on_batch(x_, y, w)
+    near, far = (
+        float(metrics.sliced_wasserstein(v, flat))
+        for v in (flat.astype("float32"), flat + 9)
+    )
+    assert near < 1e-6 < far
+
+
+def test_arrays_of_objects_say_what_to_do():
+    model = DriftModel(small_mlp())
+    model.compile()
+    objects = GROUPS[0].astype(object)
+    for call in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(ValueError, match=r"Python objects.*dtype object"):
+            call(objects)
+    with pytest.raises(ValueError, match=r"`sample_weight` is an array of Py"):
+        model.fit(GROUPS[0], sample_weight=objects[:, 0])
+    with pytest.raises(ValueError, match=r"`y` is an array of Python objects"):
+        metrics.sliced_wasserstein(GROUPS[0], objects)
