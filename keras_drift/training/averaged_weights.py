@@ -18,36 +18,51 @@ def averaged_weights(model):
             (`use_ema=False`), or has not made a step, nothing changes.
     """
     backend.sync(model)
-    pairs = _pairs(getattr(model, "optimizer", None))
-    trained = [ops.copy(ops.convert_to_tensor(w)) for w, _ in pairs]
+    swapped = pairs(getattr(model, "optimizer", None))
+    trained = [ops.copy(ops.convert_to_tensor(w)) for w, _ in swapped]
     try:
-        for weight, average in pairs:
+        for weight, average in swapped:
             weight.assign(ops.convert_to_tensor(average))
         yield
     finally:
         backend.sync(model)
-        for (weight, _), value in zip(pairs, trained, strict=True):
+        for (weight, _), value in zip(swapped, trained, strict=True):
             weight.assign(value)
 
 
-def _pairs(optimizer):
-    """Pairs of trained weights and their moving averages."""
+def pairs(optimizer):
+    """Pairs of trained weights and their moving averages.
+
+    Args:
+        optimizer: a Keras optimizer, or `None`.
+
+    Returns:
+        A list of pairs of variables, empty without averages, or before the
+        first step.
+    """
     if optimizer is None:
         return []
     # Unwraps a `LossScaleOptimizer`, and optimizers of separate layers.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    pairs = []
+    found = []
     for each in getattr(optimizer, "optimizers", [optimizer]):
         if not (getattr(each, "use_ema", False) and each.built):
             continue
         if int(backend.host_value(each.iterations)) == 0:
             continue  # averages are initialized to zero
-        pairs += zip(
+        found += zip(
             each._trainable_variables,
             each._model_variables_moving_average,
             strict=True,
         )
-    return pairs
+    return found
+
+
+def exchange(weight, average):
+    """Gives two variables the values of each other."""
+    value = ops.copy(ops.convert_to_tensor(weight))
+    weight.assign(ops.convert_to_tensor(average))
+    average.assign(value)
 
 
 def warn_of_raw_weights(model, callbacks):

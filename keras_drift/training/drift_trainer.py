@@ -17,6 +17,8 @@ from keras_drift.training import data_sources
 from keras_drift.training import process_shares
 from keras_drift.training import shares
 from keras_drift.training import training_state as states
+from keras_drift.training.trained_weights import TrainedWeights
+from keras_drift.training.trained_weights import swaps_of
 
 
 class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
@@ -412,7 +414,15 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
 def _in_order(callbacks):
     """A list: what saves the run comes after all that may change or stop it."""
     callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
-    return sorted(callbacks, key=lambda each: hasattr(each, "resume"))
+    saving = [each for each in callbacks if _saves_the_run(each)]
+    others = [each for each in callbacks if not _saves_the_run(each)]
+    swaps = swaps_of(callbacks)
+    return [*others, *([TrainedWeights(swaps)] if swaps else []), *saving]
+
+
+def _saves_the_run(callback):
+    backup = keras.callbacks.BackupAndRestore
+    return hasattr(callback, "resume") or isinstance(callback, backup)
 
 
 def _native(*data):

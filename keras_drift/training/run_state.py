@@ -15,6 +15,7 @@ from keras_drift.training.compiled_steps import CompiledSteps
 from keras_drift.training.continued_dataset import ContinuedDataset
 from keras_drift.training.data_position import DataPosition
 from keras_drift.training.rest_of_epoch import RestOfEpoch
+from keras_drift.training.trained_weights import swap_back
 
 
 class RunState:
@@ -81,6 +82,7 @@ class RunState:
             with shares.layouts(model), backend.keeps_weights(model):
                 yield [position]
         finally:
+            swap_back(model)  # after an exception
             self.is_training = False
             self.schedule = None
             if isinstance(source.x, SeededDataset):

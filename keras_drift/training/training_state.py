@@ -6,6 +6,8 @@ from keras_drift import backend
 from keras_drift import seed_states
 from keras_drift.training import rest_of_epoch
 from keras_drift.training.randomness import seed_generators
+from keras_drift.training.trained_weights import swap_back
+from keras_drift.training.trained_weights import trained_weights
 
 
 def get(model):
@@ -19,7 +21,8 @@ def get(model):
             f"process its shards. Received: {sharded.path!r} of shape "
             f"{tuple(sharded.shape)} in {backend.num_processes()} processes"
         )
-    arrays = {name: _values(group) for name, group in groups.items()}
+    with trained_weights(model):
+        arrays = {name: _values(group) for name, group in groups.items()}
     return {**arrays, **get_other(model)}
 
 
@@ -71,6 +74,7 @@ def restore(model, state):
                 f"{type(state).__name__} without {name!r}"
             )
         check(name, group, [tuple(value.shape) for value in state[name]])
+    swap_back(model)  # and leaves nothing to swap: both are restored
     for name, group in groups.items():
         for variable, value in zip(group, state[name], strict=True):
             if name == "random":

@@ -158,3 +158,86 @@ def test_schedule_of_the_model_is_applied_and_saved(points, tmp_path):
     assert logs["bandwidth"][0] == pytest.approx(0.2)
     logs = copy.train_on_batch(points, return_dict=True)
     assert logs["bandwidth"] == pytest.approx(np.exp(-1.5), rel=1e-5)
+
+
+def swap():
+    return keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+
+
+def model_with_averages():
+    model = new_model()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9))
+    return model
+
+
+def assert_same_run(model, other):
+    assert_same(model, other)
+    pairs = zip(
+        model.optimizer.variables, other.optimizer.variables, strict=True
+    )
+    for one, two in pairs:
+        np.testing.assert_array_equal(numpy(one), numpy(two))
+
+
+@pytest.mark.parametrize(
+    "saving",
+    [keras.callbacks.BackupAndRestore, callbacks.TrainingCheckpoint],
+    ids=lambda cls: cls.__name__,
+)
+def test_runs_that_swap_in_averages_resume_exactly(saving, tmp_path):
+    straight, first, second = (model_with_averages() for _ in range(3))
+    fit(straight, epochs=3, callbacks=[swap()])
+    with pytest.raises(StopError):
+        fit(
+            first,
+            epochs=3,
+            # Before the one that swaps as well as after it.
+            callbacks=[swap(), saving(tmp_path / "run"), StopAt(2)],
+        )
+    fit(second, epochs=3, callbacks=[saving(tmp_path / "run"), swap()])
+    assert_same_run(straight, second)
+
+
+def test_a_run_that_swaps_in_averages_goes_on_beyond_its_last_epoch(tmp_path):
+    straight, first, second = (model_with_averages() for _ in range(3))
+    fit(straight, epochs=3, callbacks=[swap()])
+    for model, epochs in ((first, 2), (second, 3)):
+        saving = callbacks.TrainingCheckpoint(tmp_path / "run")
+        fit(model, epochs=epochs, callbacks=[swap(), saving])
+    assert_same_run(straight, second)
+
+
+def test_the_state_between_swaps_is_that_of_training():
+    states = []
+
+    class Keep(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            in_model = self.model.get_weights()
+            states.append(self.model.training_state())
+            # The averages are back for the next callback.
+            for one, two in zip(
+                in_model, self.model.get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(one, two)
+
+    straight, resumed = model_with_averages(), model_with_averages()
+    fit(straight, epochs=3, callbacks=[swap(), Keep()])
+    resumed.restore_training_state(states[1])
+    fit(resumed, epochs=3, initial_epoch=2, callbacks=[swap()])
+    assert_same_run(straight, resumed)
+
+
+def test_an_exception_between_swaps_leaves_the_weights_of_training():
+    class Fail(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise StopError
+
+    plain, swapped = model_with_averages(), model_with_averages()
+    with pytest.raises(StopError):
+        fit(plain, epochs=3, callbacks=[Fail()])
+    with pytest.raises(StopError):
+        fit(swapped, epochs=3, callbacks=[swap(), Fail()])
+    for one, two in zip(plain.variables, swapped.variables, strict=True):
+        # Keras swaps by sums on TensorFlow, which rounds.
+        np.testing.assert_allclose(numpy(one), numpy(two), atol=1e-6)
