@@ -15,8 +15,12 @@ def averaged_weights(model):
 
     Args:
         model: a compiled `keras.Model`. If its optimizer keeps no averages
-            (`use_ema=False`), or has not made a step, nothing changes.
+            (`use_ema=False`), or has not made a step, nothing changes; nor
+            while `keras.callbacks.SwapEMAWeights` has swapped them in.
     """
+    if swapped_by(model):
+        yield
+        return
     backend.sync(model)
     swapped = pairs(getattr(model, "optimizer", None))
     trained = [ops.copy(ops.convert_to_tensor(w)) for w, _ in swapped]
@@ -58,11 +62,34 @@ def pairs(optimizer):
     return found
 
 
-def exchange(weight, average):
-    """Gives two variables the values of each other."""
-    value = ops.copy(ops.convert_to_tensor(weight))
-    weight.assign(ops.convert_to_tensor(average))
-    average.assign(value)
+def swaps_of(callbacks):
+    """Those of the callbacks that swap in averages.
+
+    Args:
+        callbacks: iterable of callbacks.
+
+    Returns:
+        A list of `keras.callbacks.SwapEMAWeights`.
+    """
+    swap = keras.callbacks.SwapEMAWeights
+    return [callback for callback in callbacks if isinstance(callback, swap)]
+
+
+def swapped_by(model):
+    """The callbacks of `fit` that have the averages in the model.
+
+    Args:
+        model: a `keras.Model`, not necessarily a `DriftModel`.
+
+    Returns:
+        A list of `keras.callbacks.SwapEMAWeights`.
+    """
+    run = getattr(model, "run", None)
+    return [
+        swap
+        for swap in swaps_of(getattr(run, "callbacks", ()))
+        if swap.model is model and swap._ema_weights_in_model
+    ]
 
 
 def warn_of_raw_weights(model, callbacks):
@@ -73,10 +100,8 @@ def warn_of_raw_weights(model, callbacks):
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     optimizers = getattr(optimizer, "optimizers", [optimizer])
-    swaps = keras.callbacks.SwapEMAWeights
-    if not any(getattr(each, "use_ema", False) for each in optimizers) or any(
-        isinstance(callback, swaps) for callback in callbacks
-    ):
+    has_averages = any(getattr(each, "use_ema", False) for each in optimizers)
+    if not has_averages or swaps_of(callbacks):
         return
     for callback in callbacks:
         if getattr(callback, "restore_best_weights", False) or getattr(

@@ -18,7 +18,6 @@ from keras_drift.training import process_shares
 from keras_drift.training import shares
 from keras_drift.training import training_state as states
 from keras_drift.training.trained_weights import TrainedWeights
-from keras_drift.training.trained_weights import swaps_of
 
 
 class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
@@ -222,13 +221,14 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         says where there are copies).
         """
         self._check_ready("evaluate")
-        if "_use_cached_eval_dataset" not in kwargs:
+        by_fit = "_use_cached_eval_dataset" in kwargs
+        if not by_fit:
             x = self._source(x, y, sample_weight, batch_size, fixed=True).x
             x = backend.without_autotuning(x)
             self.run.equalize(self)
         else:
             self.run.steps.expect_validation()
-        with self.run.evaluation(self):
+        with self.run.evaluation(self, by_fit):
             return super().evaluate(x, None, None, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, **kwargs):
@@ -331,7 +331,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             samples = model.generate(16, seed=0)
         ```
 
-        Without averages nothing changes.
+        Without averages nothing changes, nor while
+        `keras.callbacks.SwapEMAWeights` has them in the model.
 
         Returns:
             A context manager.
@@ -416,7 +417,7 @@ def _in_order(callbacks):
     callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
     saving = [each for each in callbacks if _saves_the_run(each)]
     others = [each for each in callbacks if not _saves_the_run(each)]
-    swaps = swaps_of(callbacks)
+    swaps = averages.swaps_of(callbacks)
     return [*others, *([TrainedWeights(swaps)] if swaps else []), *saving]
 
 

@@ -3,14 +3,13 @@
 import contextlib
 import weakref
 
-import keras
-
 from keras_drift import backend
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training import shares
 from keras_drift.training.averaged_weights import averaged_weights
+from keras_drift.training.averaged_weights import swaps_of
 from keras_drift.training.compiled_steps import CompiledSteps
 from keras_drift.training.continued_dataset import ContinuedDataset
 from keras_drift.training.data_position import DataPosition
@@ -99,18 +98,24 @@ class RunState:
                         stack.callback(callback.on_fit_end)
 
     @contextlib.contextmanager
-    def evaluation(self, model):
+    def evaluation(self, model, by_fit=False):
         """Context of `evaluate`, which does not change the model.
 
         Evaluation uses a separate random stream. During training it uses the
         averaged weights, and the state of the training metrics is restored.
+
+        Args:
+            model: the `DriftModel`.
+            by_fit: bool, whether it is the validation of `fit`, which calls
+                its callbacks. Defaults to `False`.
         """
         with contextlib.ExitStack() as stack:
             stack.enter_context(shares.layouts(model))
             if self.is_training:
                 backend.sync(model)
                 stack.enter_context(_kept(model.metrics_variables))
-                if not self._swaps_averages():
+                # Keras' own callback swaps them in where it is called.
+                if not (by_fit and swaps_of(self.callbacks)):
                     stack.enter_context(averaged_weights(model))
             stack.enter_context(randomness.evaluation_stream(model))
             schedule = self.schedule
@@ -118,11 +123,6 @@ class RunState:
                 yield
             finally:
                 self.schedule = schedule  # a callback was for training
-
-    def _swaps_averages(self):
-        """Whether Keras' own callback swaps in the averages for evaluation."""
-        swap = keras.callbacks.SwapEMAWeights
-        return any(isinstance(callback, swap) for callback in self.callbacks)
 
     def one_batch(self, model):
         """Context of `train_on_batch`, which a callback of `fit` may call."""

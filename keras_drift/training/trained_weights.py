@@ -4,6 +4,7 @@ import contextlib
 import math
 
 import keras
+from keras import ops
 
 from keras_drift import backend
 from keras_drift.training import averaged_weights as averages
@@ -34,43 +35,13 @@ class TrainedWeights(keras.callbacks.Callback):
         swap_back(self.model)
 
 
-def swaps_of(callbacks):
-    """Those of the callbacks that swap in averages.
-
-    Args:
-        callbacks: iterable of callbacks.
-
-    Returns:
-        A list of `keras.callbacks.SwapEMAWeights`.
-    """
-    swap = keras.callbacks.SwapEMAWeights
-    return [callback for callback in callbacks if isinstance(callback, swap)]
-
-
-def swapped_by(model):
-    """The callbacks of `fit` that have the averages in the model.
-
-    Args:
-        model: a `keras.Model`, not necessarily a `DriftModel`.
-
-    Returns:
-        A list of `keras.callbacks.SwapEMAWeights`.
-    """
-    run = getattr(model, "run", None)
-    return [
-        swap
-        for swap in swaps_of(getattr(run, "callbacks", ()))
-        if swap.model is model and swap._ema_weights_in_model
-    ]
-
-
 def swap_back(model):
     """Puts the weights of training into the model, if a callback took them.
 
     Returns:
         The list of callbacks that had swapped in the averages.
     """
-    swaps = swapped_by(model)
+    swaps = averages.swapped_by(model)
     if swaps:
         _exchange(model)
     for swap in swaps:
@@ -95,4 +66,6 @@ def _exchange(model):
     """Exchanges weights and averages, without the rounding of Keras' sums."""
     backend.sync(model)
     for weight, average in averages.pairs(model.optimizer):
-        averages.exchange(weight, average)
+        trained = ops.copy(ops.convert_to_tensor(average))
+        average.assign(ops.convert_to_tensor(weight))
+        weight.assign(trained)

@@ -13,6 +13,8 @@ from keras_drift import seed_states
 from keras_drift.training import randomness
 from small_models import small_mlp
 
+DATA = datasets.eight_gaussians(32, seed=1)
+
 
 def ema(**options):
     # A large momentum, so that averages differ from the weights.
@@ -169,3 +171,44 @@ def test_an_interruption_of_evaluation_leaves_the_random_states(
     monkeypatch.undo()
     for each, state in zip(generators, before, strict=True):
         np.testing.assert_array_equal(numpy(each.state), state)
+
+
+class Watch(keras.callbacks.Callback):
+    """Samples and evaluations at the end of an epoch."""
+
+    def __init__(self, stop_after=None):
+        super().__init__()
+        self.seen, self._stop_after = [], stop_after
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self.model.averaged_weights():
+            self.seen.append(generated(self.model).ravel())
+        self.seen.append(self.model.evaluate(DATA, verbose=0))
+        if epoch == self._stop_after:
+            self.model.stop_training = True
+
+
+@pytest.mark.parametrize("swap_on_epoch", [True, False])
+@pytest.mark.parametrize("stop_after", [None, 1])
+def test_averages_are_the_same_where_a_callback_swaps_them_in(
+    points, swap_on_epoch, stop_after
+):
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)
+    found = []
+    for swaps in ([], [swap]):
+        keras.utils.set_random_seed(0)
+        model = DriftModel(small_mlp(), seed=0)
+        model.compile(ema())
+        watch, monitor = Watch(stop_after), callbacks.DriftMonitor(DATA)
+        history = model.fit(
+            points,
+            batch_size=32,
+            epochs=3,
+            verbose=0,
+            callbacks=[*swaps, watch, monitor],
+        ).history
+        monitored = [history["monitor_distance"], history["monitor_drift_norm"]]
+        # The model ends with the averages, also where training was stopped.
+        found.append([*watch.seen, *monitored, generated(model).ravel()])
+    for plain, swapped in zip(*found, strict=True):
+        np.testing.assert_allclose(plain, swapped, rtol=1e-4, atol=1e-5)
