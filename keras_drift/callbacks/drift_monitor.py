@@ -21,7 +21,8 @@ _BATCH_SIZE = 256
 _NORM_HAS_FALLEN = 0.1
 _DISTANCE_HAS_NOT = 0.8
 
-_REPORTED = (
+# What it reports, apart from the floors; all improve as they fall.
+REPORTED = (
     "monitor_drift_norm",
     "monitor_distance",
     "monitor_precision",
@@ -45,7 +46,11 @@ class DriftMonitor(keras.callbacks.Callback):
       same between two halves of the held-out data: those of a perfect model.
 
     With `use_ema=True` the averaged weights are evaluated. Training is not
-    affected. In epochs without a report all but the floors are NaN.
+    affected. Epochs without a report repeat the last one, so that a `patience`
+    counts all epochs.
+
+    `EarlyStopping`, `ModelCheckpoint` and `ReduceLROnPlateau` after it can
+    monitor what it reports, without a `mode`: lower is better.
 
     It warns of drift collapse: the norm has fallen while the distance has not,
     so the field vanishes although the samples are far from the data.
@@ -54,7 +59,8 @@ class DriftMonitor(keras.callbacks.Callback):
         samples: float array `(n, *sample_shape)`, held-out data, at least 4;
             a few hundred to a few thousand are recommended.
         labels: ints `(n,)`, for a generator with classes.
-        every: int >= 1, epochs between reports. Defaults to `1`.
+        every: int >= 1, epochs between reports; the first epoch always has
+            one. Defaults to `1`.
         num_projections: int >= 1, random projections of the distance. Defaults
             to `128`.
         seed: int, of the noise and of the halves. Defaults to `0`.
@@ -128,36 +134,40 @@ class DriftMonitor(keras.callbacks.Callback):
             "monitor_precision_floor": found["monitor_precision"],
             "monitor_recall_floor": found["monitor_recall"],
         }
-        self._highest = None
+        self._highest = self._last = None
         self._warned = False
 
     def on_epoch_end(self, epoch, logs=None):
-        # Every epoch, since `CSVLogger` fixes its columns in the first one.
-        found = dict.fromkeys(_REPORTED, float("nan"))
-        reports = (epoch + 1) % self.every == 0
+        # In the first epoch `CSVLogger` fixes its columns. Between reports, NaN
+        # would be the best value for ever of a callback that monitors one.
+        reports = self._last is None or (epoch + 1) % self.every == 0
         if reports:
             with self.model.averaged_weights():
-                found = {
-                    "monitor_drift_norm": self._norm(),
-                    **self._distances_of(self._generated()),
-                }
+                norm = {"monitor_drift_norm": self._norm()}
+                distances = self._distances_of(self._generated())
+                self._last = {**norm, **distances}
         if logs is not None:
-            logs.update(found, **self._floors)
+            logs.update(self._last, **self._floors)
         if reports:
             self._watch(
                 epoch,
-                found["monitor_drift_norm"],
-                found["monitor_distance"],
+                self._last["monitor_drift_norm"],
+                self._last["monitor_distance"],
                 self._floors["monitor_floor"],
             )
 
     def get_state(self):
-        """The highest drift norm so far: what a resumed run goes on with."""
-        return {"highest": self._highest, "warned": self._warned}
+        """The highest norm and the last report, for a resumed run."""
+        return {
+            "highest": self._highest,
+            "warned": self._warned,
+            "last": self._last,
+        }
 
     def set_state(self, state):
         """Goes on from what `get_state` returned."""
         self._highest, self._warned = state["highest"], state["warned"]
+        self._last = state.get("last")  # not in older checkpoints
 
     def _generated(self):
         labels = None if self.labels is None else self.labels[self._first]

@@ -7,6 +7,7 @@ from keras_drift import backend
 from keras_drift import checks
 from keras_drift import encoders
 from keras_drift import replaced_parts
+from keras_drift.callbacks.drift_monitor import REPORTED
 from keras_drift.metrics.improves_downwards import ImprovesDownwards
 from keras_drift.models import arguments
 from keras_drift.models.model_adaptation import ModelAdaptation
@@ -171,7 +172,7 @@ class DriftModel(
         self.seed = arguments.checked_seed(seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.drift_norm = keras.metrics.Mean(name="drift_norm", dtype="float32")
-        self._directions = ImprovesDownwards(["drift_norm"])
+        self._directions = ImprovesDownwards(["drift_norm", *REPORTED])
         self.run = RunState()
         encoders.build(self.encoder, generator.sample_shape)
         arguments.check(self)

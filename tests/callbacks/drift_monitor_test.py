@@ -118,3 +118,55 @@ def test_refuses_data_that_do_not_fit_the_model():
         callbacks.DriftMonitor(np.zeros((8, 3))).set_model(small_model())
     with pytest.raises(ValueError, match="labels=given"):
         callbacks.DriftMonitor(HELD_OUT, np.zeros(200)).set_model(small_model())
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_best_values_follow_reports_of_some_epochs(every, tmp_path):
+    model = small_model()
+    model.compile(keras.optimizers.Adam(1e-2))
+    watched = {"monitor": "monitor_distance"}  # without a `mode`
+    stop = keras.callbacks.EarlyStopping(**watched, patience=7)
+    keep = keras.callbacks.ModelCheckpoint(
+        tmp_path / "best.keras", **watched, save_best_only=True
+    )
+    lower = keras.callbacks.ReduceLROnPlateau(**watched, patience=7)
+    monitor = callbacks.DriftMonitor(HELD_OUT, every=every)
+    log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    history = model.fit(
+        DATA,
+        epochs=7,
+        batch_size=32,
+        verbose=0,
+        callbacks=[monitor, stop, keep, lower, log],
+    ).history
+    column = history["monitor_distance"]
+    reported = {0} | {e for e in range(7) if (e + 1) % every == 0}
+    for epoch in range(1, 7):
+        repeated = column[epoch] == column[epoch - 1]
+        assert repeated == (epoch not in reported)
+    assert stop.best == keep.best == lower.best == min(column)
+    assert len({*history["learning_rate"]}) == 1
+    assert "nan" not in (tmp_path / "log.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["drift_norm", "precision", "recall"])
+def test_announces_that_lower_is_better(name):
+    model = small_model()
+    model.compile("adam")
+    stop = keras.callbacks.EarlyStopping(f"monitor_{name}")
+    monitor = callbacks.DriftMonitor(HELD_OUT)
+    model.fit(DATA, verbose=0, callbacks=[monitor, stop])
+    assert stop.monitor_op is keras.ops.less
+
+
+def test_a_resumed_run_repeats_the_last_report(tmp_path):
+    def run(epochs):
+        model = small_model()
+        model.compile("adam")
+        monitor = callbacks.DriftMonitor(HELD_OUT, every=4)
+        saving = callbacks.TrainingCheckpoint(tmp_path / "run")
+        return model.fit(
+            DATA, epochs=epochs, verbose=0, callbacks=[monitor, saving]
+        ).history["monitor_distance"]
+
+    assert run(2)[-1] == run(3)[0]
