@@ -36,7 +36,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             **kwargs: passed to `keras.Model.compile`. `metrics` compare the
                 positives of a batch with the generated samples, see
                 `keras_drift.metrics`. `loss` is refused: a drifting model has
-                its own.
+                its own. With `auto_scale_loss=True`, the default, the loss is
+                scaled if the model, or any layer of its generator or encoder,
+                computes in float16.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
@@ -52,6 +54,8 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
             )
         self._freeze_parts()
         super().compile(optimizer=optimizer, **kwargs)
+        if kwargs.get("auto_scale_loss", True):
+            self._scale_loss()
         self.run.forget_steps()
         # Builds the metrics here, whose variables would otherwise be created
         # inside compiled code.
@@ -60,6 +64,23 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         self.compute_metrics(None, zeros, ops.convert_to_tensor(zeros))
         self.reset_metrics()
         self._check_names_of_metrics()
+
+    def _scale_loss(self):
+        """Scales the loss where gradients pass through layers in float16."""
+        # Keras asks the policy of the model alone, not that of its layers.
+        layers = (
+            *self.generator._flatten_layers(),
+            *self.encoder._flatten_layers(),
+        )
+        scaling = keras.optimizers.LossScaleOptimizer
+        if (
+            self.optimizer is not None
+            and not isinstance(self.optimizer, scaling)
+            and any(layer.compute_dtype == "float16" for layer in layers)
+        ):
+            self.optimizer = scaling(
+                self.optimizer, name="loss_scale_optimizer"
+            )
 
     def _check_names_of_metrics(self):
         """Refuses metrics that would share, or take, an entry of the logs."""

@@ -253,3 +253,53 @@ def test_frozen_parts_stay_as_they_are(when):
         np.testing.assert_array_equal(old, numpy(new))
     names = [weight.path for weight in generator.trainable_variables]
     assert [weight.path for weight in model.trainable_variables] == names
+
+
+def half_mlp():
+    return small_mlp(dtype="mixed_float16")
+
+
+def test_scales_the_loss_of_a_generator_in_float16(points, tmp_path):
+    scaling = keras.optimizers.LossScaleOptimizer
+    for make, policy, expected in (
+        (half_mlp, None, True),
+        (half_mlp, "mixed_float16", True),
+        (lambda: small_mlp(dtype="mixed_bfloat16"), None, False),
+        (small_mlp, None, False),
+    ):
+        model = DriftModel(make(), dtype=policy)
+        model.compile("sgd")
+        assert isinstance(model.optimizer, scaling) == expected
+        assert not isinstance(
+            getattr(model.optimizer, "inner_optimizer", None), scaling
+        )
+    model = DriftModel(half_mlp(), seed=0)
+    model.compile("sgd", auto_scale_loss=False)
+    assert not isinstance(model.optimizer, scaling)
+    model.compile(scaling(keras.optimizers.SGD(0.1)))
+    assert isinstance(model.optimizer.inner_optimizer, keras.optimizers.SGD)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+    model.fit(points, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for one, two in zip(
+        model.optimizer.variables, loaded.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(numpy(one), numpy(two))
+
+
+def test_gradients_too_small_for_float16_train_a_generator(points):
+    full = DriftModel(small_mlp(), step_size=1e-6, seed=0)
+    half = DriftModel(half_mlp(), step_size=1e-6, seed=0)
+    start = full.generator.get_weights()
+    half.generator.set_weights(start)
+    for model in (full, half):
+        fitted(model, points, optimizer=keras.optimizers.SGD(1e3))
+    for before, one, two in zip(
+        start,
+        full.generator.get_weights(),
+        half.generator.get_weights(),
+        strict=True,
+    ):
+        expected = np.linalg.norm(one - before)
+        assert np.linalg.norm(two - before) == pytest.approx(expected, rel=0.3)
