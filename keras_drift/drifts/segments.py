@@ -62,7 +62,8 @@ class Segments:
             A tensor `(groups, 1, 1)`.
         """
         owners = np.repeat(np.arange(len(self.tokens)), self.tokens)
-        values = ops.take(values, owners.astype("int32"))
+        # Keras makes floats of NumPy's integers where `floatx` is bfloat16.
+        values = ops.take(values, ops.convert_to_tensor(owners, "int32"))
         sizes = (groups // self.total, self.total)
         values = ops.broadcast_to(values[None], sizes)
         return ops.reshape(values, (groups, 1, 1))
@@ -71,5 +72,6 @@ class Segments:
         """The inverse of `per_group`; a scalar is that of every feature."""
         if len(values.shape) == 0:
             return ops.broadcast_to(values, (len(self.tokens),))
-        starts = np.cumsum((0, *self.tokens[:-1])).astype("int32")
+        starts = np.cumsum((0, *self.tokens[:-1]))
+        starts = ops.convert_to_tensor(starts, "int32")
         return ops.take(ops.reshape(values, (-1,)), starts)

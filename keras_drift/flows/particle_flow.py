@@ -247,7 +247,7 @@ class ParticleFlow:
 
 def _in_random_order(points):
     order = np.random.default_rng(0).permutation(points.shape[0])
-    return ops.take(points, order.astype("int32"), axis=0)
+    return ops.take(points, ops.convert_to_tensor(order, "int32"), axis=0)
 
 
 def _config(part):

@@ -56,6 +56,9 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         super().compile(optimizer=optimizer, **kwargs)
         if kwargs.get("auto_scale_loss", True):
             self._scale_loss()
+        # Keras' own has the type `floatx`, and a mean in half precision does
+        # not follow its values. Not by an attribute, which Keras would track.
+        vars(self)["_loss_tracker"] = keras.metrics.Mean("loss", "float32")
         self.run.forget_steps()
         # Builds the metrics here, whose variables would otherwise be created
         # inside compiled code.
