@@ -11,8 +11,8 @@ from keras_drift.encoders.encoder import Encoder
 
 _ADVICE = (
     "Give one encoder all outputs, `Pretrained(model, outputs=[...])`, or give "
-    "each a model of its own, `keras.models.clone_model(model)` with the same "
-    "weights."
+    "each a model of its own: `copy = keras.models.clone_model(model)`, and "
+    "`copy.set_weights(model.get_weights())` for the same weights."
 )
 
 

@@ -93,8 +93,9 @@ def check(model):
     checks.distinct_variables(
         "model",
         [model.generator, model.drift, model.encoder],
-        "Give each a network of its own, with the same weights: "
-        "`keras.models.clone_model(network)`.",
+        "Give each a network of its own: `copy = "
+        "keras.models.clone_model(network)`, and "
+        "`copy.set_weights(network.get_weights())` for the same weights.",
     )
     if model.frozen_steps > 1 and not model.stop_gradient:
         raise ValueError(

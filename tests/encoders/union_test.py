@@ -115,8 +115,15 @@ def test_refuses_a_network_in_two_encoders():
     match = r"`encoders` share the variable '.*low/kernel'.*clone_model"
     with pytest.raises(ValueError, match=match):
         encoders.Union(parts)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=match) as error:
         encoders.Union([model, encoders.Pooled(model)])
+    assert "copy.set_weights(model.get_weights())" in str(error.value)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    union = encoders.Union({"a": model, "b": copy}, include_samples=False)
+    features = union(np.ones((1, 4, 4, 2), "float32"))
+    one, two = map(keras.ops.convert_to_numpy, features.values())
+    np.testing.assert_array_equal(one, two)
     # Weights that are made later are compared later.
     unbuilt = keras.Sequential([layers.Dense(2)])
     union = encoders.Union({"a": unbuilt, "b": encoders.Pretrained(unbuilt)})
