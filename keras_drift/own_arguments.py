@@ -60,7 +60,8 @@ def own_arguments(layer):
         if "get_config" in vars(cls)
         and cls.__module__.partition(".")[0] == _PACKAGE
     )
-    known = _parameters(classes[library:])
+    of_graph = vars(classes[library]).get("_of_graph", ())
+    known = set(_parameters(classes[library:])).difference(of_graph)
     undescribed = [c for c in classes[:library] if "get_config" not in vars(c)]
     given = vars(layer).get("_given_arguments", {})
     found = {}
@@ -79,6 +80,27 @@ def own_arguments(layer):
             )
         found[name] = value.item() if isinstance(value, np.generic) else value
     return found
+
+
+def taken_arguments(cls):
+    """The names that a constructor takes, through `**kwargs` as well.
+
+    Args:
+        cls: class whose constructors pass their `**kwargs` on.
+
+    Returns:
+        A list of str.
+    """
+    found = []
+    for each in cls.__mro__:
+        if "__init__" not in vars(each):
+            continue
+        found.append(each)
+        parameters = inspect.signature(each.__init__).parameters.values()
+        kinds = [parameter.kind for parameter in parameters]
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return _parameters(found)
 
 
 def _parameters(classes):

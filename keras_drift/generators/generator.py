@@ -8,9 +8,11 @@ from keras_drift import checks
 from keras_drift import export
 from keras_drift.own_arguments import RecordsArguments
 from keras_drift.own_arguments import own_arguments
+from keras_drift.own_arguments import taken_arguments
 from keras_drift.presets import PresetMixin
 
 
+@keras.saving.register_keras_serializable("keras_drift")
 class Generator(RecordsArguments, PresetMixin, keras.Model):
     """Base class of one-step generators: noise and condition to sample.
 
@@ -20,7 +22,9 @@ class Generator(RecordsArguments, PresetMixin, keras.Model):
     the strength of the condition (1 is plain). `sample_inputs` makes one.
 
     Subclasses build a functional graph from `condition_inputs` and hand it to
-    this class; they write `get_config` and nothing else.
+    this class. Their plain arguments are saved; those with others write
+    `get_config`, with `base_config()` for `name`, `trainable` and `dtype`. A
+    generator of this class itself is saved with its graph.
 
     Args:
         inputs: dict of symbolic inputs.
@@ -31,6 +35,9 @@ class Generator(RecordsArguments, PresetMixin, keras.Model):
         name: str or `None`, as for `keras.Model`.
         trainable: bool, as for `keras.Model`.
     """
+
+    # Arguments of this constructor that the config of a subclass lacks.
+    _of_graph = ("inputs", "outputs", "num_classes", "style_codebook_size")
 
     def __init__(
         self,
@@ -186,14 +193,30 @@ class Generator(RecordsArguments, PresetMixin, keras.Model):
     def base_config(self):
         """The entries of the config of every generator that makes its layers.
 
-        A generator is frozen or trained as a whole: the `trainable` of single
+        Of `name`, `trainable` and `dtype`, those that the constructor takes. A
+        generator is frozen or trained as a whole: the `trainable` of single
         layers is not part of its config. Set it again after loading.
         """
-        return {
+        common = {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": _policy_config(self.dtype_policy),
-            **own_arguments(self),
+        }
+        taken = taken_arguments(type(self))
+        common = {key: common[key] for key in common if key in taken}
+        return {**common, **own_arguments(self)}
+
+    def get_config(self):
+        """The arguments of a subclass; of this class, the graph itself."""
+        if type(self).__init__ is not Generator.__init__:
+            return self.base_config()
+        network = keras.Model(self.input, self.output, name=self.name)
+        return {
+            "network": keras.saving.serialize_keras_object(network),
+            "num_classes": self.num_classes,
+            "style_codebook_size": self.style_codebook_size,
+            "name": self.name,
+            "trainable": self.trainable,
         }
 
     def preset_config(self):
@@ -232,8 +255,13 @@ class Generator(RecordsArguments, PresetMixin, keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Makes the generator that `get_config` describes."""
-        del custom_objects  # the arguments of generators are plain data
-        return cls(**config)
+        if cls.__init__ is not Generator.__init__:
+            return cls(**config)  # plain data
+        config = {**config}
+        network = keras.saving.deserialize_keras_object(
+            config.pop("network"), custom_objects
+        )
+        return cls(network.input, network.output, **config)
 
 
 def _policy_config(policy):
