@@ -123,6 +123,11 @@ def is_plain(value):
     return value is None or isinstance(value, _PLAIN)
 
 
+def all_plain_attributes(layer):
+    """The plain attributes of a layer and of the layers in it, as a list."""
+    return [plain_attributes(each) for each in layer._flatten_layers()]
+
+
 def plain_attributes(layer):
     """The public attributes of a layer that are plain values, as text."""
     found = {

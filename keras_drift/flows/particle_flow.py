@@ -10,6 +10,7 @@ from keras_drift import energies
 from keras_drift import extras
 from keras_drift import images
 from keras_drift import metrics as distances
+from keras_drift.own_arguments import all_plain_attributes
 
 
 class ParticleFlow:
@@ -177,7 +178,7 @@ class ParticleFlow:
         A program holds what it was compiled from as constants.
         """
         parts = [self.drift, self.energy]
-        current = (parts, [_config(part) for part in parts], self.metrics)
+        current = (parts, [_inside(part) for part in parts], self.metrics)
         if self._compiled_for == current:
             return
         self._compiled_for = (*current[:2], dict(self.metrics))
@@ -250,12 +251,15 @@ def _in_random_order(points):
     return ops.take(points, ops.convert_to_tensor(order, "int32"), axis=0)
 
 
-def _config(part):
-    """The options of a drift or an energy, to be compared, or `None`."""
-    try:
-        return None if part is None else repr(part.get_config())
-    except NotImplementedError:  # a user's own, without `get_config`
+def _inside(part):
+    """Options and attributes of a drift or an energy, to be compared."""
+    if part is None:
         return None
+    try:
+        config = repr(part.get_config())
+    except NotImplementedError:  # a user's own, without `get_config`
+        config = None
+    return config, all_plain_attributes(part)
 
 
 def _picture(draw, record, title):

@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from keras_drift import backend
-from keras_drift.own_arguments import plain_attributes
+from keras_drift.own_arguments import all_plain_attributes
 
 # Arguments of a model that compiled steps depend on.
 ARGUMENTS = (
@@ -152,8 +152,8 @@ def _program(model, schedule):
     program.append(_inside(model.drift))
     program.append(_inside(model.step_size))
     program.append(_inside(model.guidance_sampler))
-    layers = (*model.drift._flatten_layers(), model.encoder)
-    program += map(plain_attributes, layers)
+    program += all_plain_attributes(model.drift)
+    program += all_plain_attributes(model.encoder)
     program += [schedule, _inside(schedule)]
     return program + model.variables
 

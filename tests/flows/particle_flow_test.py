@@ -199,3 +199,45 @@ def test_refuses_points_that_are_not_finite(name):
     points[name][1, 0] = np.nan
     with pytest.raises(ValueError, match=f"infinity in `{name}`"):
         ParticleFlow("kernel_drift").run(**points, num_steps=1)
+
+
+class Gained(drifts.KernelDrift):
+    """A drift with a plain attribute, which is no argument."""
+
+    gain = 1.0
+
+    def field(self, *args, **kwargs):
+        field = super().field(*args, **kwargs)
+        return field._replace(velocity=field.velocity * self.gain)
+
+
+class Steep(kernels.Laplacian):
+    """A kernel with a plain attribute, which is no argument."""
+
+    steepness = 1.0
+
+    def log_value(self, radius):
+        return self.steepness * super().log_value(radius)
+
+
+def test_follows_attributes_of_a_drift():
+    drift = Gained("gaussian")
+    flow = ParticleFlow(drift)
+    flow.run(START, DATA, num_steps=2)
+    assert np.any(flow.snapshots[-1] != START)
+    drift.gain = 0.0
+    flow.run(START, DATA, num_steps=2)
+    np.testing.assert_array_equal(flow.snapshots[-1], START)
+
+
+def test_follows_attributes_of_parts_of_a_drift():
+    found = []
+    for runs_before in (True, False):
+        drift = drifts.KernelDrift(Steep(0.5))
+        flow = ParticleFlow(drifts.Sum([drift]))
+        if runs_before:
+            flow.run(START, DATA, num_steps=2)
+        drift.kernel.steepness = 5.0
+        flow.run(START, DATA, num_steps=2)
+        found.append(flow.snapshots[-1])
+    np.testing.assert_allclose(*found, atol=1e-6)

@@ -172,7 +172,11 @@ def test_an_argument_that_cannot_be_copied_is_named():
 
 FOLLOWED = {
     "drift": lambda model: (model.drift.drifts[0], "strength"),
-    "encoder": lambda model: (model.encoder, "scale"),
+    "encoder": lambda model: (model.encoder.encoders[0], "scale"),
+    "part of a part": lambda model: (
+        model.encoder.encoders[1].encoders[0],
+        "scale",
+    ),
 }
 
 
@@ -182,7 +186,9 @@ def test_training_follows_an_attribute(part):
     for runs_before in (True, False):
         keras.utils.set_random_seed(0)
         drift = drifts.Sum([Strong(), "energy_distance_drift"])
-        model = DriftModel(small_mlp(), drift, Scaled(), seed=0)
+        inner = encoders.Union({"inner": Scaled()}, include_samples=False)
+        encoder = encoders.Union([Scaled(), inner])
+        model = DriftModel(small_mlp(), drift, encoder, seed=0)
         model.compile(keras.optimizers.SGD(0.0))
         if runs_before:
             model.evaluate(DATA, verbose=0)
