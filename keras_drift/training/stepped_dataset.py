@@ -1,6 +1,7 @@
 """Epochs of a given number of batches."""
 
 import copy
+import math
 
 from keras_drift import checks
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
@@ -9,8 +10,8 @@ from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
 class SteppedDataset(SeededDataset):
     """A data set whose epochs have a given number of batches.
 
-    Where that is more than a pass over the data, the next pass has an order of
-    its own.
+    Where that is more than a pass over the data, every pass has an order of its
+    own, which no other pass of any epoch has.
 
     Args:
         data: `SeededDataset`.
@@ -60,5 +61,7 @@ class SteppedDataset(SeededDataset):
 
     def _place(self, index):
         """The epoch of the data, and the batch in it."""
-        passes, index = divmod(index, len(self._data))
-        return self.epoch + passes, index
+        size = len(self._data)
+        passes, index = divmod(index, size)
+        # No pass of this epoch is one of another epoch.
+        return self.epoch * math.ceil(self._num_steps / size) + passes, index

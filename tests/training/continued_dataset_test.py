@@ -101,3 +101,19 @@ def test_a_share_is_known_as_one(wrapper):
     assert {each.checksum() for each in shares} == {whole.checksum()}
     assert len(shares[0][0][1]) == 1
     shares[1].set_state(whole.get_state())
+
+
+@pytest.mark.parametrize("steps", [3, 4, 6, 7])
+def test_no_epoch_of_several_passes_repeats_one(steps):
+    epochs = SteppedDataset(in_fours(), steps)
+    passes = []
+    for _ in range(3):
+        samples = epoch_of(epochs).ravel()
+        passes += [
+            tuple(p) for p in np.split(samples, range(12, len(samples), 12))
+        ]
+    # A pass that an epoch has cut short is the beginning of one.
+    for i, one in enumerate(passes):
+        for other in passes[i + 1 :]:
+            size = min(len(one), len(other))
+            assert one[:size] != other[:size]
