@@ -15,7 +15,8 @@ class PortableCompileConfig:
         # Keras does this only for models that do not override `compile`.
         config = portable_compile_config(config)
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
 
 
 def portable_compile_config(config):

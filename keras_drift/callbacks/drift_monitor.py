@@ -87,7 +87,7 @@ class DriftMonitor(keras.callbacks.Callback):
         encoder=None,
     ):
         super().__init__()
-        self.samples = np.asarray(samples, "float32")
+        self.samples = _as_array(samples)
         self.labels = None if labels is None else np.asarray(labels)
         if len(self.samples) < 4 or not np.all(np.isfinite(self.samples)):
             raise ValueError(
@@ -103,7 +103,7 @@ class DriftMonitor(keras.callbacks.Callback):
         self.num_projections = checks.positive_integer(
             "num_projections", num_projections
         )
-        self.seed = seed
+        self.seed = checks.non_negative_integer("seed", seed)
         self.encoder = checked_encoder(encoder)
         # Two random halves, compared with as many generated samples.
         half = len(self.samples) // 2
@@ -222,3 +222,17 @@ class DriftMonitor(keras.callbacks.Callback):
                 "The field has vanished before the samples reached the data. "
                 "Train with `stop_gradient=True`, or with a wider bandwidth."
             )
+
+
+def _as_array(samples):
+    """Held-out samples as a float32 array."""
+    try:
+        array = np.asarray(samples, "float32")
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim == 0:
+        raise TypeError(
+            "`samples` is an array of held-out data, `(n, *sample_shape)`. "
+            f"Received: samples of type {type(samples).__name__}"
+        )
+    return array

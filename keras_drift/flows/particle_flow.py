@@ -29,7 +29,8 @@ class ParticleFlow:
         energy: an `energies.Energy` to record, its name or its config. Defaults
             to `None`: that of a `VariationalDrift`, otherwise none.
         metrics: dict from names to callables `(x, y) -> scalar`, distances to
-            record. Defaults to `None`: `metrics.sliced_wasserstein`.
+            record; none is named `"step"`, `"drift_norm"` or `"energy"`.
+            Defaults to `None`: `metrics.sliced_wasserstein`.
         schedule: callable from the number of the step to the bandwidth, as for
             `callbacks.BandwidthAnnealing`. The drift keeps the last one.
             Defaults to `None`: the bandwidth stays as it is.
@@ -79,7 +80,7 @@ class ParticleFlow:
         self.energy = None if energy is None else energies.get(energy)
         if metrics is None:
             metrics = {"sliced_wasserstein": distances.sliced_wasserstein}
-        self.metrics = dict(metrics)
+        self.metrics = _checked_metrics(metrics)
         self.schedule = schedule
         self.history = {}
         self.snapshots = self.positives = None
@@ -244,6 +245,24 @@ class ParticleFlow:
             **options,
         )
         axes.set(xlim=limits, ylim=(0, 2 * heights.max()), yticks=[])
+
+
+def _checked_metrics(metrics):
+    """A dict of functions, with names that no other record has."""
+    is_dict = isinstance(metrics, dict)
+    if not is_dict or not all(map(callable, metrics.values())):
+        raise TypeError(
+            "`metrics` is a dict from names to functions of two sets of "
+            "samples, such as {'distance': keras_drift.metrics.energy_distance}"
+            f". Received: metrics={metrics!r}"
+        )
+    taken = sorted({"step", "drift_norm", "energy"} & {*metrics})
+    if taken:
+        raise ValueError(
+            "'step', 'drift_norm' and 'energy' are records of the flow itself: "
+            f"give the metric another name. Received: metrics named {taken}"
+        )
+    return dict(metrics)
 
 
 def _in_random_order(points):

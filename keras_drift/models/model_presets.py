@@ -9,6 +9,7 @@ from keras_drift.presets import PresetMixin
 from keras_drift.presets import files
 from keras_drift.presets import handles
 from keras_drift.presets.preset_mixin import DEFAULT_SHARD_SIZE
+from keras_drift.presets.preset_mixin import with_metadata
 
 
 class ModelPresets(PresetMixin):
@@ -98,7 +99,7 @@ class ModelPresets(PresetMixin):
         found = {"num_parameters": self.generator.count_params()}
         if not isinstance(self.autoencoder, autoencoders.MissingAutoencoder):
             found["image_shape"] = list(self.image_shape)
-        metadata = {**found, **(metadata or {})}
+        metadata = with_metadata(found, metadata)
         files.write(directory, config, bare, metadata, max_shard_size)
 
     @classmethod

@@ -102,9 +102,20 @@ class PresetMixin:
         handles.check_new(directory)
         checks.positive_number("max_shard_size", max_shard_size)
         config = self.preset_config()
-        metadata = {"num_parameters": self.count_params(), **(metadata or {})}
+        found = {"num_parameters": self.count_params()}
+        metadata = with_metadata(found, metadata)
         weights = _weights_of(self)
         files.write(directory, config, weights, metadata, max_shard_size)
+
+
+def with_metadata(found, metadata):
+    """What is known of a preset, and the `metadata` of `save_to_preset`."""
+    if metadata is not None and not isinstance(metadata, dict):
+        raise TypeError(
+            "`metadata` is a dict, such as `{'description': 'Digits.'}`. "
+            f"Received: metadata={metadata!r}"
+        )
+    return {**found, **(metadata or {})}
 
 
 @contextlib.contextmanager

@@ -45,6 +45,7 @@ class DataBatch(NamedTuple):
         Returns:
             A `DataBatch`.
         """
+        _check_ranks(data)
         x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         _check_labels_are_there(labels, generator)
         unconditional = None
@@ -97,6 +98,17 @@ def _as_float32(value):
         return value
     value = native(value)
     return ops.cast(ops.convert_to_tensor(value), "float32")
+
+
+def _check_ranks(data):
+    """Refuses tensors of which not even the number of axes is known."""
+    for value in keras.tree.flatten(data):
+        if getattr(getattr(value, "shape", None), "rank", 0) is None:
+            raise ValueError(
+                "A batch needs known numbers of axes. Give them in a `map` of "
+                "the data set, as by `tf.ensure_shape(samples, (None, "
+                "*sample_shape))`. Received: a tensor of unknown shape"
+            )
 
 
 def _check_keys(parts):

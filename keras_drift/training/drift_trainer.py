@@ -299,6 +299,11 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
     def _check_ready(self, method):
         """Raises an error if the model cannot be trained or evaluated yet."""
         self._assert_compile_called(method)
+        if self.optimizer is None and method in ("fit", "train_on_batch"):
+            raise ValueError(
+                f'`{method}` needs an optimizer: `compile("adam")`, for '
+                "example. Received: a model compiled with optimizer=None"
+            )
         self.encoder.require()
         self.drift.require_bandwidth()
         backend.check_placement(self)

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.training.randomness import seed_generators
 
 
 def in_parts(network, inputs, count, training=None):
@@ -71,8 +70,9 @@ def check(model):
         for layer in layers
         if isinstance(layer, _STATEFUL)
         or getattr(layer, "activity_regularizer", None) is not None
+        or getattr(layer, "_seed_generators", ())
     ]
-    if refused or seed_generators(model.generator):
+    if refused:
         raise ValueError(
             "With `micro_batches` the generator runs on a part of the batch at "
             "a time, and again in the backward pass, so it can have neither "

@@ -170,3 +170,13 @@ def test_a_resumed_run_repeats_the_last_report(tmp_path):
         ).history["monitor_distance"]
 
     assert run(2)[-1] == run(3)[0]
+
+
+def test_refuses_what_are_no_samples_and_no_seed():
+    for samples in (None, "moons", {"x": HELD_OUT}):
+        with pytest.raises(TypeError, match=r"held-out data.*samples of type"):
+            callbacks.DriftMonitor(samples)
+    with pytest.raises(TypeError, match="seed='a'"):
+        callbacks.DriftMonitor(HELD_OUT, seed="a")
+    with pytest.raises(ValueError, match="seed=-1"):
+        callbacks.DriftMonitor(HELD_OUT, seed=-1)

@@ -241,3 +241,17 @@ def test_follows_attributes_of_parts_of_a_drift():
         flow.run(START, DATA, num_steps=2)
         found.append(flow.snapshots[-1])
     np.testing.assert_allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["step", "drift_norm", "energy"])
+def test_refuses_metrics_of_names_that_are_taken(name):
+    with pytest.raises(ValueError, match=f"another name.*'{name}'"):
+        ParticleFlow("kernel_drift", metrics={name: metrics.energy_distance})
+
+
+@pytest.mark.parametrize(
+    "given", [{"a": "energy_distance"}, [metrics.energy_distance], "step"]
+)
+def test_refuses_metrics_that_are_no_functions(given):
+    with pytest.raises(TypeError, match=r"names to functions.*Received"):
+        ParticleFlow("kernel_drift", metrics=given)

@@ -9,6 +9,7 @@ from keras_drift import datasets
 from keras_drift import drifts
 from keras_drift import encoders
 from keras_drift import energies
+from keras_drift import generators
 from keras_drift.training.data_batch import DataBatch
 from small_models import class_mlp
 from small_models import small_mlp
@@ -206,3 +207,47 @@ def test_takes_a_tuple_of_samples_and_refuses_a_list_of_labels():
     model.compile("adam")
     with pytest.raises(ValueError, match=r"array of class numbers.*list"):
         model.train_on_batch(np.zeros((2, 8, 2), "float32"), [0, 1])
+
+
+def test_training_needs_an_optimizer_and_evaluation_does_not(tmp_path):
+    data = np.zeros((8, 2), "float32")
+    model = DriftModel(small_mlp(), seed=0)
+    model.compile(None)
+    for train in (model.fit, model.train_on_batch):
+        with pytest.raises(ValueError, match=r"an optimizer.*optimizer=None"):
+            train(data)
+    assert np.isfinite(model.evaluate(data, verbose=0)[0])
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").optimizer is None
+
+
+def test_metadata_of_a_preset_are_a_dict(tmp_path):
+    model = DriftModel(small_mlp())
+    for part in (model, model.generator):
+        with pytest.raises(TypeError, match="metadata='text'"):
+            part.save_to_preset(tmp_path / "preset", "text")
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of tf.data"
+)
+def test_refuses_data_of_unknown_rank():
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_generator(
+        lambda: iter([np.zeros((8, 2), "float32")]),
+        output_signature=tf.TensorSpec(None, "float32"),
+    )
+    model = DriftModel(small_mlp())
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"ensure_shape.*unknown shape"):
+        model.fit(data, verbose=0)
+
+
+def test_layers_that_micro_batches_refuse_are_named():
+    network = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dropout(0.5, name="dropped")]
+    )
+    generator = generators.Functional(network)
+    with pytest.raises(ValueError, match=r"layers \['dropped'\]"):
+        DriftModel(generator, micro_batches=2)
