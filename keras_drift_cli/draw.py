@@ -114,7 +114,9 @@ def label_range(text):
             f"{text!r} is no number of a class, and no range such as 0-9"
         ) from None
     if last < first:
-        raise argparse.ArgumentTypeError(f"{text!r} is empty: write {last}-...")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is empty: write {last}-{first}"
+        )
     return list(range(first, last + 1))
 
 

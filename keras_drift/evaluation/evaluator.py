@@ -63,6 +63,7 @@ class Evaluator:
         }
         self._verbose = verbose
         self.samples_at(1.0)  # checks the arguments
+        references.require(reference)
         self._extractor = feature_extractor.resolve(
             features, feature_name, inception_weights, model.image_shape
         )

@@ -43,6 +43,26 @@ class Reference:
         self.digest = digest
 
 
+def require(reference):
+    """Refuses what is no reference, before a network is looked for.
+
+    Args:
+        reference: see `evaluate`.
+    """
+    if hasattr(reference, "__array__") or isinstance(reference, list):
+        return
+    if not isinstance(reference, (str, os.PathLike)):
+        raise TypeError(
+            "`reference` is a folder of images, an array of images, or the "
+            f"path of an `.npz` file. Received: reference={reference!r}"
+        )
+    if not pathlib.Path(reference).expanduser().exists():
+        raise FileNotFoundError(
+            "`reference` is a folder of images or an `.npz` file, and there is "
+            f"none of this path. Received: reference={str(reference)!r}"
+        )
+
+
 def load(reference, extractor, image_shape, options):
     """Reads a reference, or computes its statistics unless they are cached.
 
@@ -55,12 +75,7 @@ def load(reference, extractor, image_shape, options):
     Returns:
         A `Reference`.
     """
-    is_array = hasattr(reference, "__array__") or isinstance(reference, list)
-    if not (is_array or isinstance(reference, (str, os.PathLike))):
-        raise TypeError(
-            "`reference` is a folder of images, an array of images, or the "
-            f"path of an `.npz` file. Received: reference={reference!r}"
-        )
+    require(reference)
     images = images_of(reference, image_shape)
     if images is not None:
         return _of_images(images, extractor, **options)

@@ -231,6 +231,13 @@ def _refuse_another_archive(path, record):
 def _mnist(data, path):
     if path is None:
         (images, labels), _ = keras.datasets.mnist.load_data()
+    elif pathlib.Path(path).is_dir():
+        raise ValueError(
+            "The images of mnist are in one .npz file, with the arrays "
+            "'x_train' and 'y_train': --data FILE, or none to download it. For "
+            "folders of images there are the configurations folder_small and "
+            f"others. Received: the folder {path}"
+        )
     else:
         with np.load(path) as arrays:
             images = _first_of(arrays, ("x_train", "images", "x"), path)

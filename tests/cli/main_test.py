@@ -154,6 +154,7 @@ def test_describes_a_preset(capsys):
         (("draw", "{}", "--rows", 3, "--out", "x.npy"), "--rows is for a grid"),
         (("draw", "no_preset", "--out", "x.txt"), "--out is a .png file"),
         (("draw", "{}", "--guidance", 9, "--out", "x.npy"), "guidance"),
+        (("evaluate", "{}", "nowhere"), "reference='nowhere'"),
     ],
 )
 def test_says_what_is_wrong(
@@ -171,7 +172,9 @@ def test_says_what_is_wrong(
 def test_labels_are_numbers_and_ranges(label, capsys):
     with pytest.raises(SystemExit):
         call("draw", "digits_dit", "--labels", label, "--out", "x.png")
-    assert "--labels" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "--labels" in message
+    assert ("write 1-3" in message) == (label == "3-1")
 
 
 def test_exports_what_the_library_does(preset, model, tmp_path, capsys):

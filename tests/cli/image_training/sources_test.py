@@ -267,3 +267,11 @@ def test_a_file_that_is_no_archive_is_named(tmp_path):
     settings = config(path=str(tmp_path / "images.zip"), image_size=8)
     with pytest.raises(ValueError, match=r"cannot be read.*images\.zip"):
         sources.load(settings, tmp_path / "run")
+
+
+def test_digits_in_a_folder_are_refused(tmp_path):
+    settings = config(source="mnist", path=str(tmp_path))
+    with pytest.raises(
+        ValueError, match=r"one \.npz file.*Received: the folder"
+    ):
+        sources.load(settings, tmp_path / "new")
