@@ -21,6 +21,7 @@ from keras_drift.drifts.segments import Segments
 from keras_drift.ops import Pairs
 from keras_drift.ops import PointCloud
 from keras_drift.ops import distances_of_gram
+from keras_drift.ops.block import side_by_side
 from keras_drift.ops.distances import COINCIDENT
 from keras_drift.ops.spread_axis import spread_axis
 
@@ -119,7 +120,8 @@ def suits(drift, points, placement):
         points is not None
         and sum(points.counts) <= points.dim
         and vars(type(drift)).get("takes_gram", False)
-        and vars(type(drift.normalization)).get("point_sums") is not None
+        and vars(type(drift.normalization)).get("coefficients")
+        and not drift.normalization.bias_correction
         and drift.relative
         and drift.self_interaction != "independent"
         and drift.block_size is None
@@ -155,16 +157,22 @@ def gram_field(drift, points, placement, after=0.0):
     gram = ops.reshape(gram, (-1, size, size))
     distances = distances_of_gram(gram, points.counts[0])
     inputs = _inputs(drift, points, gram, placement)
-    mean = drift.mean_distance(inputs, *_pairs(inputs, distances))
+    positives, negatives = _pairs(inputs, distances)
+    mean = drift.mean_distance(inputs, positives, negatives)
     mean = ops.where(mean > COINCIDENT, mean, 1.0)
-    fields = drift.normalization.point_sums(
-        drift.kernel, 1.0, *_pairs(inputs, distances / mean)
+    block = side_by_side([negatives.whole(), positives.whole()])
+    coefficients, masses = zip(
+        *drift.normalization.coefficients(
+            drift.kernel,
+            block._replace(costs=distances / mean),
+            inputs.negatives.points.shape[1],
+        ),
+        strict=True,
     )
-    coefficients = [_coefficients(field) for field in fields]
     squares = [
-        _without_rounding(square, field, mean)
-        for square, field in zip(
-            _squared_lengths(coefficients, gram), fields, strict=True
+        _without_rounding(square, mass, mean)
+        for square, mass in zip(
+            _squared_lengths(coefficients, gram), masses, strict=True
         )
     ]
     mean_squares = inputs.means(squares) / points.dim
@@ -255,16 +263,11 @@ def _pairs(inputs, distances):
     ]
 
 
-def _coefficients(field):
-    """What all points are multiplied by in the velocities of `PointSums`."""
-    return ops.concatenate([-field.away, field.toward], axis=-1)
-
-
 def _squared_lengths(coefficients, gram):
     """Squared lengths of velocities: a list of tensors `(groups, n)`.
 
     Args:
-        coefficients: list of float32 tensors `(groups, n, points)`.
+        coefficients: sequence of float32 tensors `(groups, n, points)`.
         gram: float32 tensor `(groups, points, points)`.
     """
     together = ops.concatenate(coefficients, axis=1)
@@ -273,13 +276,12 @@ def _squared_lengths(coefficients, gram):
     return ops.split(squares, len(coefficients), axis=1)
 
 
-def _without_rounding(squares, field, unit):
+def _without_rounding(squares, mass, unit):
     """Squared lengths, bounded from below where only rounding is left.
 
     The velocity is a difference of two means of points. Where they cancel, it
     must not be amplified.
     """
-    mass = ops.sum(field.toward, axis=-1)
     bound = _RESOLVED * mass * ops.reshape(unit, (-1, 1))
     return ops.maximum(squares, ops.square(bound))
 

@@ -10,8 +10,8 @@ from keras_drift.ops.distances import squared_distances
 from keras_drift.ops.distances import unit_vectors
 from keras_drift.ops.divergences import f_divergence
 from keras_drift.ops.fields import curl_free_field
+from keras_drift.ops.fields import dual_coefficients
 from keras_drift.ops.fields import dual_field
-from keras_drift.ops.fields import dual_point_sums
 from keras_drift.ops.fields import dual_sums
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
@@ -72,8 +72,8 @@ __all__ = [
     "covariance_overlap",
     "curl_free_field",
     "distances_of_gram",
+    "dual_coefficients",
     "dual_field",
-    "dual_point_sums",
     "dual_sums",
     "f_divergence",
     "gaussian_nodes",

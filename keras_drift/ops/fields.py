@@ -92,12 +92,7 @@ def dual_field(log_kernels, positives, negatives, bias_correction=False):
 def dual_sums(log_kernels, positives, negatives, bias_correction=False):
     """The fields of `dual_field`, as `PointSums` if all pairs are one block."""
     if positives.is_whole and negatives.is_whole:
-        if backend.dual_field is not None and not bias_correction:
-            blocks = positives.whole(), negatives.whole()
-            velocities = backend.dual_field(log_kernels, *blocks)
-            if velocities is not None:
-                return velocities
-        return dual_point_sums(
+        return _dual_field_at_once(
             log_kernels, positives, negatives, bias_correction
         )
     toward = log_sum_exp(positives, log_kernels)
@@ -141,9 +136,13 @@ def _affine_sums(pairs, log_kernels, rows, columns, bias_correction):
     return sums
 
 
-def dual_point_sums(log_kernels, positives, negatives, bias_correction=False):
-    """The fields of `dual_field` as `PointSums`: all pairs are one block."""
-    blocks = negatives.whole(), positives.whole()
+def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
+    """The same with all pairs in one block, whose logarithms are reused."""
+    blocks = positives.whole(), negatives.whole()
+    if backend.dual_field is not None and not bias_correction:
+        velocities = backend.dual_field(log_kernels, *blocks)
+        if velocities is not None:
+            return velocities
     found = []
     for log_kernel in log_kernels:
         affinities = geometric_softmax(blocks, log_kernel)
@@ -163,7 +162,7 @@ def dual_point_sums(log_kernels, positives, negatives, bias_correction=False):
             positives.points,
             negatives.points,
         )
-        for (repel, attract), (repulsion, attraction) in found
+        for (attract, repel), (attraction, repulsion) in found
     ]
 
 
@@ -175,6 +174,37 @@ def _corrected(affinities, mass, weights):
         own = shares / ops.maximum(weights, 1.0)
     squares = ops.sum(shares * own, axis=-1, keepdims=True)
     return affinities * (1.0 + own - squares)
+
+
+def dual_coefficients(log_kernels, block, num_negatives):
+    """What the points are multiplied by in the fields of `dual_field`.
+
+    Both sides are computed at once, so equal sides cancel up to rounding only.
+
+    Args:
+        log_kernels: sequence of callables, see above.
+        block: `Block` of all pairs, with the negatives, then the positives.
+        num_negatives: int, the number of negatives.
+
+    Returns:
+        For each log-kernel `(coefficients, masses)`: a tensor `(groups, n,
+        points)`, and the sum of those of the positives, `(groups, n)`, which is
+        minus the sum of those of the negatives.
+    """
+    of_negatives = ops.arange(ops.shape(block.costs)[-1]) < num_negatives
+    found = []
+    for log_kernel in log_kernels:
+        (affinities,) = geometric_softmax([block], log_kernel)
+        repulsion, attraction = (
+            ops.sum(side, axis=-1, keepdims=True)
+            for side in (
+                affinities[..., :num_negatives],
+                affinities[..., num_negatives:],
+            )
+        )
+        other = ops.where(of_negatives, -attraction, repulsion)
+        found.append((affinities * other, (repulsion * attraction)[..., 0]))
+    return found
 
 
 def unnormalized_field(log_kernels, positives, negatives):

@@ -7,12 +7,10 @@ Every term is multiplied by the weight of its point.
 """
 
 import functools
-import itertools
 
 from keras import ops
 
 from keras_drift import backend
-from keras_drift.ops.block import side_by_side
 from keras_drift.ops.running_sums import LOWEST
 from keras_drift.ops.running_sums import absent_if_infinite
 from keras_drift.ops.running_sums import add_over_samples
@@ -202,28 +200,33 @@ def geometric_softmax(blocks, log_kernel):
     Returns:
         For each block a tensor `(groups, n, m)`, 0 where a pair is absent.
     """
-    together = side_by_side(blocks)
-    weights = 1.0 if together.weights is None else together.weights
-    halves = together.fill(0.5 * log_kernel(together.costs), float("-inf"))
-    if together.weights is not None:
-        halves = ops.where(weights > 0, halves, float("-inf"))
-    of_point, of_sample = (_exp_of_logs(halves, axis) for axis in (-1, -2))
+    halves = []
+    for block in blocks:
+        half = block.fill(0.5 * log_kernel(block.costs), float("-inf"))
+        if block.weights is not None:
+            half = ops.where(block.weights > 0, half, float("-inf"))
+        halves.append(half)
+    top = functools.reduce(lambda top, v: highest(top, v, -1), halves, LOWEST)
     # The exponentials serve the sums as well.
-    mass = ops.sum(weights * ops.square(of_point), axis=-1, keepdims=True)
-    shared = ops.sum(ops.square(of_sample), axis=-2, keepdims=True)
-    affinities = (
-        of_point
-        * of_sample
-        * ops.rsqrt(ops.maximum(mass, 1e-30))
-        * (weights * ops.rsqrt(ops.maximum(shared, 1e-30)))
+    of_point = [backend.exp_of_difference(half, top) for half in halves]
+    mass = sum(
+        ops.sum(block.count(ops.square(each)), axis=-1, keepdims=True)
+        for block, each in zip(blocks, of_point, strict=True)
     )
-    sizes = [ops.shape(block.costs)[-1] for block in blocks[:-1]]
-    return ops.split(affinities, list(itertools.accumulate(sizes)), axis=-1)
+    # At least 1 unless empty. Compilers fuse it, unlike a `where`.
+    scale = ops.rsqrt(ops.maximum(mass, 1e-30))
+    return [
+        each * scale * _roots_over_samples(half, block.weights)
+        for block, half, each in zip(blocks, halves, of_point, strict=True)
+    ]
 
 
-def _exp_of_logs(logs, axis):
-    """Exponentials of logarithms, the largest along an axis 1."""
-    return backend.exp_of_difference(logs, highest(LOWEST, logs, axis))
+def _roots_over_samples(halves, weights):
+    """Square roots of a softmax over the samples, times the weights."""
+    roots = backend.exp_of_difference(halves, highest(LOWEST, halves, -2))
+    mass = ops.sum(ops.square(roots), axis=-2, keepdims=True)
+    scale = ops.rsqrt(ops.maximum(mass, 1e-30))
+    return roots * (scale if weights is None else weights * scale)
 
 
 def _add_costs(rows, columns, block):

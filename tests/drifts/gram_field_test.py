@@ -160,9 +160,8 @@ def test_is_the_field_by_hand(weights, tokens, interaction):
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-@pytest.mark.parametrize("corrected", [False, True])
-def test_is_the_field_by_coordinates(weights, corrected):
-    drift = make(normalizations.Dual(corrected))
+def test_is_the_field_by_coordinates(weights):
+    drift = make()
     point_sets = sets(weights)
     found = by_gram(drift, point_sets, weights)
     assert_alike(found[:3], by_coordinates(drift, point_sets, weights), 1e-5)
@@ -245,6 +244,7 @@ class OwnDual(normalizations.Dual):
     [
         OwnDrift(normalization="dual"),
         drifts.KernelDrift(normalization=OwnDual()),
+        make(normalizations.Dual(bias_correction=True)),
         make("row", relative=True),
         make("official_dual"),
         make(relative=False),

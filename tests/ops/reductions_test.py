@@ -16,6 +16,7 @@ from keras_drift.ops import mean_cost
 from keras_drift.ops import mean_over_points
 from keras_drift.ops import mean_similarity
 from keras_drift.ops import weighted_sums
+from keras_drift.ops.block import side_by_side
 from pairs_by_hand import GROUPS
 from pairs_by_hand import LOG_KERNELS
 from pairs_by_hand import POINTS
@@ -121,6 +122,8 @@ def test_geometric_softmax_of_two_sets(case):
     blocks = [each.pairs().whole() for each in (case, other)]
     assert all(isinstance(block, Block) for block in blocks)
     found = geometric_softmax(blocks, near)
+    (together,) = geometric_softmax([side_by_side(blocks)], near)
+    close(together, np.concatenate(list(map(contracts.numpy, found)), axis=-1))
     logits = [near(each.costs) for each in (case, other)]
     with np.errstate(divide="ignore"):
         weighed = [

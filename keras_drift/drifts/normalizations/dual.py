@@ -3,7 +3,7 @@
 import keras
 
 from keras_drift.drifts.normalizations.normalization import Normalization
-from keras_drift.ops import dual_point_sums
+from keras_drift.ops import dual_coefficients
 from keras_drift.ops import dual_sums
 
 
@@ -47,10 +47,5 @@ class Dual(Normalization):
             self.bias_correction,
         )
 
-    def point_sums(self, kernel, length, positives, negatives):
-        return dual_point_sums(
-            kernel.log_kernels(length),
-            positives,
-            negatives,
-            self.bias_correction,
-        )
+    def coefficients(self, kernel, block, num_negatives):
+        return dual_coefficients(kernel.log_kernels(), block, num_negatives)

@@ -79,10 +79,10 @@ class Normalization:
             "positives, negatives)`, the raw velocity for each bandwidth."
         )
 
-    # The velocities as `PointSums` where all pairs are one block: a method with
-    # the arguments of `velocities`, or `None` for velocities that are no sums
-    # of points. A subclass writes its own.
-    point_sums = None
+    # What points are multiplied by in the velocities where all pairs are one
+    # block: a method like `keras_drift.ops.dual_coefficients`, or `None` for
+    # velocities that are no sums of points. A subclass writes its own.
+    coefficients = None
 
     def get_config(self):
         """The arguments it was made with."""
