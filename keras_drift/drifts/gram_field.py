@@ -4,8 +4,7 @@ Distances of points, lengths of velocities and the field itself depend on the
 coordinates by inner products alone, and a velocity is a sum of points. With few
 points in many dimensions, as in a recipe for images, one product gives all
 inner products and another one the velocities. Whatever lies between is computed
-for pairs of points, whatever their dimension, and no copies of all features of
-a field side by side are needed.
+for pairs of points, whatever their dimension.
 """
 
 import itertools
@@ -122,6 +121,9 @@ def suits(drift, points, placement):
         and vars(type(drift)).get("takes_gram", False)
         and vars(type(drift.normalization)).get("coefficients")
         and not drift.normalization.bias_correction
+        and not drift.normalization.keeps_absent
+        and not drift.measures_signal
+        and not drift.length_scale_floor
         and drift.relative
         and drift.self_interaction != "independent"
         and drift.block_size is None
@@ -188,7 +190,8 @@ def gram_field(drift, points, placement, after=0.0):
         ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * points.dim),
     )
     (squares,) = _squared_lengths([total], gram)
-    return field, inputs.mean(squares) / points.dim
+    # Rounding may make the last one negative.
+    return field, ops.maximum(inputs.mean(squares) / points.dim, 0.0)
 
 
 def _stacked(points, part, after):
@@ -201,6 +204,7 @@ def _stacked(points, part, after):
     count, unconditional_count, positive_count = points.counts
     samples = _by_group(points.samples[part], count)
     # The origin does not matter, and it can wait for `after`.
+    after = ops.cast(after, "float32")
     known = ops.where(ops.isfinite(after), after, 0.0)
     origin = ops.mean(samples, axis=1, keepdims=True) + 0.0 * known
     sets = [samples - origin]

@@ -27,10 +27,6 @@ class Segments:
         """The number of tokens of all features."""
         return sum(self.tokens)
 
-    def sizes(self):
-        """The tokens of each feature, as a float32 tensor."""
-        return ops.convert_to_tensor(self.tokens, "float32")
-
     def means(self, values):
         """Means over the groups of each feature.
 

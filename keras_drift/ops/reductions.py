@@ -213,7 +213,7 @@ def geometric_softmax(blocks, log_kernel):
         ops.sum(block.count(ops.square(each)), axis=-1, keepdims=True)
         for block, each in zip(blocks, of_point, strict=True)
     )
-    # At least 1 unless empty. Compilers fuse it, unlike a `where`.
+    # Zero if empty only. Compilers fuse the bound, unlike a `where`.
     scale = ops.rsqrt(ops.maximum(mass, 1e-30))
     return [
         each * scale * _roots_over_samples(half, block.weights)

@@ -11,8 +11,8 @@ from keras_drift.datasets import GroupedDataset
 
 _POSITIVES = 32
 _UNCONDITIONAL = 16
-# The fewest positives of a batch in evaluation: metrics need them that count in
-# neighborhoods of five samples, their default.
+# The fewest positives of a batch in evaluation: metrics of the five nearest
+# neighbors need them.
 _FEWEST = 12
 
 
@@ -36,7 +36,7 @@ def in_classes(
             Defaults to `False`.
         seed: int. Defaults to `0`.
         evaluates: bool, whether no more samples of a class are drawn than the
-            smallest class has. Defaults to `False`.
+            smallest class has, unless that has very few. Defaults to `False`.
 
     Returns:
         A `GroupedDataset`.
@@ -83,7 +83,7 @@ def _without_copies(counts, groups, fewest, multiple):
     A rare class does not reduce the batch to fewer than a few samples, of which
     metrics say little: then its samples are repeated.
     """
-    # Of no labels, which `GroupedDataset` refuses, there is no smallest class.
+    # `GroupedDataset` refuses labels that are empty.
     smallest = int(counts.min()) if len(counts) else 0
     fewest = math.ceil(fewest / groups / multiple)
     return max(smallest // multiple, fewest, 1) * multiple

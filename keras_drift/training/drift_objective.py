@@ -375,7 +375,7 @@ def squared_steps(samples, steps, mean_squares):
             return found if len(found) > 1 else found[0]
 
         del samples  # they cancel
-        return mean_squares, gradient
+        return 1.0 * ops.stop_gradient(mean_squares), gradient
 
     return errors(*samples)
 

@@ -82,9 +82,10 @@ def test_a_step_is_one_of_gradient_descent():
     targets = objective.targets(features, batch, learn_bandwidth=True)
     # Of this step, all fields have the bandwidths that it began with.
     for name, target in targets.items():
-        np.testing.assert_array_equal(
-            contracts.numpy(target.step), contracts.numpy(expected[name].step)
-        )
+        for step, other in zip(target.steps, expected[name].steps, strict=True):
+            np.testing.assert_array_equal(
+                contracts.numpy(step), contracts.numpy(other)
+            )
     BandwidthDescent(0.7, 1e-3).update(
         drift, [each.bandwidth_gradient for each in targets.values()]
     )

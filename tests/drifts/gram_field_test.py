@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -88,10 +89,10 @@ def by_coordinates(drift, point_sets, weights=None):
 def tensors(point_sets, weights):
     return (
         {
-            key: list(map(ops.convert_to_tensor, features))
+            key: [ops.convert_to_tensor(each, "float32") for each in features]
             for key, (_, features) in point_sets.items()
         },
-        None if weights is None else ops.convert_to_tensor(weights),
+        None if weights is None else ops.convert_to_tensor(weights, "float32"),
     )
 
 
@@ -210,9 +211,10 @@ def test_rounding_is_not_amplified_at_rest():
     """Where samples and data are the same points, there is no velocity."""
     samples = draw(SAMPLES, 0)
     point_sets = {"x": (SAMPLES, samples), "positives": (SAMPLES, samples)}
-    velocity, length, _, _ = by_gram(
+    velocity, length, _, squares = by_gram(
         make(self_interaction="included"), point_sets
     )
+    assert np.all(contracts.numpy(squares) >= 0.0)
     for number, each in enumerate(velocity):
         unit = float(contracts.numpy(length)[number])
         assert np.max(np.abs(contracts.numpy(each))) < 1e-2 * unit
@@ -229,6 +231,19 @@ def test_one_point_everywhere():
         np.testing.assert_array_equal(contracts.numpy(each), 0.0)
     for each in others:
         assert np.all(np.isfinite(contracts.numpy(each)))
+
+
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_works_with_any_floatx(floatx):
+    expected = by_gram(make(), sets(WEIGHTS), WEIGHTS)
+    before = keras.config.floatx()
+    keras.config.set_floatx(floatx)
+    try:
+        found = by_gram(make(), sets(WEIGHTS), WEIGHTS)
+    finally:
+        keras.config.set_floatx(before)
+    for one, two in zip(found[0], expected[0], strict=True):
+        contracts.assert_close(one, contracts.numpy(two), 1e-6)
 
 
 class OwnDrift(drifts.KernelDrift):

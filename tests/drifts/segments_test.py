@@ -202,6 +202,5 @@ def test_segments_of_other_numbers_of_tokens(tokens):
     parts = np.split(values, np.cumsum(tokens)[:-1], axis=1)
     expected = [part.mean() for part in parts]
     np.testing.assert_allclose(contracts.numpy(means), expected, rtol=1e-6)
-    np.testing.assert_array_equal(contracts.numpy(segments.sizes()), tokens)
     one = segments.per_feature(ops.convert_to_tensor(2.5))
     np.testing.assert_array_equal(contracts.numpy(one), [2.5] * len(tokens))
