@@ -24,7 +24,8 @@ the first axes of `parts`, one after another, which the backward pass
 rematerializes, on TensorFlow as well; it reads the variables of the network.
 `with_known_sizes(x, shape)` is the tensor with the static sizes of a batch of
 that shape where compiled code does not know them, and `SERVES_ANY_SHAPE` says
-whether one compiled step takes batches of several shapes.
+whether one compiled step takes batches of several shapes. `COMPILES` says
+whether a step is a program, which takes the longer to compile the more it has.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.
@@ -150,6 +151,7 @@ assign = getattr(_backend, "assign", _assign)
 attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
+COMPILES = _backend.COMPILES
 SERVES_ANY_SHAPE = _backend.SERVES_ANY_SHAPE
 TrainerGuard = _backend.TrainerGuard
 averaged_gradients = placement.averaged_gradients

@@ -13,6 +13,7 @@ from keras_drift.backend import jax_processes
 from keras_drift.backend import jax_shares
 
 # Whether a compiled step takes batches of several shapes.
+COMPILES = True
 SERVES_ANY_SHAPE = True
 
 divisible_layouts = jax_batches.divisible_layouts

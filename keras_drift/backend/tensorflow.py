@@ -17,6 +17,7 @@ from keras_drift.backend.tensorflow_workers import num_processes
 from keras_drift.backend.tensorflow_workers import process_index
 
 __all__ = [
+    "COMPILES",
     "SERVES_ANY_SHAPE",
     "TrainerGuard",
     "build_optimizer",
@@ -45,6 +46,7 @@ __all__ = [
 
 # Whether a compiled step takes batches of several shapes: `tf.function` takes
 # them for one of unknown sizes, or of unknown rank.
+COMPILES = True
 SERVES_ANY_SHAPE = False
 
 

@@ -26,6 +26,7 @@ _SMALLEST = 2e-38
 torch.empty(2**23 - 2**12, device="cpu", dtype=torch.float32)
 
 __all__ = [
+    "COMPILES",
     "SERVES_ANY_SHAPE",
     "TrainerGuard",
     "compiled",
@@ -51,6 +52,7 @@ __all__ = [
 ]
 
 # Whether a compiled step takes batches of several shapes.
+COMPILES = False
 SERVES_ANY_SHAPE = True
 
 

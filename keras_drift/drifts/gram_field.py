@@ -27,9 +27,11 @@ from keras_drift.ops.spread_axis import spread_axis
 # The length of the difference of two means of points that float32 resolves, in
 # units of the distances between the points.
 _RESOLVED = 1e-3
-# The numbers of a sample up to which features are copied side by side: the
-# copies take less time than the programs of many small products to compile.
-_FEW_NUMBERS = 2**14
+# The numbers of a sample in a part: as few as keep the points of a part in the
+# cache of a processor between two products.
+_FEW_NUMBERS = 2**15
+# A part has programs of its own to compile: there are about as many at most.
+_FEW_PARTS = 40
 
 
 class GramPoints(NamedTuple):
@@ -58,24 +60,42 @@ class GramPoints(NamedTuple):
         return [feature.shape[1] for feature in self.samples]
 
     @property
-    def dim(self):
-        """The dimension of all of them."""
-        return self.samples[0].shape[-1]
+    def dims(self):
+        """The dimension of each feature."""
+        return [feature.shape[-1] for feature in self.samples]
 
     def parts(self):
-        """Partition of the features: those of a part are put side by side.
+        """Partition of the tokens of all features.
+
+        The points of a part are put side by side: several features of one
+        dimension, or some tokens of a feature that is larger.
 
         Returns:
-            A list of slices.
+            A list of lists of tuples `(feature, first token, end)`.
         """
-        ends, numbers = [0], 0
-        for number, tokens in enumerate(self.tokens):
-            numbers += tokens * self.dim
-            if numbers > _FEW_NUMBERS and number > ends[-1]:
-                ends.append(number)
-                numbers = tokens * self.dim
-        ends.append(len(self.tokens))
-        return [slice(*pair) for pair in itertools.pairwise(ends)]
+        forms = list(zip(self.tokens, self.dims, strict=True))
+        limit = _most_numbers(sum(tokens * dim for tokens, dim in forms))
+        parts, room, previous = [], 0, None
+        for feature, (tokens, dim) in enumerate(forms):
+            if dim != previous or tokens * dim > room:
+                parts.append([])
+                room = limit
+            size = max(limit // dim, 1)
+            for start in range(0, tokens, size):
+                if start:
+                    parts.append([])
+                end = min(start + size, tokens)
+                parts[-1].append((feature, start, end))
+            room -= tokens * dim
+            previous = dim
+        return parts
+
+
+def _most_numbers(total):
+    """The most numbers of a sample in a part, of so many in all parts."""
+    if backend.COMPILES:
+        return max(total // _FEW_PARTS, _FEW_NUMBERS // 2)
+    return _FEW_NUMBERS
 
 
 def gram_points(
@@ -117,7 +137,7 @@ def suits(drift, points, placement):
     """
     return (
         points is not None
-        and sum(points.counts) <= points.dim
+        and sum(points.counts) <= min(points.dims)
         and vars(type(drift)).get("takes_gram", False)
         and vars(type(drift.normalization)).get("coefficients")
         and not drift.normalization.bias_correction
@@ -134,29 +154,20 @@ def suits(drift, points, placement):
     )
 
 
-def gram_field(drift, points, placement, after=0.0):
+def gram_field(drift, points, placement):
     """Computes the field of features.
 
     Args:
         drift: `KernelDrift` that `suits`.
         points: `GramPoints`.
         placement: see `Drift.field`.
-        after: float32 scalar tensor, a result that must be known first. Fields
-            that follow each other need the memory of one of them. Defaults to
-            0: none.
 
     Returns:
         `(field, mean_squares)`: a `Field` as that of `Drift.field` with
         `tokens`, whose velocity is a list of tensors shaped like the samples;
         and the mean square of the velocity of each feature.
     """
-    stacked = [_stacked(points, part, after) for part in points.parts()]
-    gram = ops.concatenate(
-        [backend.matmul(each, ops.swapaxes(each, -1, -2)) for each in stacked],
-        axis=1,
-    )
-    size = gram.shape[-1]
-    gram = ops.reshape(gram, (-1, size, size))
+    gram = _gram(points)
     distances = distances_of_gram(gram, points.counts[0])
     inputs = _inputs(drift, points, gram, placement)
     positives, negatives = _pairs(inputs, distances)
@@ -177,52 +188,82 @@ def gram_field(drift, points, placement, after=0.0):
             _squared_lengths(coefficients, gram), masses, strict=True
         )
     ]
-    mean_squares = inputs.means(squares) / points.dim
-    length_scale = inputs.per_feature(mean) / points.dim**0.5
-    factors = drift.factors(inputs, mean_squares, length_scale)
+    dims = _per_feature(points.dims)
+    mean_squares = inputs.means(squares)
+    length_scale = inputs.per_feature(mean) / dims**0.5
+    factors = drift.factors(inputs, mean_squares / dims, length_scale)
     total = sum(
         each * factor
         for each, factor in zip(coefficients, factors, strict=True)
     )
-    field = Field(
-        _velocities(total, stacked, points),
-        length_scale,
-        ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * points.dim),
-    )
+    norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1))
     (squares,) = _squared_lengths([total], gram)
+    field = Field(_velocities(total, points, _zero(norm)), length_scale, norm)
     # Rounding may make the last one negative.
-    return field, ops.maximum(inputs.mean(squares) / points.dim, 0.0)
+    return field, ops.maximum(inputs.mean(squares) / dims, 0.0)
 
 
-def _stacked(points, part, after):
-    """All points of some features around the mean of the samples.
+def _per_feature(dims):
+    """What is a number for one feature, and a tensor for several."""
+    if len(dims) == 1:
+        return float(dims[0])
+    return ops.convert_to_tensor(dims, "float32")
+
+
+def _gram(points):
+    """Inner products of the points of each token, `(groups, points, points)`.
+
+    The groups are those of the batch, and in each one all tokens.
+    """
+    found, zero = [], 0.0
+    for number, part in enumerate(points.parts()):
+        stacked = _stacked(points, part, zero)
+        found.append(backend.matmul(stacked, ops.swapaxes(stacked, -1, -2)))
+        if number % 2:
+            zero = _zero(found[-1])
+    gram = ops.concatenate(found, axis=1)
+    size = gram.shape[-1]
+    return ops.reshape(gram, (-1, size, size))
+
+
+def _stacked(points, part, zero):
+    """The points of a part around the first sample of each group.
+
+    Args:
+        points: `GramPoints`.
+        part: one of `points.parts()`.
+        zero: float32 scalar, what `_zero` returned for a result that must be
+            known first: parts that follow each other need the memory of few.
 
     Returns:
         A tensor `(groups, tokens, n + k + m, dim)`: samples, unconditional
         points, positives.
     """
     count, unconditional_count, positive_count = points.counts
-    samples = _by_group(points.samples[part], count)
-    # The origin does not matter, and it can wait for `after`.
-    after = ops.cast(after, "float32")
-    known = ops.where(ops.isfinite(after), after, 0.0)
-    origin = ops.mean(samples, axis=1, keepdims=True) + 0.0 * known
+    samples = _by_group(points.samples, part, count)
+    # Differences do not depend on the origin. Near the points, they are exact.
+    origin = samples[:, :1] + zero
     sets = [samples - origin]
     if points.unconditional is not None:
-        others = _by_group(points.unconditional[part], unconditional_count)
+        others = _by_group(points.unconditional, part, unconditional_count)
         present = points.weights[..., None, None] > 0
         sets.append(ops.where(present, others - origin, 0.0))
-    sets.append(_by_group(points.positives[part], positive_count) - origin)
+    sets.append(_by_group(points.positives, part, positive_count) - origin)
     return ops.concatenate(
         [ops.transpose(each, (0, 2, 1, 3)) for each in sets], axis=2
     )
 
 
-def _by_group(features, count):
-    """Features side by side, `(groups, count, tokens, dim)`."""
-    joined = features[0]
-    if len(features) > 1:
-        joined = ops.concatenate(features, axis=1)
+def _zero(result):
+    """A zero that is known as soon as the result is."""
+    first = ops.reshape(result, (-1,))[0]
+    return 0.0 * ops.where(ops.isfinite(first), first, 0.0)
+
+
+def _by_group(features, part, count):
+    """The tokens of a part side by side, `(groups, count, tokens, dim)`."""
+    pieces = [features[feature][:, start:end] for feature, start, end in part]
+    joined = ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
     return ops.reshape(joined, (-1, count, *joined.shape[1:]))
 
 
@@ -290,24 +331,42 @@ def _without_rounding(squares, mass, unit):
     return ops.maximum(squares, ops.square(bound))
 
 
-def _velocities(coefficients, stacked, points):
-    """Sums of the points of each feature: a list shaped like the samples."""
-    total = sum(points.tokens)
-    shape = coefficients.shape[1:]
-    coefficients = ops.reshape(coefficients, (-1, total, *shape))
-    found, start = [], 0
-    for part, each in zip(points.parts(), stacked, strict=True):
-        end = start + each.shape[1]
-        velocity = backend.matmul(coefficients[:, start:end], each)
+def _velocities(coefficients, points, zero):
+    """Sums of the points of each feature: a list shaped like the samples.
+
+    Args:
+        coefficients: float32 tensor `(groups, n, points)`.
+        points: `GramPoints`. They are put side by side once more: all of them
+            together take more memory than that takes time.
+        zero: see `_stacked`.
+    """
+    shape = sum(points.tokens), *coefficients.shape[1:]
+    coefficients = ops.reshape(coefficients, (-1, *shape))
+    pieces = [[] for _ in points.samples]
+    start = 0
+    for number, part in enumerate(points.parts()):
+        end = start + sum(last - first for _, first, last in part)
+        velocity = backend.matmul(
+            coefficients[:, start:end], _stacked(points, part, zero)
+        )
+        if number % 2:
+            zero = _zero(velocity)
         velocity = ops.transpose(velocity, (0, 2, 1, 3))
         velocity = ops.reshape(velocity, (-1, *velocity.shape[2:]))
-        found += _split(velocity, points.tokens[part])
+        for (feature, *_), piece in zip(
+            part, _split(velocity, part), strict=True
+        ):
+            pieces[feature].append(piece)
         start = end
-    return found
+    return [
+        ops.concatenate(each, axis=1) if len(each) > 1 else each[0]
+        for each in pieces
+    ]
 
 
-def _split(velocity, tokens):
-    """The velocities of features that were put side by side."""
-    if len(tokens) == 1:
+def _split(velocity, part):
+    """The velocities of the features of a part."""
+    if len(part) == 1:
         return [velocity]
-    return ops.split(velocity, list(itertools.accumulate(tokens[:-1])), axis=1)
+    ends = itertools.accumulate(end - start for _, start, end in part[:-1])
+    return ops.split(velocity, list(ends), axis=1)

@@ -41,12 +41,13 @@ def adapt(model, targets):
 
     Args:
         model: the `DriftModel`.
-        targets: dict from names of features to `Target`, those of a step.
+        targets: dict from tuples of names of features to `Target`, those
+            of a step.
     """
     measured = {}
-    for name, target in targets.items():
+    for names, target in targets.items():
         if target.signal is not None:
-            drift = model.objective.drift_of(name)
+            drift = model.objective.drift_of(names[0])
             measured.setdefault(id(drift), (drift, []))[1].append(target.signal)
     parts = [(drift, _joined(signals)) for drift, signals in measured.values()]
     for drift, signal in parts:

@@ -97,41 +97,41 @@ class DriftObjective:
                 Defaults to `False`.
 
         Returns:
-            A dict from the name of the first feature of each field to the
-            `Target` of the features that share it, see `shared_fields`.
+            A dict from the names of the features that share a field, a tuple,
+            to their `Target`, see `shared_fields`.
         """
         count = self._count(batch)
-        point_sets = self._encoded_sets(batch, negatives, count)
+        sets = self._encoded_sets(batch, negatives, count)
         if self.stop_gradient:
             features = keras.tree.map_structure(ops.stop_gradient, features)
-        point_sets = {"x": (count, features), **point_sets}
-        targets, after = {}, 0.0
-        for names in self.shared_fields(features):
-            target = self._target(
-                {
-                    key: (size, [encoded[name] for name in names])
-                    for key, (size, encoded) in point_sets.items()
-                },
+        sets = {"x": (count, features), **sets}
+        by_gram = set()
+        if self.stop_gradient and not learn_bandwidth and batch.weights is None:
+            by_gram = self._by_gram(sets, batch)
+        return {
+            names: self._target(
+                _of_features(sets, names),
                 batch,
                 self.drift_of(names[0]),
+                names[0] in by_gram,
                 learn_bandwidth,
-                after,
             )
-            targets[names[0]] = target
-            after = ops.sum(target.norm)
-        return targets
+            for names in self.shared_fields(features, by_gram)
+        }
 
-    def shared_fields(self, features):
-        """Which features share a field: those of one dimension and one drift.
+    def shared_fields(self, features, by_gram=()):
+        """Which features share a field: those of one drift and one dimension.
 
         A field costs a program of its own to trace and to compile, and a
         recipe for images has many features of few dimensions.
 
         Args:
             features: dict, see `targets`.
+            by_gram: set of the names of features that are compared by Gram
+                matrices, where the dimension may be any. Defaults to none.
 
         Returns:
-            A list of lists of names. Features of weight zero have no field; a
+            A list of tuples of names. Features of weight zero have no field; a
             drift that does not share fields has one for each feature.
         """
         fields = {}
@@ -140,8 +140,8 @@ class DriftObjective:
                 continue
             drift = self.drift_of(name)
             shared = "" if drift.shares_fields else name
-            key = id(drift), feature.shape[-1], shared
-            fields.setdefault(key, []).append(name)
+            dim = "any" if name in by_gram else feature.shape[-1]
+            fields.setdefault((id(drift), dim, shared), []).append(name)
         if not fields:
             raise ValueError(
                 "At least one feature needs a loss weight above zero. Received:"
@@ -151,9 +151,27 @@ class DriftObjective:
         # Features with as many tokens are reduced together. The order is not
         # that of the dict, which compiled code may change.
         return [
-            sorted(names, key=lambda name: (features[name].shape[1], name))
+            tuple(
+                sorted(
+                    names, key=lambda name: (*features[name].shape[1:], name)
+                )
+            )
             for names in fields.values()
         ]
+
+    def _by_gram(self, sets, batch):
+        """The names of features whose field Gram matrices compute faster."""
+        guidance, placement = self._guidance(batch), self._placement(batch)
+        return {
+            name
+            for name in sets["x"][1]
+            if self.weight_of(name)
+            and gram_field.suits(
+                self.drift_of(name),
+                gram_points(**_of_features(sets, [name]), **guidance),
+                placement,
+            )
+        }
 
     def drift_of(self, name):
         """The drift of the feature called `name`."""
@@ -180,8 +198,7 @@ class DriftObjective:
                 Defaults to `True`.
         """
         total = 0.0
-        for names in self.shared_fields(features):
-            target = targets[names[0]]
+        for names, target in targets.items():
             samples = [features[name] for name in names]
             if features_moved:
                 errors = _mean_squares(
@@ -204,7 +221,7 @@ class DriftObjective:
             )
         return total
 
-    def _target(self, point_sets, batch, drift, learn_bandwidth, after):
+    def _target(self, point_sets, batch, drift, by_gram, learn_bandwidth):
         """The `Target` of features that share a field.
 
         Args:
@@ -212,17 +229,16 @@ class DriftObjective:
                 the points per group, and a list of the features.
             batch: `TrainingBatch`.
             drift: `Drift` of these features.
+            by_gram: bool, whether Gram matrices compute their field.
             learn_bandwidth: see `targets`.
-            after: float32 scalar, see `gram_field`.
         """
         _, features = point_sets["x"]
         placement = self._placement(batch)
-        signal = gradient = points = None
-        if self.stop_gradient and not learn_bandwidth and batch.weights is None:
+        signal = gradient = None
+        if by_gram:
             points = gram_points(**point_sets, **self._guidance(batch))
-        if gram_field.suits(drift, points, placement):
             field, mean_squares = gram_field.gram_field(
-                drift, points, placement, after
+                drift, points, placement
             )
             velocity = field.velocity
         else:
@@ -329,6 +345,14 @@ class DriftObjective:
         return shares.generated_per_group(
             self.num_generated, batch.positives.shape[1], batch.divided
         )
+
+
+def _of_features(sets, names):
+    """Points per group and lists of features, from dicts of all features."""
+    return {
+        key: (size, [encoded[name] for name in names])
+        for key, (size, encoded) in sets.items()
+    }
 
 
 def _signal(drift, arguments, norm, measure):

@@ -48,7 +48,7 @@ def make(normalization="dual", **options):
     return drifts.KernelDrift(kernel, normalization, **options)
 
 
-def by_gram(drift, point_sets, weights=None, after=0.0):
+def by_gram(drift, point_sets, weights=None):
     counts = {key: count for key, (count, _) in point_sets.items()}
 
     def function(features, weights):
@@ -57,7 +57,7 @@ def by_gram(drift, point_sets, weights=None, after=0.0):
             **point_sets, unconditional_weights=weights
         )
         assert gram_field.suits(drift, points, "local")
-        field, squares = gram_field.gram_field(drift, points, "local", after)
+        field, squares = gram_field.gram_field(drift, points, "local")
         return field.velocity, field.length_scale, field.norm, squares
 
     return contracts.in_one_program(function)(*tensors(point_sets, weights))
@@ -168,11 +168,16 @@ def test_is_the_field_by_coordinates(weights):
     assert_alike(found[:3], by_coordinates(drift, point_sets, weights), 1e-5)
 
 
-def test_features_are_put_side_by_side_in_parts(monkeypatch):
-    """However they are partitioned, the field is the same."""
+def in_parts_of(monkeypatch, numbers):
+    """Parts of a field have so many numbers of a sample at most."""
+    monkeypatch.setattr(gram_field, "_most_numbers", lambda total: numbers)
+
+
+def test_features_are_compared_in_parts(monkeypatch):
+    """However their tokens are partitioned, the field is the same."""
     point_sets, found = sets(WEIGHTS), []
-    for numbers, parts in ((2**14, 1), (2 * DIM, 2), (0, 3)):
-        monkeypatch.setattr(gram_field, "_FEW_NUMBERS", numbers)
+    for numbers, parts in ((2**14, 1), (2 * DIM, 3), (0, 5)):
+        in_parts_of(monkeypatch, numbers)
         points = gram_field.gram_points(
             **point_sets, unconditional_weights=WEIGHTS
         )
@@ -181,6 +186,60 @@ def test_features_are_put_side_by_side_in_parts(monkeypatch):
     for other in found[1:]:
         for one, two in zip(found[0][0], other[0], strict=True):
             contracts.assert_close(one, contracts.numpy(two), 1e-6)
+
+
+@pytest.mark.skipif(
+    contracts.BACKEND == "torch", reason="nothing is compiled there"
+)
+def test_a_recipe_is_cut_into_a_bounded_number_of_parts():
+    """Whatever its size: each part has programs of its own."""
+    tokens, dims = [1, 1, 4, 64, 1024, 4096], [256, 512, 256, 1024, 256, 512]
+    for scale in (1, 8):
+        features = [
+            np.broadcast_to(np.float32(0.0), (8, count, dim * scale))
+            for count, dim in zip(tokens, dims, strict=True)
+        ]
+        points = gram_field.gram_points((4, features), (4, features))
+        parts = points.parts()
+        assert len(parts) <= gram_field._FEW_PARTS + 2 * len(features)
+        seen = [[] for _ in features]
+        for part in parts:
+            assert len({features[each].shape[-1] for each, _, _ in part}) == 1
+            for feature, start, end in part:
+                seen[feature] += range(start, end)
+        assert seen == [list(range(count)) for count in tokens]
+
+
+def test_features_of_other_dimensions_share_the_field():
+    """Each one's own is what it is alone."""
+    dims, drift = (DIM, 2 * DIM, DIM), make()
+    point_sets = {
+        key: (
+            count,
+            [
+                draw(count, seed + 10 * index, (t,), dim)[0] * (1.0 + index)
+                for index, (t, dim) in enumerate(zip(TOKENS, dims, strict=True))
+            ],
+        )
+        for seed, (key, count) in enumerate(
+            {"x": SAMPLES, "positives": DATA, "unconditional": OTHERS}.items()
+        )
+    }
+    velocity, *others = by_gram(drift, point_sets, WEIGHTS)
+    for number in range(len(dims)):
+        alone = {
+            key: (count, features[number : number + 1])
+            for key, (count, features) in point_sets.items()
+        }
+        expected = by_coordinates(drift, alone, WEIGHTS)
+        found = [velocity[number : number + 1]]
+        found += [each[number] for each in others[:2]]
+        assert_alike(found, expected, 1e-5)
+        contracts.assert_close(
+            others[2][number],
+            np.mean(contracts.numpy(expected[0][0]) ** 2),
+            1e-5,
+        )
 
 
 def test_points_of_weight_zero_are_absent():
@@ -196,15 +255,19 @@ def test_points_of_weight_zero_are_absent():
         )
 
 
-@pytest.mark.parametrize("after", [3.0, np.nan, np.inf])
-def test_what_it_waits_for_changes_nothing(after):
-    point_sets = sets(None)
-    expected = by_gram(make(), point_sets)
-    found = by_gram(make(), point_sets, after=ops.convert_to_tensor(after))
-    for one, two in zip(found[0], expected[0], strict=True):
-        np.testing.assert_array_equal(
-            contracts.numpy(one), contracts.numpy(two)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_leaves_the_others(monkeypatch, value):
+    """Parts wait for each other, and must not learn what they waited for."""
+    in_parts_of(monkeypatch, 0)
+    expected = by_gram(make(), sets(WEIGHTS), WEIGHTS)
+    point_sets = sets(WEIGHTS)
+    point_sets["x"][1][1][:] = value
+    found = by_gram(make(), point_sets, WEIGHTS)
+    for number in (0, 2):
+        contracts.assert_close(
+            found[0][number], contracts.numpy(expected[0][number]), 1e-6
         )
+    assert not np.any(np.isfinite(contracts.numpy(found[0][1])))
 
 
 def test_rounding_is_not_amplified_at_rest():

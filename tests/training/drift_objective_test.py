@@ -115,16 +115,16 @@ def test_there_are_as_many_fields_as_dimensions(one_by_one):
     dims = {dim for _, dim in FORMS.values()}
     assert drift.count == len(targets) == len(dims)
     assert float(loss) == pytest.approx(expected, rel=1e-6)
-    for name, names in {
-        "narrow_mean": ["narrow_mean", "narrow_std", "narrow"],
-        "wide_mean": ["wide_mean", "wide"],
-        "alone": ["alone"],
-    }.items():
+    for names in (
+        ("narrow_mean", "narrow_std", "narrow"),
+        ("wide_mean", "wide"),
+        ("alone",),
+    ):
         for key in ("length_scale", "norm"):
             contracts.assert_close(
-                contracts.numpy(getattr(targets[name], key)),
+                contracts.numpy(getattr(targets[names], key)),
                 np.concatenate(
-                    [contracts.numpy(getattr(each[n], key)) for n in names]
+                    [contracts.numpy(getattr(each[n,], key)) for n in names]
                 ),
                 1e-6,
             )
@@ -230,14 +230,14 @@ def test_fields_by_gram_matrices_are_those_by_coordinates(
     """Loss, targets and gradients: wide features, and others beside them."""
     drift = drifts.KernelDrift(kernels.Laplacian([0.05, 0.5]), "dual")
     scale = ops.convert_to_tensor([1.0, 2.0])
-    wide = ("wide", "wide_mean")
+    wide = {"wide": 2, "wide_mean": 3}
     given = [
         draw(count, seed)
         for seed, count in enumerate((GENERATED, POSITIVES, UNCONDITIONAL))
     ]
     for features in given:
-        for name in wide:
-            features[name] = np.tile(features[name], (1, 1, 2))
+        for name, times in wide.items():
+            features[name] = np.tile(features[name], (1, 1, times))
 
     def found():
         def loss(name, value):
@@ -279,7 +279,9 @@ def test_fields_by_gram_matrices_are_those_by_coordinates(
         lambda *args: calls.append(args) or by_gram(*args),
     )
     results = found()
+    # Of all dimensions in one field.
     assert calls
+    assert all(points.dims == [36, 24] for _, points, _ in calls)
     monkeypatch.setattr(gram_field, "suits", lambda *args: False)
     del calls[:]
     for (one, gradient), (other, expected) in zip(
