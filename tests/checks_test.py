@@ -4,6 +4,7 @@ import pytest
 
 import contracts
 from keras_drift import DriftModel
+from keras_drift import callbacks
 from keras_drift import checks
 from keras_drift import datasets
 from keras_drift import drifts
@@ -227,6 +228,7 @@ def test_masked_entries_are_refused():
         lambda: metrics.EnergyDistance()(samples, plain),
         lambda: spectral.two_sample_test(samples, plain),
         lambda: datasets.MemoryBank((2,)).add(samples),
+        lambda: callbacks.DriftMonitor(samples),
     ):
         with pytest.raises(ValueError, match="1 masked entries"):
             refuses()

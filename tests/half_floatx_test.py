@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_drift import DriftModel
 from keras_drift import datasets
+from keras_drift import metrics
 from small_models import small_mlp
 
 DATA = datasets.eight_gaussians(64, seed=0)
@@ -31,6 +33,19 @@ def test_logged_losses_are_float32():
     for _ in range(2000):
         tracker.update_state(0.3)
     assert float(tracker.result()) == pytest.approx(0.3, rel=1e-3)
+
+
+@pytest.mark.usefixtures("floatx")
+def test_floors_take_every_sample():
+    seen = []
+
+    def distance(x, y):
+        seen.append(ops.convert_to_numpy(ops.concatenate([x, y])))
+        return ops.mean(x)
+
+    metrics.floor(distance, np.arange(600.0, dtype="float32")[:, None])
+    for samples in seen:
+        assert len(np.unique(samples)) == 600
 
 
 @pytest.mark.usefixtures("floatx")

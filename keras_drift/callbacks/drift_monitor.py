@@ -226,6 +226,7 @@ class DriftMonitor(keras.callbacks.Callback):
 
 def _as_array(samples):
     """Held-out samples as a float32 array."""
+    checks.no_masked_entries("samples", samples)
     try:
         array = np.asarray(samples, "float32")
     except (TypeError, ValueError):

@@ -52,7 +52,8 @@ def floor(distance, data, n=None, repeats=4, seed=0):
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(repeats):
-        order = rng.permutation(size).astype("int32")
+        # Keras makes floats of NumPy's integers where `floatx` is bfloat16.
+        order = ops.convert_to_tensor(rng.permutation(size), "int32")
         first = ops.take(data, order[:n], axis=0)
         second = ops.take(data, order[n : 2 * n], axis=0)
         values.append(ops.cast(distance(first, second), "float32"))

@@ -52,8 +52,6 @@ def side_by_side(blocks):
 
     It has neither points nor rows and columns.
     """
-    if len(blocks) == 1:
-        return blocks[0]
     weights = absent = None
     if any(block.weights is not None for block in blocks):
         weights = ops.concatenate([_dense_weights(each) for each in blocks], -1)

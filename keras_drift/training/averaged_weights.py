@@ -101,7 +101,9 @@ def warn_of_raw_weights(model, callbacks):
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     optimizers = getattr(optimizer, "optimizers", [optimizer])
     has_averages = any(getattr(each, "use_ema", False) for each in optimizers)
-    if not has_averages or swaps_of(callbacks):
+    # Others have the averages in the model during validation alone.
+    keeps_averages = any(swap.swap_on_epoch for swap in swaps_of(callbacks))
+    if not has_averages or keeps_averages:
         return
     for callback in callbacks:
         if getattr(callback, "restore_best_weights", False) or getattr(

@@ -216,6 +216,7 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
     def _held_out(self, validation_data, batch_size, training_batch_size):
         """The data source of the validation of `fit`."""
         parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+        data_sources.refuse_nested(parts[0], self.generator)
         if batch_size is None and data_sources.is_array_like(parts[0]):
             batch_size = training_batch_size
         source = self._source(*parts, batch_size, fixed=True)

@@ -178,6 +178,8 @@ def test_refuses_arrays_that_are_a_batch(data):
         model.fit(data, verbose=0)
     with pytest.raises(TypeError, match="one by one"):
         model.evaluate(data, verbose=0)
+    with pytest.raises(TypeError, match="one by one"):
+        model.fit(np.zeros((64, 2)), validation_data=(data,), verbose=0)
 
 
 def test_refuses_a_generator_of_seeds():

@@ -174,6 +174,9 @@ def test_averages_and_best_weights_are_not_mixed_without_a_word(points):
     fit = {"validation_data": points, "verbose": 0}
     with user_line.warns("SwapEMAWeights"):
         model.fit(points, callbacks=[stop], **fit)
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=False)
+    with user_line.warns("SwapEMAWeights"):
+        model.fit(points, callbacks=[swap, stop], **fit)
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     model.fit(points, callbacks=[swap, stop], **fit)
 
