@@ -25,7 +25,7 @@ rematerializes, on TensorFlow as well; it reads the variables of the network.
 `with_known_sizes(x, shape)` is the tensor with the static sizes of a batch of
 that shape where compiled code does not know them, and `SERVES_ANY_SHAPE` says
 whether one compiled step takes batches of several shapes. `COMPILES` says
-whether a step is a program, which takes the longer to compile the more it has.
+whether a step is a program, which takes longer to compile with each operation.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.

@@ -12,8 +12,9 @@ from keras_drift.backend import jax_batches
 from keras_drift.backend import jax_processes
 from keras_drift.backend import jax_shares
 
-# Whether a compiled step takes batches of several shapes.
+# Whether a step is a program, which takes time to compile.
 COMPILES = True
+# Whether a compiled step takes batches of several shapes.
 SERVES_ANY_SHAPE = True
 
 divisible_layouts = jax_batches.divisible_layouts

@@ -44,9 +44,10 @@ __all__ = [
     "without_autotuning",
 ]
 
+# Whether a step is a program, which takes time to compile.
+COMPILES = True
 # Whether a compiled step takes batches of several shapes: `tf.function` takes
 # them for one of unknown sizes, or of unknown rank.
-COMPILES = True
 SERVES_ANY_SHAPE = False
 
 

@@ -51,8 +51,9 @@ __all__ = [
     "unless",
 ]
 
-# Whether a compiled step takes batches of several shapes.
+# Whether a step is a program, which takes time to compile.
 COMPILES = False
+# Whether a compiled step takes batches of several shapes.
 SERVES_ANY_SHAPE = True
 
 
