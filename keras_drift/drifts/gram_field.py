@@ -30,8 +30,11 @@ _RESOLVED = 1e-3
 # The numbers of a sample in a part: as few as keep the points of a part in the
 # cache of a processor between two products.
 _FEW_NUMBERS = 2**15
-# A part has programs of its own to compile: there are about as many at most.
-_FEW_PARTS = 40
+# Programs that are compiled have about as many parts, each one compiled apart.
+_FEW_PARTS = 36
+# The fraction of a part below which features share one. Those above are not
+# copied once more to put them side by side.
+_SMALL = 0.2
 
 
 class GramPoints(NamedTuple):
@@ -77,18 +80,32 @@ class GramPoints(NamedTuple):
         limit = _most_numbers(sum(tokens * dim for tokens, dim in forms))
         parts, room, previous = [], 0, None
         for feature, (tokens, dim) in enumerate(forms):
+            if tokens * dim > _SMALL * limit:
+                cuts = _cuts(tokens, limit / dim)
+                parts += [[(feature, start, end)] for start, end in cuts]
+                previous = None
+                continue
             if dim != previous or tokens * dim > room:
                 parts.append([])
-                room = limit
-            size = max(limit // dim, 1)
-            for start in range(0, tokens, size):
-                if start:
-                    parts.append([])
-                end = min(start + size, tokens)
-                parts[-1].append((feature, start, end))
+                room, previous = limit, dim
+            parts[-1].append((feature, 0, tokens))
             room -= tokens * dim
-            previous = dim
         return parts
+
+
+def _cuts(tokens, most):
+    """Cuts tokens in halves until a piece has at most so many.
+
+    Pieces of one size share a compiled program.
+
+    Returns:
+        A list of tuples `(first token, end)`.
+    """
+    count = 1
+    while count < min(tokens, tokens / most):
+        count *= 2
+    ends = [tokens * number // count for number in range(count + 1)]
+    return [cut for cut in itertools.pairwise(ends) if cut[0] < cut[1]]
 
 
 def _most_numbers(total):
@@ -198,7 +215,8 @@ def gram_field(drift, points, placement):
     )
     norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1))
     (squares,) = _squared_lengths([total], gram)
-    field = Field(_velocities(total, points, _zero(norm)), length_scale, norm)
+    velocity = _velocities(total, points, norm)
+    field = Field(velocity, length_scale, norm)
     # Rounding may make the last one negative.
     return field, ops.maximum(inputs.mean(squares) / dims, 0.0)
 
@@ -215,15 +233,34 @@ def _gram(points):
 
     The groups are those of the batch, and in each one all tokens.
     """
-    found, zero = [], 0.0
-    for number, part in enumerate(points.parts()):
-        stacked = _stacked(points, part, zero)
-        found.append(backend.matmul(stacked, ops.swapaxes(stacked, -1, -2)))
-        if number % 2:
-            zero = _zero(found[-1])
+    found = _part_by_part(
+        points,
+        lambda stacked, part: backend.matmul(
+            stacked, ops.swapaxes(stacked, -1, -2)
+        ),
+        points.samples[0],
+    )
     gram = ops.concatenate(found, axis=1)
     size = gram.shape[-1]
     return ops.reshape(gram, (-1, size, size))
+
+
+def _part_by_part(points, compute, known):
+    """Computes a tensor of the points of each part.
+
+    A part waits for the result of the one before the last, so that the points
+    of few are in memory at once.
+
+    Args:
+        points: `GramPoints`.
+        compute: function of what `_stacked` returns, and of the part.
+        known: tensor that the first parts wait for.
+    """
+    found, zeros = [], [_zero(known)] * 2
+    for number, part in enumerate(points.parts()):
+        found.append(compute(_stacked(points, part, zeros[number]), part))
+        zeros.append(_zero(found[-1]))
+    return found
 
 
 def _stacked(points, part, zero):
@@ -232,8 +269,7 @@ def _stacked(points, part, zero):
     Args:
         points: `GramPoints`.
         part: one of `points.parts()`.
-        zero: float32 scalar, what `_zero` returned for a result that must be
-            known first: parts that follow each other need the memory of few.
+        zero: what `_zero` returned for a result that must be known first.
 
     Returns:
         A tensor `(groups, tokens, n + k + m, dim)`: samples, unconditional
@@ -242,29 +278,39 @@ def _stacked(points, part, zero):
     count, unconditional_count, positive_count = points.counts
     samples = _by_group(points.samples, part, count)
     # Differences do not depend on the origin. Near the points, they are exact.
-    origin = samples[:, :1] + zero
+    origin = samples[:, :1]
     sets = [samples - origin]
     if points.unconditional is not None:
         others = _by_group(points.unconditional, part, unconditional_count)
         present = points.weights[..., None, None] > 0
         sets.append(ops.where(present, others - origin, 0.0))
-    sets.append(_by_group(points.positives, part, positive_count) - origin)
+    # The zero comes last: XLA then compiles one program for all parts that
+    # have the same shape.
+    positives = _by_group(points.positives, part, positive_count)
+    sets.append(positives - (origin + zero))
     return ops.concatenate(
         [ops.transpose(each, (0, 2, 1, 3)) for each in sets], axis=2
     )
 
 
 def _zero(result):
-    """A zero that is known as soon as the result is."""
-    first = ops.reshape(result, (-1,))[0]
-    return 0.0 * ops.where(ops.isfinite(first), first, 0.0)
+    """A zero that is known as soon as the result is, whatever that is."""
+    if not backend.COMPILES:
+        return 0.0
+    some = ops.sum(ops.reshape(result, (-1,))[:8])
+    return 0.0 * ops.cast(ops.isfinite(some), "float32")
 
 
 def _by_group(features, part, count):
     """The tokens of a part side by side, `(groups, count, tokens, dim)`."""
-    pieces = [features[feature][:, start:end] for feature, start, end in part]
+    pieces = [_cut(features[number], *tokens) for number, *tokens in part]
     joined = ops.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
     return ops.reshape(joined, (-1, count, *joined.shape[1:]))
+
+
+def _cut(feature, start, end):
+    """Some tokens of a feature. To slice all of them takes time to trace."""
+    return feature if end - start == feature.shape[1] else feature[:, start:end]
 
 
 def _inputs(drift, points, gram, placement):
@@ -331,33 +377,33 @@ def _without_rounding(squares, mass, unit):
     return ops.maximum(squares, ops.square(bound))
 
 
-def _velocities(coefficients, points, zero):
+def _velocities(coefficients, points, known):
     """Sums of the points of each feature: a list shaped like the samples.
 
     Args:
         coefficients: float32 tensor `(groups, n, points)`.
         points: `GramPoints`. They are put side by side once more: all of them
             together take more memory than that takes time.
-        zero: see `_stacked`.
+        known: see `_part_by_part`.
     """
-    shape = sum(points.tokens), *coefficients.shape[1:]
+    starts = [0, *itertools.accumulate(points.tokens)]
+    shape = starts[-1], *coefficients.shape[1:]
     coefficients = ops.reshape(coefficients, (-1, *shape))
+
+    def velocity(stacked, part):
+        (feature, start, _), (last, _, end) = part[0], part[-1]
+        rows = slice(starts[feature] + start, starts[last] + end)
+        return backend.matmul(coefficients[:, rows], stacked)
+
     pieces = [[] for _ in points.samples]
-    start = 0
-    for number, part in enumerate(points.parts()):
-        end = start + sum(last - first for _, first, last in part)
-        velocity = backend.matmul(
-            coefficients[:, start:end], _stacked(points, part, zero)
-        )
-        if number % 2:
-            zero = _zero(velocity)
-        velocity = ops.transpose(velocity, (0, 2, 1, 3))
-        velocity = ops.reshape(velocity, (-1, *velocity.shape[2:]))
+    found = _part_by_part(points, velocity, known)
+    for part, velocities in zip(points.parts(), found, strict=True):
+        velocities = ops.transpose(velocities, (0, 2, 1, 3))
+        velocities = ops.reshape(velocities, (-1, *velocities.shape[2:]))
         for (feature, *_), piece in zip(
-            part, _split(velocity, part), strict=True
+            part, _split(velocities, part), strict=True
         ):
             pieces[feature].append(piece)
-        start = end
     return [
         ops.concatenate(each, axis=1) if len(each) > 1 else each[0]
         for each in pieces

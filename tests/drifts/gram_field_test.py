@@ -176,7 +176,7 @@ def in_parts_of(monkeypatch, numbers):
 def test_features_are_compared_in_parts(monkeypatch):
     """However their tokens are partitioned, the field is the same."""
     point_sets, found = sets(WEIGHTS), []
-    for numbers, parts in ((2**14, 1), (2 * DIM, 3), (0, 5)):
+    for numbers, parts in ((2**14, 1), (200, 2), (2 * DIM, 4), (1, 5)):
         in_parts_of(monkeypatch, numbers)
         points = gram_field.gram_points(
             **point_sets, unconditional_weights=WEIGHTS
@@ -188,11 +188,8 @@ def test_features_are_compared_in_parts(monkeypatch):
             contracts.assert_close(one, contracts.numpy(two), 1e-6)
 
 
-@pytest.mark.skipif(
-    contracts.BACKEND == "torch", reason="nothing is compiled there"
-)
 def test_a_recipe_is_cut_into_a_bounded_number_of_parts():
-    """Whatever its size: each part has programs of its own."""
+    """Whatever its size: each part has programs of its own to compile."""
     tokens, dims = [1, 1, 4, 64, 1024, 4096], [256, 512, 256, 1024, 256, 512]
     for scale in (1, 8):
         features = [
@@ -201,7 +198,8 @@ def test_a_recipe_is_cut_into_a_bounded_number_of_parts():
         ]
         points = gram_field.gram_points((4, features), (4, features))
         parts = points.parts()
-        assert len(parts) <= gram_field._FEW_PARTS + 2 * len(features)
+        if contracts.BACKEND != "torch":
+            assert len(parts) <= 2 * gram_field._FEW_PARTS + len(features)
         seen = [[] for _ in features]
         for part in parts:
             assert len({features[each].shape[-1] for each, _, _ in part}) == 1
@@ -258,7 +256,7 @@ def test_points_of_weight_zero_are_absent():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_feature_that_is_not_finite_leaves_the_others(monkeypatch, value):
     """Parts wait for each other, and must not learn what they waited for."""
-    in_parts_of(monkeypatch, 0)
+    in_parts_of(monkeypatch, 1)
     expected = by_gram(make(), sets(WEIGHTS), WEIGHTS)
     point_sets = sets(WEIGHTS)
     point_sets["x"][1][1][:] = value
