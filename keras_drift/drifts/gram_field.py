@@ -30,10 +30,11 @@ _RESOLVED = 1e-3
 # The numbers of a sample in a part: as few as keep the points of a part in the
 # cache of a processor between two products.
 _FEW_NUMBERS = 2**15
-# Programs that are compiled have about as many parts, each one compiled apart.
+# In programs that are compiled, large features have about this many parts, at
+# most twice as many.
 _FEW_PARTS = 36
-# The fraction of a part below which features share one. Those above are not
-# copied once more to put them side by side.
+# The fraction of a part below which features share one. Larger ones have parts
+# of their own, which saves a copy; those of one shape share compiled code.
 _SMALL = 0.2
 
 
@@ -94,9 +95,9 @@ class GramPoints(NamedTuple):
 
 
 def _cuts(tokens, most):
-    """Cuts tokens in halves until a piece has at most so many.
+    """Cuts tokens into nearly equal pieces of at most about so many.
 
-    Pieces of one size share a compiled program.
+    Their number is a power of two. Pieces of one size share compiled code.
 
     Returns:
         A list of tuples `(first token, end)`.
@@ -152,7 +153,7 @@ def suits(drift, points, placement):
         points: `GramPoints`, or `None`.
         placement: see `Drift.field`.
     """
-    return (
+    return bool(
         points is not None
         and sum(points.counts) <= min(points.dims)
         and vars(type(drift)).get("takes_gram", False)
@@ -182,7 +183,9 @@ def gram_field(drift, points, placement):
     Returns:
         `(field, mean_squares)`: a `Field` as that of `Drift.field` with
         `tokens`, whose velocity is a list of tensors shaped like the samples;
-        and the mean square of the velocity of each feature.
+        and the mean square of the velocity of each feature. The norm is no
+        less than what rounding leaves of samples at rest, a thousandth of the
+        distances between the points.
     """
     gram = _gram(points)
     distances = distances_of_gram(gram, points.counts[0])
@@ -245,7 +248,7 @@ def _gram(points):
     return ops.reshape(gram, (-1, size, size))
 
 
-def _part_by_part(points, compute, known):
+def _part_by_part(points, compute, after):
     """Computes a tensor of the points of each part.
 
     A part waits for the result of the one before the last, so that the points
@@ -254,9 +257,9 @@ def _part_by_part(points, compute, known):
     Args:
         points: `GramPoints`.
         compute: function of what `_stacked` returns, and of the part.
-        known: tensor that the first parts wait for.
+        after: tensor that the first parts wait for.
     """
-    found, zeros = [], [_zero(known)] * 2
+    found, zeros = [], [_zero(after)] * 2
     for number, part in enumerate(points.parts()):
         found.append(compute(_stacked(points, part, zeros[number]), part))
         zeros.append(_zero(found[-1]))
@@ -264,12 +267,12 @@ def _part_by_part(points, compute, known):
 
 
 def _stacked(points, part, zero):
-    """The points of a part around the first sample of each group.
+    """The points of a part around the origin of each group.
 
     Args:
         points: `GramPoints`.
         part: one of `points.parts()`.
-        zero: what `_zero` returned for a result that must be known first.
+        zero: what `_zero` returned for a result that comes first.
 
     Returns:
         A tensor `(groups, tokens, n + k + m, dim)`: samples, unconditional
@@ -277,8 +280,8 @@ def _stacked(points, part, zero):
     """
     count, unconditional_count, positive_count = points.counts
     samples = _by_group(points.samples, part, count)
-    # Differences do not depend on the origin. Near the points, they are exact.
-    origin = samples[:, :1]
+    positives = _by_group(points.positives, part, positive_count)
+    origin = _origin(samples, positives)
     sets = [samples - origin]
     if points.unconditional is not None:
         others = _by_group(points.unconditional, part, unconditional_count)
@@ -286,15 +289,33 @@ def _stacked(points, part, zero):
         sets.append(ops.where(present, others - origin, 0.0))
     # The zero comes last: XLA then compiles one program for all parts that
     # have the same shape.
-    positives = _by_group(points.positives, part, positive_count)
     sets.append(positives - (origin + zero))
     return ops.concatenate(
         [ops.transpose(each, (0, 2, 1, 3)) for each in sets], axis=2
     )
 
 
+def _origin(samples, positives):
+    """A point among the samples of each group, `(groups, 1, tokens, dim)`.
+
+    Differences do not depend on the origin; near the points, they are exact.
+    The median of three is near them, even where one of the three is not.
+    """
+    third = samples[:, 1:2] if samples.shape[1] > 2 else positives[:, :1]
+    return _median(samples[:, :1], samples[:, -1:], third)
+
+
+def _median(x, y, z):
+    """The median of three tensors, by coordinates."""
+    low, high = ops.minimum(x, y), ops.maximum(x, y)
+    return ops.maximum(low, ops.minimum(high, z))
+
+
 def _zero(result):
-    """A zero that is known as soon as the result is, whatever that is."""
+    """A zero that depends on a result, so that what uses it comes later.
+
+    It is never NaN. PyTorch computes in order anyway.
+    """
     if not backend.COMPILES:
         return 0.0
     some = ops.sum(ops.reshape(result, (-1,))[:8])
@@ -377,14 +398,14 @@ def _without_rounding(squares, mass, unit):
     return ops.maximum(squares, ops.square(bound))
 
 
-def _velocities(coefficients, points, known):
+def _velocities(coefficients, points, after):
     """Sums of the points of each feature: a list shaped like the samples.
 
     Args:
         coefficients: float32 tensor `(groups, n, points)`.
         points: `GramPoints`. They are put side by side once more: all of them
             together take more memory than that takes time.
-        known: see `_part_by_part`.
+        after: see `_part_by_part`.
     """
     starts = [0, *itertools.accumulate(points.tokens)]
     shape = starts[-1], *coefficients.shape[1:]
@@ -393,13 +414,13 @@ def _velocities(coefficients, points, known):
     def velocity(stacked, part):
         (feature, start, _), (last, _, end) = part[0], part[-1]
         rows = slice(starts[feature] + start, starts[last] + end)
-        return backend.matmul(coefficients[:, rows], stacked)
+        found = backend.matmul(coefficients[:, rows], stacked)
+        found = ops.transpose(found, (0, 2, 1, 3))
+        return ops.reshape(found, (-1, *found.shape[2:]))
 
     pieces = [[] for _ in points.samples]
-    found = _part_by_part(points, velocity, known)
+    found = _part_by_part(points, velocity, after)
     for part, velocities in zip(points.parts(), found, strict=True):
-        velocities = ops.transpose(velocities, (0, 2, 1, 3))
-        velocities = ops.reshape(velocities, (-1, *velocities.shape[2:]))
         for (feature, *_), piece in zip(
             part, _split(velocities, part), strict=True
         ):

@@ -191,7 +191,8 @@ def dual_coefficients(log_kernels, block, num_negatives):
         points)`, and the sum of those of the positives, `(groups, n)`, which is
         minus the sum of those of the negatives.
     """
-    of_negatives = ops.arange(ops.shape(block.costs)[-1]) < num_negatives
+    indices = ops.arange(ops.shape(block.costs)[-1], dtype="int32")
+    of_negatives = indices < num_negatives
     found = []
     for log_kernel in log_kernels:
         (affinities,) = geometric_softmax([block], log_kernel)

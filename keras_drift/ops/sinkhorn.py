@@ -172,7 +172,9 @@ def sinkhorn(
         state, function = (start,), step
     else:
         state, function = (start, start[:, 0] != start[:, 0]), step_or_rest
-    state, _ = backend.scan(function, state, ops.arange(num_steps))
+    state, _ = backend.scan(
+        function, state, ops.arange(num_steps, dtype="int32")
+    )
     return SinkhornPlan(pairs, epsilon, state[0])
 
 

@@ -252,7 +252,7 @@ def _couple(weights, n):
         ops.stack(
             [
                 ops.concatenate([in_first, in_last], axis=-1),
-                ops.cast(ops.arange(2 * m) >= m, "int32")
+                ops.cast(ops.arange(2 * m, dtype="int32") >= m, "int32")
                 + ops.zeros_like(cells),
             ],
             axis=-1,

@@ -115,7 +115,7 @@ def _resampled(weights, count):
     mass = ops.cumsum(weights, axis=1)
     total = mass[:, -1:]
     mass = mass / ops.where(total > 0, total, ops.ones_like(total))
-    place = ops.arange(count)
+    place = ops.arange(count, dtype="int32")
     quantile = ops.where(
         place % 2 == 0, place // 2, (count + 1) // 2 + place // 2
     )

@@ -120,7 +120,9 @@ class DriftObjective:
         }
 
     def shared_fields(self, features, by_gram=()):
-        """Which features share a field: those of one drift and one dimension.
+        """Which features share a field: those of one drift.
+
+        They have one dimension, unless Gram matrices compare them.
 
         A field costs a program of its own to trace and to compile, and a
         recipe for images has many features of few dimensions.
@@ -160,7 +162,7 @@ class DriftObjective:
         ]
 
     def _by_gram(self, sets, batch):
-        """The names of features whose field Gram matrices compute faster."""
+        """The names of features whose field is faster by Gram matrices."""
         guidance, placement = self._guidance(batch), self._placement(batch)
         return {
             name

@@ -12,6 +12,7 @@ from keras_drift import drifts
 from keras_drift import kernels
 from keras_drift.drifts import gram_field
 from keras_drift.drifts import normalizations
+from keras_drift.ops import distances_of_gram
 from keras_drift.training import side_by_side
 
 GROUPS, SAMPLES, OTHERS, DATA = 2, 4, 3, 5
@@ -240,6 +241,20 @@ def test_features_of_other_dimensions_share_the_field():
         )
 
 
+@pytest.mark.parametrize("far", range(SAMPLES))
+def test_a_sample_far_from_the_others_costs_them_no_precision(far):
+    """Whichever of them it is."""
+    x = draw(SAMPLES, 0, (1,))[0]
+    x.reshape(GROUPS, SAMPLES, 1, DIM)[:, far] += 1000.0
+    points = gram_field.gram_points((SAMPLES, [x]), (SAMPLES, [x]))
+    distances = distances_of_gram(gram_field._gram(points), SAMPLES)
+    x = x.reshape(GROUPS, SAMPLES, DIM).astype("float64")
+    expected = np.linalg.norm(x[:, :, None] - x[:, None], axis=-1)
+    others = np.ix_(range(GROUPS), *[np.delete(range(SAMPLES), far)] * 2)
+    found = contracts.numpy(distances)[..., :SAMPLES]
+    contracts.assert_close(found[others], expected[others], 1e-5)
+
+
 def test_points_of_weight_zero_are_absent():
     """Whatever their place holds."""
     point_sets = sets(WEIGHTS)
@@ -294,13 +309,23 @@ def test_one_point_everywhere():
         assert np.all(np.isfinite(contracts.numpy(each)))
 
 
-@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def in_a_graph(function):
+    """Inside of `tf.function`, on TensorFlow."""
+    if contracts.BACKEND != "tensorflow":
+        return function()
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)()
+
+
+@pytest.mark.parametrize("floatx", ["bfloat16", "float16", "float64"])
 def test_works_with_any_floatx(floatx):
     expected = by_gram(make(), sets(WEIGHTS), WEIGHTS)
     before = keras.config.floatx()
     keras.config.set_floatx(floatx)
     try:
-        found = by_gram(make(), sets(WEIGHTS), WEIGHTS)
+        drift = make()
+        found = in_a_graph(lambda: by_gram(drift, sets(WEIGHTS), WEIGHTS))
     finally:
         keras.config.set_floatx(before)
     for one, two in zip(found[0], expected[0], strict=True):
