@@ -19,6 +19,9 @@ trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
 `exp(x - y)`, zero where it would be below the normal numbers of float32, for
 which PyTorch needs one array rather than two.
+`in_memory(x)` is a float tensor that is computed once. On the CPU, XLA computes
+what is elementwise again for each of its consumers: in a residual network, the
+sums of all blocks before.
 `recomputed_parts(function, parts, network)` is a function of the slices along
 the first axes of `parts`, one after another, which the backward pass
 rematerializes, on TensorFlow as well; it reads the variables of the network.
@@ -176,6 +179,7 @@ global_mean = placement.global_mean
 gradient = _backend.gradient
 has_accelerator = _backend.has_accelerator
 host_value = _backend.host_value
+in_memory = getattr(_backend, "in_memory", lambda x: x)
 in_shares = getattr(_backend, "in_shares", None)
 jit = _backend.jit
 join_processes = getattr(_backend, "join_processes", placement.join_processes)

@@ -4,6 +4,8 @@ import keras
 from keras import layers
 from keras import ops
 
+from keras_drift import backend
+
 _EPSILON = 1e-6
 
 
@@ -67,7 +69,9 @@ class ConvNeXtBlock(layers.Layer):
     def call(self, maps):
         hidden = self.expand(self.norm(self.depthwise(maps)))
         hidden = ops.gelu(hidden, approximate=False)
-        return maps + self.project(self.response_norm(hidden))
+        hidden = self.project(self.response_norm(hidden))
+        # The next block and the features of this one read it.
+        return backend.in_memory(maps + hidden)
 
     def compute_output_shape(self, input_shape):
         """The shape of the maps."""

@@ -1,11 +1,13 @@
 """Patches of images and feature maps: masks and statistics."""
 
+from typing import Any
+from typing import NamedTuple
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_drift import checks
-from keras_drift import patch_folding
 
 # Under the square root of a variance, whose slope is infinite at zero.
 EPSILON = 1e-6
@@ -134,31 +136,76 @@ def statistics(name, maps, means, stds, global_mean, global_std):
     maps = ops.cast(maps, "float32")
     _, height, width, channels = maps.shape
     found = {name: ops.reshape(maps, (-1, height * width, channels))}
-    whole = maps[:, None, :, None]
+    fit = [
+        side
+        for side in sorted({*means, *stds})
+        if height % side == 0 and width % side == 0
+    ]
+    by_side, whole = _moments(maps, fit)
     if global_mean:
-        found[f"{name}_mean"] = _one_token_each(_mean(whole))
+        found[f"{name}_mean"] = _one_token_each(whole.mean)
     if global_std:
-        found[f"{name}_std"] = _one_token_each(_std(whole))
-    for kind, sides, statistic in (("mean", means, _mean), ("std", stds, _std)):
-        for side in sides:
-            if height % side == 0 and width % side == 0:
-                grid = patch_folding.grid(maps, side)
-                found[f"{name}_{kind}_{side}"] = _one_token_each(
-                    statistic(grid)
-                )
+        found[f"{name}_std"] = _one_token_each(whole.std())
+    for side in means:
+        if side in fit:
+            found[f"{name}_mean_{side}"] = _one_token_each(by_side[side].mean)
+    for side in stds:
+        if side in fit:
+            found[f"{name}_std_{side}"] = _one_token_each(by_side[side].std())
     return found
 
 
-def _mean(grid):
-    return ops.mean(grid, axis=(2, 4), keepdims=True)
+class _Moments(NamedTuple):
+    """Means and variances of patches, `(batch, rows, columns, channels)`."""
+
+    mean: Any
+    variance: Any = None
+
+    def over(self, rows, columns):
+        """Those of patches of so many of these patches."""
+        means = _grid(self.mean, rows, columns)
+        mean = ops.mean(means, axis=(2, 4), keepdims=True)
+        variance = ops.mean(ops.square(means - mean), axis=(2, 4))
+        if self.variance is not None:
+            within = _grid(self.variance, rows, columns)
+            variance = variance + ops.mean(within, axis=(2, 4))
+        return _Moments(ops.squeeze(mean, (2, 4)), variance)
+
+    def std(self):
+        """Standard deviations, with a gradient everywhere."""
+        return ops.sqrt(self.variance + EPSILON)
 
 
-def _std(grid):
-    variance = _mean(ops.square(grid - _mean(grid)))
-    return ops.sqrt(variance + EPSILON)
+def _moments(maps, sides):
+    """The `_Moments` of the patches of each side, and of the whole map.
+
+    Those of large patches follow from those of small ones by the law of total
+    variance, so that few of them read the map itself.
+
+    Args:
+        maps: float32 tensor `(batch, height, width, channels)`.
+        sides: list of ints that divide height and width, from small to large.
+
+    Returns:
+        A tuple of a dict by side, and of the `_Moments` of the whole map.
+    """
+    found = {}
+    for side in sides:
+        finer = max((each for each in found if side % each == 0), default=1)
+        ratio = side // finer
+        found[side] = found.get(finer, _Moments(maps)).over(ratio, ratio)
+    coarsest = found[sides[-1]] if sides else _Moments(maps)
+    return found, coarsest.over(*coarsest.mean.shape[1:3])
 
 
-def _one_token_each(grid):
-    """`(batch, rows, 1, columns, 1, channels)` to one token for each patch."""
-    _, rows, _, columns, _, channels = grid.shape
-    return ops.reshape(grid, (-1, rows * columns, channels))
+def _grid(values, rows, columns):
+    """Axes of patches: `(batch, n, rows, m, columns, channels)`."""
+    _, height, width, channels = values.shape
+    sizes = (-1, height // rows, rows, width // columns, columns, channels)
+    return ops.reshape(values, sizes)
+
+
+def _one_token_each(values):
+    """`(batch, rows, columns, channels)` to one token for each patch."""
+    _, rows, columns, channels = values.shape
+    return ops.reshape(values, (-1, rows * columns, channels))

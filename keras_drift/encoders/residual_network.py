@@ -3,7 +3,8 @@
 from keras import layers
 from keras import ops
 
-MAX_GROUPS = 32
+from keras_drift import backend
+from keras_drift.encoders.group_norm import group_norm
 
 
 class ResidualNetwork(layers.Layer):
@@ -125,7 +126,8 @@ class ResidualBlock(layers.Layer):
         y = ops.relu(self.norm1(self.conv1(y)))
         y = self.dropout(y, training=training)
         y = self.norm2(self.conv2(y))
-        return ops.relu(shortcut + y)
+        # The next block, its shortcut and the features of this one read it.
+        return backend.in_memory(ops.relu(shortcut + y))
 
 
 def conv(channels, size, strides=1, name=None, dtype=None, bias=False):
@@ -140,14 +142,4 @@ def conv(channels, size, strides=1, name=None, dtype=None, bias=False):
         kernel_initializer="lecun_normal",
         name=name,
         dtype=dtype,
-    )
-
-
-def group_norm(channels, name=None, dtype=None):
-    """Group norm with as many groups as divide the channels, at most 32."""
-    groups = min(MAX_GROUPS, channels)
-    while channels % groups:
-        groups -= 1
-    return layers.GroupNormalization(
-        groups, epsilon=1e-6, name=name, dtype=dtype
     )

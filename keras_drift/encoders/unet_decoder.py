@@ -3,8 +3,8 @@
 from keras import layers
 from keras import ops
 
+from keras_drift.encoders.group_norm import group_norm
 from keras_drift.encoders.residual_network import conv
-from keras_drift.encoders.residual_network import group_norm
 
 # From coarse to fine, with the channels of each map, in units of the base.
 _SKIPS = {"layer3": 4, "layer2": 2, "layer1": 1, "conv1": 1}

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_drift import backend
 from keras_drift.generators.attention import Attention
 from keras_drift.generators.feed_forward import FeedForward
 from keras_drift.generators.modulation import Modulation
@@ -94,21 +95,26 @@ class DiTBlock(layers.Layer):
         self.feed_forward.build(tokens_shape)
         self.built = True
 
-    def call(self, tokens, condition):
-        transform = self._transform
+    def call(self, tokens, condition, training=None):
+        # Exported programs have no need of it.
+        in_memory = backend.in_memory if training else lambda x: x
+
+        def transform(tokens, condition):
+            return self._transform(tokens, condition, in_memory)
+
         if self.remat:
             transform = keras.remat(transform)
         return transform(tokens, condition)
 
-    def _transform(self, tokens, condition):
+    def _transform(self, tokens, condition, in_memory):
         shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulation(
             condition
         )
         # Of a 1 that is an integer, jax2onnx adds an int32 to floats.
         normed = self.attention_norm(tokens) * (1.0 + scale_a) + shift_a
-        tokens = tokens + gate_a * self.attention(normed)
+        tokens = in_memory(tokens + gate_a * self.attention(normed))
         normed = self.feed_forward_norm(tokens) * (1.0 + scale_f) + shift_f
-        return tokens + gate_f * self.feed_forward(normed)
+        return in_memory(tokens + gate_f * self.feed_forward(normed))
 
     def compute_output_shape(self, tokens_shape, condition_shape):
         """The shape of the tokens."""

@@ -3,9 +3,9 @@ import pytest
 
 from contracts import in_one_program
 from contracts import numpy
+from keras_drift.encoders.group_norm import group_norm
 from keras_drift.encoders.residual_network import ResidualBlock
 from keras_drift.encoders.residual_network import ResidualNetwork
-from keras_drift.encoders.residual_network import group_norm
 
 # The images of the first test have an odd and an even side.
 X = np.random.default_rng(0).normal(size=(2, 5, 4, 2)).astype("float32")
