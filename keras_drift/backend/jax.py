@@ -106,18 +106,22 @@ def _in_memory(index, tensors):
     # without vector instructions. It would look through an
     # `optimization_barrier`, but cannot tell that this branch is always
     # taken.
-    return jax.lax.cond(
-        index >= 0,
-        lambda tensors: tensors,
-        lambda tensors: jax.tree.map(jnp.zeros_like, tensors),
-        tensors,
-    )
+    return jax.lax.cond(index >= 0, _same, _zeros, tensors)
+
+
+# Branches that JAX knows again: it traces others in every call.
+def _same(tensors):
+    return tensors
+
+
+def _zeros(tensors):
+    return jax.tree.map(jnp.zeros_like, tensors)
 
 
 def in_memory(tensor):
     """A tensor in a buffer of its own, see `keras_drift.backend`."""
     is_compiled = isinstance(tensor, jax.core.Tracer)
-    if not is_compiled or jax.device_count() > 1:
+    if not is_compiled or jax.device_count() > 1 or 0 in tensor.shape:
         return tensor
     first = tensor[(0,) * tensor.ndim]
     return _in_memory(jnp.isnan(first).astype("int32"), tensor)

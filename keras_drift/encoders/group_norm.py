@@ -4,24 +4,30 @@ import keras
 from keras import layers
 from keras import ops
 
+from keras_drift import backend
+
 MAX_GROUPS = 32
 
 
-class GroupNorm(layers.GroupNormalization):
-    """`keras.layers.GroupNormalization` of maps, with the same weights.
+class GroupNormalization(layers.GroupNormalization):
+    """That of Keras for maps, several times as fast on the CPU.
 
-    Statistics are reduced over positions first, then over the channels of a
-    group: on the CPU several times as fast as over both at once, where the
-    channels of a group are few.
+    Compilers reduce over positions first, then over the channels of a group,
+    faster than over both at once, where the channels of a group are few. Files
+    of weights have the name of the class, which is that of Keras.
 
     Args:
-        *args, **kwargs: see `keras.layers.GroupNormalization`.
+        groups: int, a divisor of the channels.
+        **kwargs: `epsilon`, `name` and `dtype`, see
+            `keras.layers.GroupNormalization`.
 
     Call arguments:
         inputs: tensor `(batch, height, width, channels)`.
     """
 
     def call(self, inputs):
+        if not backend.COMPILES:
+            return super().call(inputs)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         mean = self._mean(x)
         variance = self._mean(ops.square(x - mean))
@@ -46,4 +52,4 @@ def group_norm(channels, name=None, dtype=None):
     groups = min(MAX_GROUPS, channels)
     while channels % groups:
         groups -= 1
-    return GroupNorm(groups, epsilon=1e-6, name=name, dtype=dtype)
+    return GroupNormalization(groups, epsilon=1e-6, name=name, dtype=dtype)

@@ -24,6 +24,12 @@ def test_changes_nothing():
             np.testing.assert_allclose(contracts.numpy(one), two, rtol=1e-6)
 
 
+def test_a_batch_may_be_empty():
+    empty = ops.convert_to_tensor(X[:0])
+    program = contracts.in_one_program(lambda x: backend.in_memory(x + 1.0))
+    assert contracts.numpy(program(empty)).shape == (0, 64)
+
+
 def test_gradients_pass():
     def loss(x):
         return ops.sum(backend.in_memory(ops.square(x)))
