@@ -18,7 +18,7 @@ def fold(images, size, xp=ops):
     """
     if size == 1:
         return images
-    pixels = xp.transpose(grid(images, size, xp), (0, 1, 3, 2, 4, 5))
+    pixels = xp.transpose(grid(images, size, size, xp), (0, 1, 3, 2, 4, 5))
     _, rows, columns, _, _, channels = pixels.shape
     return xp.reshape(pixels, (-1, rows, columns, size * size * channels))
 
@@ -34,8 +34,11 @@ def unfold(patches, size):
     return ops.reshape(pixels, (-1, rows * size, columns * size, channels))
 
 
-def grid(images, size, xp=ops):
-    """Axes of patches: `(batch, rows, size, columns, size, channels)`."""
+def grid(images, rows, columns, xp=ops):
+    """Axes of patches of so many rows and columns of pixels.
+
+    They are `(batch, height / rows, rows, width / columns, columns, channels)`.
+    """
     _, height, width, channels = images.shape
-    sizes = (-1, height // size, size, width // size, size, channels)
+    sizes = (-1, height // rows, rows, width // columns, columns, channels)
     return xp.reshape(images, sizes)

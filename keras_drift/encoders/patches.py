@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import patch_folding
 
 # Under the square root of a variance, whose slope is infinite at zero.
 EPSILON = 1e-6
@@ -163,11 +164,11 @@ class _Moments(NamedTuple):
 
     def over(self, rows, columns):
         """Those of patches of so many of these patches."""
-        means = _grid(self.mean, rows, columns)
+        means = patch_folding.grid(self.mean, rows, columns)
         mean = ops.mean(means, axis=(2, 4), keepdims=True)
         variance = ops.mean(ops.square(means - mean), axis=(2, 4))
         if self.variance is not None:
-            within = _grid(self.variance, rows, columns)
+            within = patch_folding.grid(self.variance, rows, columns)
             variance = variance + ops.mean(within, axis=(2, 4))
         return _Moments(ops.squeeze(mean, (2, 4)), variance)
 
@@ -196,13 +197,6 @@ def _moments(maps, sides):
         found[side] = found.get(finer, _Moments(maps)).over(ratio, ratio)
     coarsest = found[sides[-1]] if sides else _Moments(maps)
     return found, coarsest.over(*coarsest.mean.shape[1:3])
-
-
-def _grid(values, rows, columns):
-    """Axes of patches: `(batch, n, rows, m, columns, channels)`."""
-    _, height, width, channels = values.shape
-    sizes = (-1, height // rows, rows, width // columns, columns, channels)
-    return ops.reshape(values, sizes)
 
 
 def _one_token_each(values):
