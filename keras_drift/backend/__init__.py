@@ -102,7 +102,8 @@ new first axis. Loops inside of it are those of one device.
 
 `distances` and `dual_field` are faster than their forms in
 `keras_drift.ops`, or `None` where a backend has nothing faster.
-`attention` is `keras.ops.dot_product_attention`, or a faster form of it.
+`attention(query, key, value, training=False)` is
+`keras.ops.dot_product_attention`, or a faster form of it.
 
 `export_options(network)` is what a network whose inputs are a dict
 passes to `keras.Model.export`, for batches of any size, and
@@ -139,6 +140,11 @@ def _export_onnx(network, path, opset_version=None):
     )
 
 
+def _attention(query, key, value, training=False):
+    del training  # changes only how it is computed
+    return keras.ops.dot_product_attention(query, key, value)
+
+
 def _assign(variable, value):
     variable.assign(value)
 
@@ -151,7 +157,7 @@ def _build_optimizer(model):
 PLACEMENTS = placement.PLACEMENTS
 RECEIVES_SHARES = placement.RECEIVES_SHARES
 assign = getattr(_backend, "assign", _assign)
-attention = getattr(_backend, "attention", keras.ops.dot_product_attention)
+attention = getattr(_backend, "attention", _attention)
 distances = getattr(_backend, "distances", None)
 dual_field = getattr(_backend, "dual_field", None)
 COMPILES = _backend.COMPILES

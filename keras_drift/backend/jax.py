@@ -1,6 +1,7 @@
 """JAX: the variables travel through a step as an explicit state."""
 
 import contextlib
+import math
 
 import jax
 import jax.numpy as jnp
@@ -333,7 +334,7 @@ def matmul(x, y):
     return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)
 
 
-def attention(query, key, value):
+def attention(query, key, value, training=False):
     """Softmax attention, see `keras_drift.backend`."""
     if has_accelerator():
         return keras.ops.dot_product_attention(query, key, value)
@@ -348,13 +349,32 @@ def attention(query, key, value):
     logits = jnp.matmul(
         query, jnp.swapaxes(key, 2, 3), preferred_element_type=exact
     )
-    top = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
-    weights = jnp.exp(logits - top)
+    weights = jnp.exp(logits - jax.lax.stop_gradient(_largest(logits)))
     mass = jnp.sum(weights, axis=-1, keepdims=True)
+    if training:
+        # So is its gradient, which otherwise is computed inside of that of the
+        # weights. Exported programs have no need of it.
+        mass = in_memory(mass)
     mixed = jnp.matmul(
         weights.astype(value.dtype), value, preferred_element_type=exact
     )
     return jnp.swapaxes((mixed / mass).astype(value.dtype), 1, 2)
+
+
+def _largest(logits):
+    """The maximum over the last axis, which stays.
+
+    A maximum over neighbors in memory is slow on a CPU: first come those over
+    elements that lie apart, then maxima of halves, as long as halves are equal.
+    """
+    length = logits.shape[-1]
+    lanes = math.gcd(length, 16)
+    rows = jnp.reshape(logits, (*logits.shape[:-1], length // lanes, lanes))
+    largest = jnp.max(rows, axis=-2)
+    while lanes > 1:
+        lanes //= 2
+        largest = jnp.maximum(largest[..., :lanes], largest[..., lanes:])
+    return largest
 
 
 def gradient(function, x):

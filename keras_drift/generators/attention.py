@@ -70,7 +70,7 @@ class Attention(layers.Layer):
             self.k_norm.build(head)
         self.built = True
 
-    def call(self, tokens):
+    def call(self, tokens, training=None):
         length, head_dim = tokens.shape[1], self.dim // self.num_heads
         qkv = ops.reshape(
             self.to_qkv(tokens), (-1, length, 3, self.num_heads, head_dim)
@@ -83,7 +83,7 @@ class Attention(layers.Layer):
             q, k, v = (ops.cast(x, exact) for x in (q, k, v))
         if self.use_rope:
             q, k = _rotate(q), _rotate(k)
-        mixed = backend.attention(q, k, v)
+        mixed = backend.attention(q, k, v, training)
         return self.project(ops.reshape(mixed, (-1, length, self.dim)))
 
     def compute_output_shape(self, input_shape):
