@@ -34,8 +34,9 @@ def prepare(model, data, step, training):
     count = shares.generated_per_group(
         model.num_generated, positives, placement
     )
-    if guided:
-        check_negatives(model.drift, shares.whole_group(count, placement))
+    check_negatives(
+        model.drift, shares.whole_group(count, placement), guided, training
+    )
     scales = _guidance_scales(model, data, groups, placement)
     inputs = model.draw_inputs(data, groups, count, scales)
     batch = TrainingBatch(

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift import user_warnings
 from keras_drift.byte_order import native
 
 
@@ -280,19 +281,19 @@ def _check_condition(batch, generator, needs_unconditional):
             )
 
 
-def check_negatives(drift, count):
-    """Refuses guidance of lone samples, which have no negatives.
+def check_negatives(drift, count, guided, training):
+    """Refuses guidance of lone samples, which have no negatives, or warns.
 
     Args:
         drift: the drift, with its `guidance_mode` and `self_interaction`.
         count: int, generated samples per group; a tensor if it is unknown.
+        guided: bool, whether there are guidance scales.
+        training: bool.
     """
     lone = isinstance(count, int) and count == 1
-    if (
-        lone
-        and drift.guidance_mode == "distribution"
-        and drift.self_interaction == "excluded"
-    ):
+    if not lone or drift.self_interaction != "excluded":
+        return
+    if guided and drift.guidance_mode == "distribution":
         raise ValueError(
             "Unconditional samples are weighted relative to the negatives. A "
             "lone generated sample that excludes itself has none, so guidance "
@@ -300,4 +301,13 @@ def check_negatives(drift, count):
             "a drift with guidance_mode='velocity' or "
             "self_interaction='independent'. Received: one generated sample "
             "for each group"
+        )
+    if training:
+        user_warnings.warn(
+            "A lone generated sample that excludes itself has no negatives: "
+            "nothing repels samples, which collapse onto modes of the data, "
+            "and with normalization='dual' they are not trained at all. "
+            "Generate more samples of each group, by a larger `batch_size` or "
+            "`num_generated`, or use self_interaction='independent'. Received: "
+            "one generated sample for each group"
         )

@@ -352,3 +352,29 @@ def test_the_floor_of_all_batches_does_not_vanish_with_their_number():
     # Both have seen all samples, half of them each.
     assert floors[1] == pytest.approx(floors[0], rel=0.01)
     assert floors[0] > 0.002
+
+
+def lone(self_interaction):
+    drift = drifts.KernelDrift(
+        normalization="dual", self_interaction=self_interaction
+    )
+    model = DriftModel(small_mlp(), drift, num_generated=1, seed=0)
+    model.compile("sgd")
+    return model
+
+
+def test_warns_of_lone_samples_that_nothing_repels(points):
+    model = lone("excluded")
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match=r"no negatives.*one generated"):
+        model.fit(points, epochs=1, batch_size=16, verbose=0)
+    for start, end in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(start, end)
+
+
+def test_other_lone_samples_are_trained_without_a_warning(points, recwarn):
+    model = lone("independent")
+    before = model.generator.get_weights()
+    model.fit(points, epochs=1, batch_size=16, verbose=0)
+    assert not any("no negatives" in str(each.message) for each in recwarn)
+    assert not np.array_equal(before[0], model.generator.get_weights()[0])
