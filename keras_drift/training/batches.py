@@ -68,7 +68,11 @@ def draw_inputs(model, data, groups, count, scales):
         groups * count,
     )
     if data.labels is not None:
-        inputs["labels"] = ops.repeat(ops.cast(data.labels, "int32"), count)
+        labels = ops.cast(data.labels, "int32")
+        # JAX would count a negative one from the last class, without a word.
+        # Beyond the classes, it trains on NaN; the other backends raise.
+        labels = ops.where(labels < 0, model.generator.num_classes, labels)
+        inputs["labels"] = ops.repeat(labels, count)
         inputs["guidance"] = ops.repeat(scales, count)
     return backend.spread(inputs)
 

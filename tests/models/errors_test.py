@@ -163,6 +163,22 @@ def test_refuses_a_label_of_a_later_batch():
         model.fit(data, steps_per_epoch=2, verbose=0)
 
 
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_later_label_of_a_generator_that_is_no_class_trains_none(label):
+    def batches():  # of which the first one is looked at
+        for each in (0, label, label):
+            yield np.zeros((1, 8, 2), "float32"), np.array([each], "int32")
+
+    model = DriftModel(class_mlp())
+    model.compile("adam")
+    if keras.backend.backend() == "jax":  # which cannot raise in a program
+        history = model.fit(batches(), steps_per_epoch=2, verbose=0).history
+        assert np.isnan(history["loss"][0])
+    else:
+        with pytest.raises(Exception, match=r"out of range|is not in \[0, 3\)"):
+            model.fit(batches(), steps_per_epoch=2, verbose=0)
+
+
 @pytest.mark.parametrize(
     "data",
     [
