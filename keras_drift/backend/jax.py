@@ -352,8 +352,8 @@ def attention(query, key, value, training=False):
     weights = jnp.exp(logits - jax.lax.stop_gradient(_largest(logits)))
     mass = jnp.sum(weights, axis=-1, keepdims=True)
     if training:
-        # So is its gradient, which otherwise is computed inside of that of the
-        # weights. Exported programs have no need of it.
+        # Computed once, and so is its gradient, which XLA would compute again
+        # inside of that of the weights. Exported programs have no need of it.
         mass = in_memory(mass)
     mixed = jnp.matmul(
         weights.astype(value.dtype), value, preferred_element_type=exact
@@ -365,7 +365,8 @@ def _largest(logits):
     """The maximum over the last axis, which stays.
 
     A maximum over neighbors in memory is slow on a CPU: first come those over
-    elements that lie apart, then maxima of halves, as long as halves are equal.
+    elements that lie apart, in as many lanes as the largest power of two, at
+    most 16, that divides the length; then maxima of halves of the lanes.
     """
     length = logits.shape[-1]
     lanes = math.gcd(length, 16)

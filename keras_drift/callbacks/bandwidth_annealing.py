@@ -1,11 +1,11 @@
 """Bandwidth annealing during `fit`."""
 
 import keras
+from keras import ops
 
 from keras_drift import user_warnings
 from keras_drift.callbacks.attach import require_drift_model
 from keras_drift.training import bandwidth_schedule
-from keras_drift.training import schedule_values
 
 # Share of the planned steps by which those of `fit` may differ.
 _TOLERANCE = 0.05
@@ -68,20 +68,21 @@ class BandwidthAnnealing(keras.callbacks.Callback):
         # Here the first epoch of a resumed run is known.
         if not self._is_compared:
             self._is_compared = True
-            params = self.params or {}
-            batches = params.get("steps")
-            if batches:
-                batches *= params["epochs"] - epoch
-            steps = schedule_values.steps_of_fit(self.model, batches or None)
-            schedule_values.check("bandwidth", self.model.run.schedule, steps)
-            if batches:
-                self._compare_steps(*steps)
+            self._compare_steps((self.params or {}), epoch)
 
-    def _compare_steps(self, start, end):
+    def _compare_steps(self, params, epoch):
         """Warns of a plan for another number of steps than `fit` runs."""
         planned = getattr(self._given, "num_steps", None)
-        if not hasattr(self._given, "schedule") or not planned:
+        steps = params.get("steps")
+        if not hasattr(self._given, "schedule") or not (planned and steps):
             return
+        start = int(ops.convert_to_numpy(self.model.optimizer.iterations))
+        batches = (params["epochs"] - epoch) * steps
+        if self.model.run.position is not None:  # in the middle of an epoch
+            batches -= self.model.run.position["batch"]
+        optimizer = self.model.optimizer
+        accumulated = getattr(optimizer, "gradient_accumulation_steps", 1) or 1
+        end = start + batches * self.model.frozen_steps // accumulated
         too_few = end < (1 - _TOLERANCE) * planned
         # A plan of the steps until convergence may be followed for longer.
         is_total = hasattr(self._given, "kernel")

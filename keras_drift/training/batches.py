@@ -68,10 +68,12 @@ def draw_inputs(model, data, groups, count, scales):
         groups * count,
     )
     if data.labels is not None:
+        # A negative one would count from the last class, without a word. From
+        # beyond its table, JAX reads NaN, and the other backends raise, but for
+        # TensorFlow under `jit_compile=True`.
         labels = ops.cast(data.labels, "int32")
-        # JAX would count a negative one from the last class, without a word.
-        # Beyond the classes, it trains on NaN; the other backends raise.
-        labels = ops.where(labels < 0, model.generator.num_classes, labels)
+        is_class = (labels >= 0) & (labels < model.generator.num_classes)
+        labels = ops.where(is_class, labels, 2**31 - 1)
         inputs["labels"] = ops.repeat(labels, count)
         inputs["guidance"] = ops.repeat(scales, count)
     return backend.spread(inputs)

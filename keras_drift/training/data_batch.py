@@ -302,12 +302,12 @@ def check_negatives(drift, count, guided, training):
             "self_interaction='independent'. Received: one generated sample "
             "for each group"
         )
-    if training:
+    if training and not guided:  # unconditional samples are repulsive as well
         user_warnings.warn(
             "A lone generated sample that excludes itself has no negatives: "
-            "nothing repels samples, which collapse onto modes of the data, "
-            "and with normalization='dual' they are not trained at all. "
-            "Generate more samples of each group, by a larger `batch_size` or "
+            "all samples of a class move toward the same points of the data, "
+            "and with normalization='dual' none moves at all. Generate more "
+            "samples of each group, by a larger `batch_size` or "
             "`num_generated`, or use self_interaction='independent'. Received: "
             "one generated sample for each group"
         )

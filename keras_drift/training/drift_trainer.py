@@ -15,7 +15,6 @@ from keras_drift.training import averaged_weights as averages
 from keras_drift.training import class_batches
 from keras_drift.training import data_sources
 from keras_drift.training import process_shares
-from keras_drift.training import schedule_values
 from keras_drift.training import shares
 from keras_drift.training import training_state as states
 from keras_drift.training.trained_weights import TrainedWeights
@@ -172,9 +171,6 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         length = data_sources.length(source.x)
         steps = kwargs.get("steps_per_epoch") or length
         process_shares.check_length(epochs, first_epoch, steps, length)
-        schedule_values.check_all(
-            self, (epochs - first_epoch) * steps if steps else None
-        )
         self.run.equalize(self)
         if verbose == "auto" and backend.process_index() > 0:
             verbose = 0  # the first process shows the progress

@@ -372,6 +372,21 @@ def test_warns_of_lone_samples_that_nothing_repels(points):
         np.testing.assert_array_equal(start, end)
 
 
+def test_guided_lone_samples_are_trained_without_a_warning(classes, recwarn):
+    model = DriftModel(
+        class_mlp(),
+        drifts.KernelDrift(normalization="dual", guidance_mode="velocity"),
+        num_generated=1,
+        guidance_sampler=PowerLawGuidance(2.0, 4.0),
+        seed=0,
+    )
+    model.compile("sgd")
+    before = model.generator.get_weights()
+    model.fit(*classes, verbose=0)
+    assert not any("no negatives" in str(each.message) for each in recwarn)
+    assert not np.array_equal(before[0], model.generator.get_weights()[0])
+
+
 def test_other_lone_samples_are_trained_without_a_warning(points, recwarn):
     model = lone("independent")
     before = model.generator.get_weights()
