@@ -4,7 +4,14 @@ import sys
 import warnings
 
 # Of what lies between a call of this library and the line of a warning.
-_SKIPPED = ("contextlib", "keras", "keras_drift")
+_SKIPPED = (
+    "contextlib",
+    "jax",
+    "keras",
+    "keras_drift",
+    "tensorflow",
+    "torch",
+)
 
 
 def warn(message):

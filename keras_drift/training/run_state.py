@@ -14,6 +14,7 @@ from keras_drift.training.compiled_steps import CompiledSteps
 from keras_drift.training.continued_dataset import ContinuedDataset
 from keras_drift.training.data_position import DataPosition
 from keras_drift.training.rest_of_epoch import RestOfEpoch
+from keras_drift.training.schedule_check import ScheduleCheck
 from keras_drift.training.trained_weights import swap_back
 
 
@@ -79,7 +80,7 @@ class RunState:
         self.is_training = True
         try:
             with shares.layouts(model), backend.keeps_weights(model):
-                yield [position]
+                yield [position, ScheduleCheck()]
         finally:
             swap_back(model)  # after an exception
             self.is_training = False

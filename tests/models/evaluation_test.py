@@ -358,38 +358,36 @@ def lone(self_interaction):
     drift = drifts.KernelDrift(
         normalization="dual", self_interaction=self_interaction
     )
-    model = DriftModel(small_mlp(), drift, num_generated=1, seed=0)
-    model.compile("sgd")
-    return model
+    return DriftModel(small_mlp(), drift, num_generated=1, seed=0)
 
 
 def test_warns_of_lone_samples_that_nothing_repels(points):
     model = lone("excluded")
+    model.compile("sgd")
     before = model.get_weights()
-    with pytest.warns(UserWarning, match=r"no negatives.*one generated"):
+    with user_line.warns(r"no negatives.*one generated"):
         model.fit(points, epochs=1, batch_size=16, verbose=0)
     for start, end in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(start, end)
 
 
-def test_guided_lone_samples_are_trained_without_a_warning(classes, recwarn):
-    model = DriftModel(
+def lone_and_guided():
+    return DriftModel(
         class_mlp(),
         drifts.KernelDrift(normalization="dual", guidance_mode="velocity"),
         num_generated=1,
         guidance_sampler=PowerLawGuidance(2.0, 4.0),
         seed=0,
     )
+
+
+@pytest.mark.parametrize("guided", [True, False])
+def test_other_lone_samples_are_trained_without_a_warning(
+    points, classes, guided, recwarn
+):
+    model = lone_and_guided() if guided else lone("independent")
     model.compile("sgd")
     before = model.generator.get_weights()
-    model.fit(*classes, verbose=0)
-    assert not any("no negatives" in str(each.message) for each in recwarn)
-    assert not np.array_equal(before[0], model.generator.get_weights()[0])
-
-
-def test_other_lone_samples_are_trained_without_a_warning(points, recwarn):
-    model = lone("independent")
-    before = model.generator.get_weights()
-    model.fit(points, epochs=1, batch_size=16, verbose=0)
+    model.fit(*(classes if guided else (points,)), batch_size=16, verbose=0)
     assert not any("no negatives" in str(each.message) for each in recwarn)
     assert not np.array_equal(before[0], model.generator.get_weights()[0])
