@@ -1,5 +1,7 @@
 """Decodes an image file of any kind to the standard center crop or another."""
 
+import math
+
 import numpy as np
 
 from keras_drift import extras
@@ -11,8 +13,13 @@ _ORIENTATION = 0x0112  # the tag of EXIF
 _WITH_EXIF = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}
 # Enlarged further, an image is a blur, and a narrow one needs much memory.
 _MAX_ENLARGEMENT = 16
-# Pixels beyond the edge of a crop that a bicubic filter reaches, rounded up.
-_MARGIN = 6
+# By the names of Keras: the filter of Pillow, and how many pixels it reaches to
+# either side, of an image that keeps its size.
+INTERPOLATIONS = {
+    "bilinear": ("BILINEAR", 1),
+    "bicubic": ("BICUBIC", 2),
+    "lanczos3": ("LANCZOS", 3),
+}
 
 
 class UnreadableImageError(Exception):
@@ -24,7 +31,15 @@ def library():
     return extras.load("PIL.Image", "Folders of images", "Pillow", "examples")
 
 
-def read_image(path, shape, draft=False, mirrored=False, crop=None, seed=()):
+def read_image(
+    path,
+    shape,
+    draft=False,
+    mirrored=False,
+    crop=None,
+    seed=(),
+    interpolation="bicubic",
+):
     """Decodes an image file to the standard center crop, or to a random one.
 
     Args:
@@ -36,6 +51,7 @@ def read_image(path, shape, draft=False, mirrored=False, crop=None, seed=()):
             `False`.
         crop: `RandomCrop`, or `None` for the center crop. Defaults to `None`.
         seed: tuple of ints >= 0, which decides the random crop.
+        interpolation: str, a key of `INTERPOLATIONS`. Defaults to `"bicubic"`.
 
     Returns:
         uint8 array of this shape.
@@ -60,17 +76,17 @@ def read_image(path, shape, draft=False, mirrored=False, crop=None, seed=()):
     except Exception as error:
         raise UnreadableImageError(_reason(pil, error)) from error
     if crop is None:
-        image = center_crop(image, height, width)
+        image = center_crop(image, height, width, interpolation)
     else:
         # Cut first: a filter of `resize(box=...)` reaches beyond the box.
         image = image.crop(crop.box(*image.size, seed))
-        image = image.resize((width, height), pil.Resampling.BICUBIC)
+        image = image.resize((width, height), _filter(interpolation)[0])
     if mirrored:  # faster than NumPy
         image = image.transpose(pil.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(image).reshape(shape)
 
 
-def center_crop(image, height, width):
+def center_crop(image, height, width, interpolation="bicubic"):
     """The center crop of ADM and of the published models.
 
     The image is halved by a box filter as long as it is at least twice as large
@@ -82,29 +98,39 @@ def center_crop(image, height, width):
         image: `PIL.Image.Image` of mode `"RGB"` or `"L"`.
         height: int, of the crop.
         width: int, of the crop.
+        interpolation: str, the last filter, a key of `INTERPOLATIONS`. Defaults
+            to `"bicubic"`.
 
     Returns:
         `PIL.Image.Image` of the size of the crop.
     """
-    filters = library().Resampling
+    resample, support = _filter(interpolation)
+    # Pixels beyond the edge of the crop that the filter reaches, rounded up:
+    # the image is less than twice as large as the crop, along one axis.
+    margin = math.ceil(2 * support + 2)
     while image.width >= 2 * width and image.height >= 2 * height:
         halves = image.width // 2, image.height // 2
-        image = image.resize(halves, filters.BOX)
+        image = image.resize(halves, library().Resampling.BOX)
     scale = max(width / image.width, height / image.height)
     columns, rows = round(image.width * scale), round(image.height * scale)
     left, right = _interval(image.width, columns, width)
     top, bottom = _interval(image.height, rows, height)
     # Pillow rounds to 8 bits between the two directions, and which it takes
     # first depends on the box, so each is a call of its own: columns first.
-    first = max(int(top) - _MARGIN, 0)
-    last = min(int(bottom) + _MARGIN, image.height)
+    first = max(int(top) - margin, 0)
+    last = min(int(bottom) + margin, image.height)
     if last - first < image.height:
         image = image.crop((0, first, image.width, last))
     image = image.resize(
-        (width, image.height), filters.BICUBIC, (left, 0, right, image.height)
+        (width, image.height), resample, (left, 0, right, image.height)
     )
     box = (0, top - first, width, min(bottom - first, image.height))
-    return image.resize((width, height), filters.BICUBIC, box)
+    return image.resize((width, height), resample, box)
+
+
+def _filter(interpolation):
+    name, support = INTERPOLATIONS[interpolation]
+    return library().Resampling[name], support
 
 
 def _interval(size, resized, cropped):

@@ -26,6 +26,7 @@ class ImageReader(typing.NamedTuple):
         draft: bool, see `image_files.read_image`.
         irregular: set of the paths that are not opened.
         crop: `RandomCrop`, or `None`.
+        interpolation: str, see `image_files.read_image`.
     """
 
     paths: list
@@ -33,6 +34,7 @@ class ImageReader(typing.NamedTuple):
     draft: bool
     irregular: set
     crop: typing.Any
+    interpolation: str
 
     def read(self, indices, mirrored=None, threads=0, seeds=None):
         """Decodes some images.
@@ -76,12 +78,14 @@ class ImageReader(typing.NamedTuple):
         path = self.paths[index]
         if path in self.irregular:
             raise image_files.UnreadableImageError("not a regular file")
-        if self.crop is None or seed is None:
-            return image_files.read_image(
-                path, self.shape, self.draft, mirrored
-            )
         return image_files.read_image(
-            path, self.shape, self.draft, mirrored, self.crop, seed
+            path,
+            self.shape,
+            self.draft,
+            mirrored,
+            crop=None if seed is None else self.crop,
+            seed=seed,
+            interpolation=self.interpolation,
         )
 
 

@@ -52,6 +52,21 @@ def bicubic(x, a=-0.5):
     return np.where(x < 1, inner, np.where(x < 2, outer, 0))
 
 
+def bilinear(x):
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def lanczos(x):
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+
+
+FILTERS = {
+    "bilinear": bilinear,
+    "bicubic": bicubic,
+    "lanczos3": lanczos,
+}
+
+
 def resampled(pixels, size, kernel):
     """A separable filter, as wide as the reduction asks for, in float64."""
     for axis in (0, 1):
@@ -64,14 +79,14 @@ def resampled(pixels, size, kernel):
     return pixels
 
 
-def crop_by_definition(pixels, height, width):
+def crop_by_definition(pixels, height, width, kernel=bicubic):
     pixels = pixels.astype("float64")
     while pixels.shape[0] >= 2 * height and pixels.shape[1] >= 2 * width:
         halves = pixels.shape[0] // 2, pixels.shape[1] // 2
         pixels = resampled(pixels, halves, box)
     scale = max(height / pixels.shape[0], width / pixels.shape[1])
     size = [round(side * scale) for side in pixels.shape[:2]]
-    pixels = resampled(pixels, size, bicubic)
+    pixels = resampled(pixels, size, kernel)
     y, x = (size[0] - height) // 2, (size[1] - width) // 2
     return pixels[y : y + height, x : x + width]
 
@@ -101,16 +116,40 @@ def test_crop_is_that_of_the_release(size):
     assert difference.mean() <= 2e-3
 
 
+@pytest.mark.parametrize("interpolation", FILTERS)
 @pytest.mark.parametrize("crop", [(32, 32), (24, 40), (40, 20)])
 @pytest.mark.parametrize("size", SIZES)
-def test_crop_follows_its_definition(size, crop):
+def test_crop_follows_its_definition(size, crop, interpolation):
     # Far from black and white, where overshoot would be cut off.
     pixels = picture(*size, low=90, high=160)
-    found = image_files.center_crop(Image.fromarray(pixels), *crop)
-    difference = np.asarray(found) - crop_by_definition(pixels, *crop)
+    found = image_files.center_crop(
+        Image.fromarray(pixels), *crop, interpolation
+    )
+    difference = np.asarray(found) - crop_by_definition(
+        pixels, *crop, FILTERS[interpolation]
+    )
     # Up to six passes round to whole levels, and means of two always up.
     assert np.abs(difference).max() <= 3
     assert np.abs(difference).mean() <= 1.1
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+@pytest.mark.parametrize("size", SIZES)
+def test_only_what_a_filter_reaches_is_cut_off(size, interpolation):
+    image = Image.fromarray(picture(*size))
+    crop = image_files.center_crop(image, 32, 32, interpolation)
+    # A crop of the whole image, resized by Pillow as one.
+    while min(*image.size) >= 64:
+        halves = tuple(side // 2 for side in image.size)
+        image = image.resize(halves, Image.Resampling.BOX)
+    scale = 32 / min(*image.size)
+    resample = Image.Resampling[image_files.INTERPOLATIONS[interpolation][0]]
+    whole = image.resize([round(x * scale) for x in image.size], resample)
+    x, y = ((side - 32) // 2 for side in whole.size)
+    expected = np.asarray(whole).astype(int)[y : y + 32, x : x + 32]
+    difference = np.abs(np.asarray(crop) - expected)
+    assert difference.max() <= 1
+    assert difference.mean() <= 0.02  # halves, rounded to either side
 
 
 def read(path, size, channels=3, **options):

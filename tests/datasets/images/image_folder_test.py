@@ -449,6 +449,8 @@ def test_fingerprint_follows_files_and_processing(tmp_path):
         found(image_size=(8, 4)),
         found(channels=1),
         found(draft=True),
+        found(interpolation="bilinear"),
+        found(interpolation="lanczos3"),
     }
     path = tmp_path / "data/odd/003.png"
     content = path.read_bytes()
@@ -460,7 +462,7 @@ def test_fingerprint_follows_files_and_processing(tmp_path):
     others.add(found())
     (tmp_path / "data/odd/003a.png").unlink()
     others.add(found())
-    assert len(others - {first}) == 9
+    assert len(others - {first}) == 11
 
 
 def test_fingerprint_reads_some_of_many_files(tmp_path):
@@ -474,6 +476,20 @@ def test_fingerprint_reads_some_of_many_files(tmp_path):
     # Each of them once, whatever the seed.
     again = ImageFolder(tmp_path / "data", 4, seed=1).fingerprint
     assert again == folder.fingerprint
+
+
+@pytest.mark.parametrize("crop_scale", [None, (0.2, 0.9)])
+def test_interpolation_is_used(tmp_path, crop_scale):
+    photographs(tmp_path, 4)
+    batches, reads = [], []
+    for interpolation in ("bicubic", "bilinear", "lanczos3"):
+        options = {"interpolation": interpolation, "crop_scale": crop_scale}
+        folder = ImageFolder(tmp_path, 8, batch_size=4, **options)
+        batches.append(next(iter(folder))[0])
+        seed = None if crop_scale is None else 0
+        reads.append(folder.read(np.arange(4), crop_seed=seed)[0])
+    for images in (batches, reads):
+        assert len({each.tobytes() for each in images}) == 3
 
 
 def test_draft_is_used(tmp_path):
@@ -536,6 +552,8 @@ def test_warns_of_a_layout_that_may_be_a_mistake(tmp_path, files, message):
         ({"seed": None}, TypeError, "seed=None"),
         ({"unreadable_share": 2}, ValueError, "unreadable_share=2"),
         ({"draft": 1}, TypeError, "draft=1"),
+        ({"interpolation": "lanczos"}, ValueError, "Did you mean 'lanczos3'"),
+        ({"interpolation": None}, ValueError, "interpolation=None"),
     ],
 )
 def test_names_an_argument_that_cannot_be(tmp_path, arguments, error, message):
