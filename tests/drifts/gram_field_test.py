@@ -189,6 +189,26 @@ def test_features_are_compared_in_parts(monkeypatch):
             contracts.assert_close(one, contracts.numpy(two), 1e-6)
 
 
+@pytest.mark.skipif(
+    contracts.BACKEND != "jax", reason="asks the compiler of JAX"
+)
+def test_few_parts_are_in_memory_at_once(monkeypatch):
+    """A compiler may put all points side by side before it multiplies them."""
+    import jax
+
+    in_parts_of(monkeypatch, 4 * 256)
+    drift, features = make(), [draw(4, seed, (64,), 256) for seed in range(2)]
+
+    def velocity(samples, positives):
+        points = gram_field.gram_points((4, samples), (4, positives))
+        assert len(points.parts()) == 16
+        return gram_field.gram_field(drift, points, "local")[0].velocity
+
+    program = jax.jit(velocity).lower(*features).compile()
+    all_points = sum(each.nbytes for (each,) in features)
+    assert program.memory_analysis().temp_size_in_bytes < 0.75 * all_points
+
+
 def test_a_recipe_is_cut_into_a_bounded_number_of_parts():
     """Whatever its size: each part has programs of its own to compile."""
     tokens, dims = [1, 1, 4, 64, 1024, 4096], [256, 512, 256, 1024, 256, 512]
