@@ -212,4 +212,5 @@ print("the same batch:", np.array_equal(expected, again))
 # If files are many times as large as `image_size`, `draft=True` decodes JPEG
 # files at a fraction of their size, several times as fast. The images differ a
 # little from the standard crop, so use it for trials, not to compare with
-# published numbers.
+# published numbers. `interpolation="bilinear"` saves a fifth of the time for
+# files of any size, by a filter that is not that of the published models.
