@@ -71,8 +71,8 @@ figure.savefig(folder / "fixed_bandwidths.png", dpi=110)
 #
 # At which bandwidth should the schedule start and end, and how fast may it
 # fall? `plan_annealing` estimates from the data the range of frequencies that
-# they resolve, and explains its choice. More data resolve finer details: give
-# it about as many as the field compares. It prints this:
+# they resolve, and explains its choice. More data resolve finer details: pass
+# about as many samples as one field compares. It prints this:
 
 # %%
 data = kd.datasets.checkerboard(2000 if quick else 20_000, seed=0)
@@ -147,10 +147,10 @@ figure.savefig(folder / "annealed_particles.png", dpi=110)
 # The plan for particles therefore does not carry over: it falls too fast, and
 # to a bandwidth at which the field of a batch is mostly noise. `plan_training`
 # is the plan for `fit`. It takes the number of steps instead of a rate: for 60%
-# of them the bandwidth shrinks, and the fine details get the others. And it
+# of them the bandwidth shrinks; the others are left to the fine details. And it
 # takes two bandwidths, since a narrow kernel alone does not preserve the masses
 # of distant regions. Many separate modes need a third, wider one to stay
-# equally full, `ratios=(1.0, 0.35, 0.12)`, as in `examples/toy_2d.py`.
+# equally populated, `ratios=(1.0, 0.35, 0.12)`, as in `examples/toy_2d.py`.
 
 # %%
 batch_size = 100 if quick else 500
@@ -163,11 +163,12 @@ training = spectral.plan_training(data, num_steps)
 # appears in the logs. To make the schedule a part of the model, pass it as
 # `DriftModel(bandwidth_schedule=...)`.
 #
-# The bandwidth is not all that blurs. Four runs of as many steps, each with one
-# more change: a fixed bandwidth; the plan; the optimizer `Muon` in place of
-# `Adam`; and a generator with binary codes. A continuous network maps connected
-# noise to connected samples, with smears between the squares; `num_codes=6`
-# gives it the signs of six noise coordinates, so that it can tear.
+# The bandwidth is not the only cause of blur. Four runs of equal length, each
+# with one more change: a fixed bandwidth; the plan; the optimizer `Muon` in
+# place of `Adam`; and a generator with binary codes. A continuous network maps
+# connected noise to connected samples, with spurious samples between the
+# squares; `num_codes=6` gives it the signs of six noise coordinates, so that
+# its output can be disconnected.
 
 
 # %%
@@ -206,7 +207,7 @@ runs = {
 }
 
 # %% [markdown]
-# A third number sees blur as well: the precision, the mean distance of samples
+# A third number also detects blur: the precision, the mean distance of samples
 # to their nearest neighbors in the data, divided by that of data.
 
 # %%
@@ -237,7 +238,7 @@ figure.savefig(folder / "annealed_generator.png", dpi=110)
 # and the plan finds better ones without a guess. But with `Adam` most of the
 # blur stays: its precision on JAX was 1.93, after 2.08 with the fixed
 # bandwidth. `Muon` follows the field faster in the fine details, in as many
-# steps (1.44), and codes remove the smears between the squares (1.24). What is
+# steps (1.44), and codes remove the samples between the squares (1.24). What is
 # left are the edges, which converge last: `examples/toy_2d.py` takes more steps
 # and larger batches.
 #

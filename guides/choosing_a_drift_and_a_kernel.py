@@ -38,11 +38,11 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## How wide?
 #
-# The bandwidth matters more than any other choice. Under a kernel much wider
-# than a detail of the data its error decays slowly, and the noise of the wide
-# field blurs what has been learned. Under a kernel much narrower than the
-# distance between samples and data there is no signal, only the noise of a few
-# neighbors: modes get lost. Between them lies a range of frequencies,
+# The bandwidth matters more than any other choice. If the kernel is much wider
+# than a detail of the data, the error in this detail decays slowly, and the
+# noise of the wide field blurs what has been learned. If it is much narrower
+# than the distance between samples and data, there is no signal, only the noise
+# of a few neighbors: modes are lost. Between them lies a range of frequencies,
 # `spectral.frequency_range`, and one bandwidth resolves a part of it. The
 # library has four answers, all of them from the data:
 #
@@ -50,23 +50,23 @@ keras.utils.set_random_seed(0)
 # - `spectral.plan_training(data, num_steps)` with `BandwidthAnnealing`: two
 #   bandwidths that shrink through the range.
 # - `AdaptiveBandwidth`: the same range, but the bandwidth shrinks when the
-#   signal of its field falls into the sampling noise. No number of steps has to
-#   be known.
+#   signal of its field drops to the level of the sampling noise. The number of
+#   steps need not be known.
 # - `spectral.plan_bandwidths(data)`: a ladder of bandwidths at once, with
 #   weights such that all frequencies decay at nearly one rate. With
 #   `signal_share=True` each of them counts as long as it has signal, so that
 #   wide ones vanish at the end; without, their noise stays.
 #
-# Where lengths mean nothing, or densities vary, `SelfTuningDrift` measures the
-# bandwidth around every sample, by its neighbors, and needs no plan: on the
+# Where distances have no meaningful scale, or densities vary, `SelfTuningDrift`
+# sets the bandwidth of every sample by its neighbors, and needs no plan: on the
 # spirals its precision is 1.28 over the floor, and 1.17 with symmetric radii,
 # where the planned kernel has 1.09 (`examples/reproduce/compare_drifts.py`).
 #
-# Here the four are beside two constant bandwidths, one at each end of the
-# range, with the same generator, optimizer and number of steps. Precision is
-# the mean distance of samples to their nearest data, which blur raises; recall
-# that of data to their nearest samples, which missing regions raise. All are
-# divided by their floors, the values of data: 1 is perfect.
+# Here the four are compared with two constant bandwidths, one at each end of
+# the range, with the same generator, optimizer and number of steps. Precision
+# is the mean distance of samples to their nearest data, which blur raises;
+# recall that of data to their nearest samples, which missing regions raise. All
+# are divided by their floors, the values of data: 1 is perfect.
 
 # %%
 toy = kd.datasets.spirals
@@ -167,13 +167,13 @@ figure.savefig(folder / "how_wide.png", dpi=110)
 
 # %% [markdown]
 # On JAX it printed, for precision: 5.7 with the wide bandwidth, whose samples
-# are a blur, and 1.14 with the narrow one, whose samples are sharp but miss a
+# are blurred, and 1.14 with the narrow one, whose samples are sharp but miss a
 # part of the data (recall 1.70, distance 9.1). All others are near 1, and none
 # was guessed. The planned bandwidths are the most precise (1.03), and the
 # adapted constant one nearly so (1.05): where the optimizer follows the field
 # well, as `Muon` does, annealing adds little on this toy. `AdaptiveBandwidth`
-# (1.11) arrives at the narrow end late in so short a run; it is for runs whose
-# length is open. The ladder takes up to twice the time for a step, and its
+# (1.11) reaches the narrow end late in such a short run; it is for runs whose
+# length is not fixed. The ladder takes up to twice the time for a step, and its
 # distance is the best (1.22); the share of signal lowers its precision from
 # 1.14 to 1.09.
 # %% [markdown]
@@ -457,13 +457,13 @@ figure.savefig(folder / "divergences.png", dpi=110)
 # - For samples as crisp as the data: a Gaussian with the bandwidths of
 #   `spectral.plan_training`, which shrink during training, see
 #   `guides/annealing_the_bandwidth.py`; with `AdaptiveBandwidth` where the
-#   number of steps is open.
+#   number of steps is not fixed.
 # - If the coarse structure must stay right to the end, at twice the cost: the
 #   ladder of `spectral.plan_bandwidths`, with `signal_share=True`.
 # - If modes get lost, or samples start far away: `SinkhornDrift`; in few
 #   dimensions `SlicedWassersteinDrift`, which is cheaper; or the `Sum` of
 #   `EnergyDistanceDrift`, for long distances, and a kernel drift, for details.
-# - If nothing is to be tuned: `EnergyDistanceDrift`, or
+# - If nothing should be tuned: `EnergyDistanceDrift`, or
 #   `SlicedWassersteinDrift`.
 # - If one functional has to decrease, for a proof or a plot: `MMDDrift`, or
 #   `VariationalDrift` of an energy. They need large batches and many steps.

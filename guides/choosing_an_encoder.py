@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Choose an encoder
+# # Choosing an encoder
 #
 # An encoder is a frozen map from samples to features. The drift compares
 # samples by distances between their features, so the encoder decides which
@@ -35,18 +35,18 @@ folder.mkdir(parents=True, exist_ok=True)
 keras.utils.set_random_seed(0)
 
 # %% [markdown]
-# ## Distances that mean something
+# ## Meaningful distances
 #
 # The velocity of a sample is a weighted mean over the data, whose weights
 # decrease with distance. If the nearest data are of the same kind, this mean is
 # a sample of that kind. If they are not, it is a blend of different things.
 #
 # So the measure of this guide is how often the nearest neighbor of an image has
-# the same class. The references are as many as one training step compares in
-# the ablation of [the paper](https://arxiv.org/abs/2602.04770), 64 of each
-# class. The distance is that of the drift: each token of a feature, such as a
-# position of a map, is compared with the same token of the other image, and
-# each feature is in units of its mean distance.
+# the same class. The number of references is that of one training step in the
+# ablation of [the paper](https://arxiv.org/abs/2602.04770), 64 of each class.
+# The distance is that of the drift: each token of a feature, such as a position
+# of a map, is compared with the same token of the other image, and each feature
+# is in units of its mean distance.
 
 # %%
 (train_images, train_labels), (images, labels) = (
@@ -96,10 +96,10 @@ def accuracy(distance):
 
 
 # %% [markdown]
-# The digits fill their 8 x 8 pixels, so equal positions show equal parts, and
-# distances between pixels are good ones. In photographs things are at different
-# positions. A simple model of this: each digit at a random position of 12 x 12
-# pixels.
+# The digits fill their 8 x 8 pixels, so the same position shows the same part
+# of a digit, and distances between pixels are meaningful. In photographs,
+# objects appear at different positions. A simple model of this: each digit at a
+# random position of 12 x 12 pixels.
 
 
 # %%
@@ -141,10 +141,10 @@ pooled = encoders.Pooled(pixels)
 # %% [markdown]
 # ## Any Keras model: `Pretrained`
 #
-# A network that was trained for another task is an encoder by its hidden
-# layers, chosen with `outputs`. Here it is a small classifier of the moved
-# digits. With KerasHub, `keras.applications` and keras-cv the code is the same,
-# and the weights are those of much larger data sets:
+# A network that was trained for another task can serve as an encoder through
+# its hidden layers, chosen with `outputs`. Here it is a small classifier of the
+# moved digits. With KerasHub, `keras.applications` and keras-cv the code is the
+# same, and the weights are those of much larger data sets:
 #
 # ```python
 # backbone = keras.applications.ResNet50V2(
@@ -203,9 +203,10 @@ of_classifier = encoders.Pretrained(
 #
 # The published models are trained in the features of a `MAEResNet`. A
 # `MaskedAutoencoder` trains it, without labels: it hides random patches of the
-# images and reconstructs them. With labels, a classifier can be trained along,
-# as at the end of the published training. `LinearRamp` is its weight in the
-# loss: zero at first, so that the network is a masked autoencoder, then rising.
+# images and reconstructs them. With labels, a classifier can be trained
+# jointly, as at the end of the published training. `LinearRamp` is its weight
+# in the loss: zero at first, so that the network is a masked autoencoder, then
+# rising.
 #
 # This network is small, to train in less than a minute: 16 channels in the
 # first stage, where the published ones have 256 and 640. With 32 or fewer, the
@@ -331,8 +332,9 @@ figure.savefig(folder / "encoders.png", dpi=110)
 # So a model is trained on many features at once, coarse ones for what is shown
 # and fine ones for where. `Union` joins several encoders, and adds the samples
 # themselves as the feature `"global"`. `drift` takes a dict from patterns of
-# feature names to drifts, the first match decides; `loss_weights` is the same
-# for the weights in the loss, and features of weight zero are not computed.
+# feature names to drifts, of which the first match applies; `loss_weights` does
+# the same for the weights in the loss, and features of weight zero are not
+# computed.
 
 # %%
 model = kd.DriftModel(
@@ -360,9 +362,9 @@ model.fit(batches, epochs=1, verbose=2)  # to show the call
 # %% [markdown]
 # ## The encoders of the published models
 #
-# The official encoders have names. They are large; `from_preset` fetches and
-# converts them on first use. Those of latents take latents of the autoencoder
-# of Stable Diffusion.
+# The official encoders can be loaded by name. They are large; `from_preset`
+# fetches and converts them on first use. Those of latents take latents of the
+# autoencoder of Stable Diffusion.
 
 # %%
 for name, card in encoders.MAEResNet.presets.items():
@@ -408,6 +410,6 @@ for name, feature in convnext(keras.Input((32, 32, 3))).items():
 # - Maps of an encoder that has no statistics of its own: `Pooled`, since
 #   patches lie between positions and the whole image.
 # - Always more than one feature, and a fine one among them: `Union` adds the
-#   samples. What no feature tells apart, the drift cannot correct.
-# - Before a long training, measure as in this guide: if the nearest neighbors
-#   of your data are not similar to you, the features are the wrong ones.
+#   samples. The drift cannot correct what no feature distinguishes.
+# - Before a long training run, measure as in this guide: if the nearest
+#   neighbors of your data do not look similar, the features are unsuitable.

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # Draw ImageNet images from released weights
+# # Images from official weights
 #
 # The authors of drifting models published the weights of five generators of
 # ImageNet images, 256 x 256 pixels, of 1000 classes. This guide lists these
 # official weights, loads one of them by its name, and samples from it: labels,
 # seeds, guidance, latents, memory, precision, files.
 #
-# The weights come from the Hugging Face hub, on first use. Install what this
-# takes, and name the preset to draw from:
+# The weights are fetched from the Hugging Face hub on first use. Install the
+# requirements, and name the preset to generate from:
 #
 #     pip install "keras-drift[hub,imagenet,examples]"
 #     export KERAS_DRIFT_PRESET=drift_b2_latent_imagenet256
@@ -83,15 +83,15 @@ for key, value in official["drift_l2_latent_imagenet256"].items():
 # ## Load a preset
 #
 # `kd.DriftModel.from_preset(name)` fetches, checks and converts the weights on
-# first use, and tells what it does on the standard error stream. Two caches
+# first use, and reports its progress on the standard error stream. Two caches
 # keep the result, so the disk needs twice the size of the download:
 #
-# - that of the Hugging Face hub, which `HF_HOME` moves,
+# - that of the Hugging Face hub, whose location `HF_HOME` sets,
 # - the converted preset, in `~/.keras/keras_drift/presets`, or in the folder
 #   that `KERAS_DRIFT_CACHE` names. All backends load it.
 #
-# On a machine without network, `from_preset` says which files it needs. Fetch
-# them where there is a network, copy the folder, and convert it:
+# On a machine without an internet connection, `from_preset` says which files it
+# needs. Download them on another machine, copy the folder, and convert it:
 #
 # ```shell
 # hf download Goodeat/drifting --include 'models/gen/jax/latent_L_sota/*' \
@@ -137,8 +137,8 @@ print("samples", model.generator.sample_shape, "images", model.image_shape)
 # %% [markdown]
 # ## Labels and seeds
 #
-# `generate` takes the number of a class for each image. Those of ImageNet are
-# in the usual order, from 0 (tench) to 999 (toilet tissue). Images are NumPy
+# `generate` takes the index of a class for each image. Those of ImageNet are in
+# the usual order, from 0 (tench) to 999 (toilet tissue). Images are NumPy
 # arrays. The pixels of the data lie in `[-1, 1]`. Decoded images are clipped to
 # this interval, others may exceed it a little.
 
@@ -171,7 +171,7 @@ print("largest difference:", np.abs(more[: len(labels)] - images).max())
 # The best guidance in the table above is that of the lowest FID, which measures
 # diversity as well as quality. For a few typical images take a larger one.
 #
-# In the figure a row is a class and a column is one noise, the same in all
+# In the figure, each row is a class and each column has the same noise, in all
 # panels.
 
 # %%

@@ -133,10 +133,10 @@ figure.savefig(folder / "network.png", dpi=110)
 # - `guides/writing_your_own_drift_from_an_energy.py`: every differentiable
 #   energy defines a drift.
 # - `guides/choosing_an_encoder.py`: features for images.
-# - `guides/guidance.py`: samples that belong to their class more clearly.
+# - `guides/guidance.py`: samples that are more typical of their class.
 # - `guides/draw_images_from_official_weights.py`: published models of ImageNet.
-# - `guides/from_pytorch_and_jax.py`: generators and drifts in a training loop
-#   of one's own.
+# - `guides/from_pytorch_and_jax.py`: generators and drifts in a custom training
+#   loop.
 # - `examples/toy_2d.py`: other toy distributions. `examples/digits.py`:
 #   class-conditional images, in about a minute, with `normalization="dual"`,
 #   the recipe for images.

@@ -3,8 +3,8 @@
 #
 # Nothing here needs `compile` and `fit`. On PyTorch a generator is a
 # `torch.nn.Module`, on JAX a pure function of its parameters, and a drift is a
-# function of tensors. This guide trains a generator in a loop of one's own, and
-# then moves the samples of a network that Keras knows nothing of.
+# function of tensors. This guide trains a generator in a custom training loop,
+# and then moves the samples of a network that is not a Keras model.
 #
 #     KERAS_BACKEND=torch python guides/from_pytorch_and_jax.py
 #     KERAS_BACKEND=jax python guides/from_pytorch_and_jax.py
@@ -43,11 +43,11 @@ def batch():
 
 
 # %% [markdown]
-# ## A loop of one's own
+# ## A custom training loop
 #
-# The whole method is in the middle of this loop: generate samples, ask the
-# drift where they should go, and regress onto these targets, which are
-# constants. On PyTorch two lines make a module with its parameters:
+# The whole method is in the body of this loop: generate samples, compute their
+# targets with the drift, and regress onto these targets, which are constants.
+# On PyTorch two lines make a module with its parameters:
 #
 #     module = generator
 #     parameters = list(module.parameters())
@@ -152,8 +152,8 @@ figure.savefig(folder / "own_loop.png", dpi=110)
 # ## Tensors in, tensors out
 #
 # A drift takes the tensors of its backend as they are, and returns one on the
-# same device: nothing is copied, nothing travels to the host. So the network
-# need not be one of Keras. `x` may be the output of any module or function, of
+# same device: nothing is copied or transferred to the host. So the network need
+# not be a Keras model. `x` may be the output of any module or function, of
 # shape `(n, d)`, or `(groups, n, d)` where each group, such as a class, has
 # data of its own. Features of an encoder are compared the same way.
 #

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Guidance
 #
-# Guidance trades diversity and fidelity for samples that belong to their class
-# more clearly. This guide trains a small model for a range of guidance scales,
+# Guidance trades diversity and fidelity for samples that are more typical of
+# their class. This guide trains a small model for a range of guidance scales,
 # measures what the scale changes, and chooses one.
 #
-# It takes less than a minute. Install what it takes, and run it as a script, or
-# cell by cell:
+# It takes less than a minute. Install the requirements, and run it as a script,
+# or cell by cell:
 #
 #     pip install "keras-drift[eval,examples]"
 #     KERAS_BACKEND=jax python guides/guidance.py
@@ -36,10 +36,11 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## What guidance is
 #
-# Without guidance, samples of a class are drawn to data of this class, and
-# pushed off each other. With a guidance scale `w > 1` they are pushed off data
-# of all classes as well, `w - 1` times as much in total. At rest the samples of
-# class `c` and the data of all classes make up the data of the class,
+# Without guidance, samples of a class are attracted to data of this class, and
+# repelled from each other. With a guidance scale `w > 1` they are also repelled
+# from data of all classes, `w - 1` times as much in total. At equilibrium the
+# samples of class `c` and the data of all classes together match the data of
+# the class,
 #
 #     q + (w - 1) p_all = w p_c,    so    q = w p_c - (w - 1) p_all
 #
@@ -49,8 +50,8 @@ keras.utils.set_random_seed(0)
 # So guidance acts where classes overlap, as seen by the kernel. Those of the
 # preset `digits_dit` hardly do: a classifier finds the class that was asked for
 # in 99.6% of its samples, and trained further with scales from 1 to 4 it draws
-# nearly the same digits at all of them. This guide makes the data worse: 60% of
-# the labels are replaced by random ones, as if from an unreliable source. Then
+# nearly the same digits at all of them. This guide corrupts the labels: 60% of
+# them are replaced by random ones, as if from an unreliable source. Then
 # `p_c` is 0.4 times the digits of the class and 0.6 times `p_all`, and by the
 # formula the wrong ones are gone at the scale 1 / 0.4 = 2.5.
 
@@ -132,14 +133,14 @@ model.fit(batches, epochs=1, verbose=2)
 # - *Accuracy* of a classifier of real digits on generated ones: do samples
 #   belong to their class?
 # - *Precision*, the share of samples near data, and *recall*, the share of data
-#   near samples: are samples realistic, and how much of the data is there?
+#   near samples: are samples realistic, and how much of the data is covered?
 # - *FID*, the Fréchet distance between features of samples and data, which
-#   weighs all of that in one number.
+#   summarizes all of that in one number.
 #
 # `evaluation.sweep_guidance` computes the last three for several scales with
 # the same noise. Published numbers are those of the Inception network, the
-# default. Digits of 8 x 8 pixels are nothing that it has seen, so `features`
-# are those of a classifier of digits.
+# default. It was not trained on anything like digits of 8 x 8 pixels, so
+# `features` are those of a digit classifier.
 
 # %%
 inputs = keras.Input((8, 8, 1))
@@ -232,18 +233,18 @@ figure.savefig(folder / "guidance.png", dpi=110)
 # - Accuracy and precision rise with the scale. Recall rises as well while
 #   guidance takes wrong digits away, up to the scale 3, and then falls:
 #   digits of a class become alike, as the last grid shows.
-# - The FID is lowest where both effects balance, at 4 here. Beyond, single
-#   samples look better, and the set of them is poorer.
+# - The FID is lowest where both effects balance, at 4 here. At larger scales,
+#   individual samples look better, but the set of samples is less diverse.
 #
 # ## Recommendations
 #
-# - Train for a range of scales from 1 on, and choose afterwards: another scale
-#   takes no training. `PowerLawGuidance(power=3.0)` trains small scales the
-#   most, as the published models do.
+# - Train for a range of scales from 1 upwards, and choose one afterwards: a new
+#   scale needs no training. `PowerLawGuidance(power=3.0)` trains small scales
+#   the most, as the published models do.
 # - Choose by the FID of more samples than there are features, and look at
 #   recall beside it: precision and the Inception score prefer large scales.
 # - Choose with one seed and report with another: the best of many noisy numbers
-#   is too good.
+#   is optimistically biased.
 # - `evaluation.evaluate(model, reference, guidance=...)` measures the chosen
 #   scale, with the Inception network if numbers are to be compared with
 #   published ones.

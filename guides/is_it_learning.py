@@ -43,15 +43,15 @@ test_images, test_labels = kd.datasets.digits("test")
 # What to look at instead:
 #
 # - `drift_norm`, in the logs of every `fit`: the length of the field before it
-#   is scaled. It says that a run has diverged or collapsed. It does not say
-#   that it is good: it ends at the sampling noise of a batch, which depends on
+#   is scaled. It shows whether a run has diverged or collapsed, but not whether
+#   it is good: it converges to the sampling noise of a batch, which depends on
 #   the bandwidths and on the number of samples.
 # - A distance between samples and held-out data, beside its *floor*, which is
 #   the distance between two sets of data. `DriftMonitor` reports the sliced
 #   Wasserstein distance, precision (the distance of a sample to its nearest
-#   datum, which blur raises) and recall (that of a datum to its nearest sample,
-#   which missing modes raise). `keras-drift train` reports the Frechet
-#   distance in the features of the encoder.
+#   data point, which increases with blur) and recall (that of a data point to
+#   its nearest sample, which increases with missing modes). `keras-drift train`
+#   reports the Fréchet distance in the features of the encoder.
 # - The picture: `SampleGrid` draws the same noise after every epoch.
 
 
@@ -91,8 +91,8 @@ def train(bandwidths, learning_rate=1e-2, **options):
 # ## One run that learns and three that do not
 #
 # - *good*: two bandwidths, a fifth and a twentieth of the mean distance.
-# - *too wide*: one bandwidth of twice the mean distance. The field sees the
-#   means of the classes only.
+# - *too wide*: one bandwidth of twice the mean distance. The field resolves
+#   only the means of the classes.
 # - *too fast*: a learning rate thirty times as high.
 # - *no stop-gradient*: the loss then falls because the field vanishes, not
 #   because samples approach the data (drift collapse). `DriftMonitor` warns
@@ -134,7 +134,7 @@ print(f"{'floor':18s}{'':36s}", end="")
 print("".join(f"{first[key][-1]:18.3g}" for key in floors.values()))
 
 # %% [markdown]
-# On JAX it prints, here in two pieces:
+# On JAX it prints the following table, split in two here:
 #
 #     run                       loss       drift norm         distance
 #     good              3.6 ->  3.24    0.46 -> 0.602   0.688 -> 0.0801

@@ -11,7 +11,8 @@
 # with the backend that you installed: `jax`, `tensorflow` or `torch`. For your
 # own images set `directory` and `image_size` below. Figures are written to
 # `outputs/guides`. On the command line, `keras-drift train folder_small --data
-# FOLDER` does as much, and `folder` more: with larger networks and an encoder.
+# FOLDER` does the same; the configuration `folder` has larger networks and an
+# encoder.
 
 # %%
 import os
@@ -36,9 +37,9 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## A folder
 #
-# Three classes of drawings, in several sizes and file types, as collections of
-# images are: JPEG, PNG and WebP, in color and in gray, and two files that are
-# damaged.
+# Three classes of drawings, in several sizes and file types, as is typical of
+# image collections: JPEG, PNG and WebP, in color and in gray, and two files
+# that are damaged.
 
 # %%
 directory = folder / "shapes"
@@ -85,7 +86,7 @@ damaged.write_bytes(damaged.read_bytes()[:300])
 #
 # `ImageFolder` lists the files at once, and decodes them when they are asked
 # for: to the center crop that the published models were trained on, 8 bits,
-# three channels (`channels=1` for gray), upright as EXIF says.
+# three channels (`channels=1` for gray), with the EXIF orientation applied.
 #
 # Each file that cannot be read is named in a warning and skipped. If more than
 # `unreadable_share` of them cannot, 1% by default, reading stops with an error.
@@ -156,7 +157,7 @@ Image.fromarray(grid)
 #
 # One image takes `4 * height * width * channels` bytes: 0.8 MB at 256 x 256 in
 # color, so 10,000 of them take 8 GB. Beyond that, iterate over the folder: it
-# yields full, shuffled batches without end, decoded as they are needed.
+# yields full, shuffled batches indefinitely, decoded as they are needed.
 # `flip=True` mirrors half of the images, and `augmentation` takes a Keras or
 # keras-cv layer.
 #
@@ -194,7 +195,7 @@ print("the same batch:", np.array_equal(expected, again))
 # - *Images that fit in memory:* `GroupedDataset`, from `ImageFolder.read` as
 #   above.
 # - *Latents of an autoencoder:* `LatentCache` encodes every image once, onto
-#   the disk, and `GroupedDataset` reads them from there, also if they do not
+#   the disk, and `GroupedDataset` reads them from there, even if they do not
 #   fit in memory.
 # - *Pixels that do not fit, or a new augmentation each time:* `BankedDataset`
 #   around the batches of an `ImageFolder` keeps the newest images of every
@@ -206,8 +207,8 @@ print("the same batch:", np.array_equal(expected, again))
 # again.
 #
 # `ImageFolder(..., crop_scale=(0.2, 1.0))` shows a random crop of each image in
-# its batches, with 20% to 100% of the area, as the published encoders were
-# trained. A generator that is trained on them draws such crops.
+# its batches, with 20% to 100% of the area, as in the training of the published
+# encoders. A generator that is trained on them generates such crops.
 #
 # If files are many times as large as `image_size`, `draft=True` decodes JPEG
 # files at a fraction of their size, several times as fast. The images differ a

@@ -13,7 +13,7 @@
 #     KERAS_BACKEND=jax python guides/training_on_many_devices.py
 #
 # with the backend that you installed: `jax`, `tensorflow` or `torch`. PyTorch
-# has a process for each device, which `torchrun` starts, here two of them:
+# uses one process per device, started by `torchrun`, here two of them:
 #
 #     KERAS_BACKEND=torch torchrun --standalone --nproc-per-node=2 \
 #         guides/training_on_many_devices.py
@@ -63,9 +63,9 @@ rank, num_processes = kd.distribution.initialize()
 # of the number of replicas; with classes, the groups of a batch must be.
 #
 # All processes of PyTorch are given the same data and take their share of every
-# batch, so give a `DataLoader` no `DistributedSampler`. Several processes of
-# JAX each give their share, and read no more than that. Together they give the
-# batches of a single one:
+# batch, so do not use a `DistributedSampler` in a `DataLoader`. Several
+# processes of JAX each give their share, and read no more than that. Together
+# they give the batches of a single one:
 #
 #     batches = kd.datasets.GroupedDataset(
 #         samples, labels, share=(rank, num_processes)
@@ -136,12 +136,12 @@ if rank == 0:
 #
 # ## Weights that one device cannot hold
 #
-# On JAX, `distribution.layout_map` cuts weights, optimizer and averages over
+# On JAX, `distribution.layout_map` shards weights, optimizer and averages over
 # all devices, those of other hosts included. A `callbacks.TrainingCheckpoint`
-# is then a folder, in which each process writes its own shards, by Orbax:
+# is then a folder, in which each process writes its own shards with Orbax:
 # `pip install` the extra `sharded` of keras-drift. Checksums of all files are
-# compared before anything is restored, and a damaged checkpoint gives way to
-# the one before.
+# compared before anything is restored; if a checkpoint is damaged, the previous
+# one is restored.
 #
 #     mesh = keras.distribution.DeviceMesh(
 #         (jax.device_count(),), ["batch"], keras.distribution.list_devices()
@@ -153,12 +153,13 @@ if rank == 0:
 #         )
 #     )
 #
-# The run goes on with any number of processes and devices, each of which reads
-# the shards that it needs; a file of one process goes on in several, too. With
-# the same number of processes it goes on bit for bit, each with its own
-# position in the data, and banks. With another number, the weights, the
-# optimizer, the averages, the schedules and the random generators go on; a data
-# set with a seed goes on from the epoch, and others begin anew.
+# The run can be resumed with any number of processes and devices, each of which
+# reads the shards that it needs; the file of a single process can be resumed by
+# several, too. With the same number of processes it resumes bit for bit, each
+# process with its own position in the data and its own banks. With another
+# number, the weights, the optimizer, the averages, the schedules and the random
+# generators are restored; a data set with a seed resumes at the epoch, and
+# others start over.
 #
 # TensorFlow and PyTorch read files. On JAX, in one process that holds the
 # model, `TrainingCheckpoint("run/checkpoints").merge()` makes one file of the
@@ -178,8 +179,8 @@ if rank == 0:
 # its generator, on all of their devices. The first process checks the data,
 # caches latents, trains the encoder, evaluates and writes the preset, on one
 # device, while the others wait; it alone prints and writes files. The folders
-# of the images and of the run must be ones that all hosts share. A run that was
-# stopped, or whose processes were killed, goes on by the same command.
+# of the images and of the run must be ones that all hosts share. The same
+# command resumes a run that was stopped, or whose processes were killed.
 #
 # The number of groups in a batch, `--set training.groups=64`, is a multiple of
 # the number of processes. Where there are fewer groups than devices of JAX, the
@@ -193,8 +194,8 @@ if rank == 0:
 #
 #     keras-drift --backend jax train latent_l2 --data imagenet/train
 #
-# PyTorch has a process for each of them. The two dashes keep `torchrun` from
-# taking the options of the command for its own:
+# PyTorch uses one process for each of them. The two dashes keep `torchrun` from
+# parsing the options of the command as its own:
 #
 #     KERAS_BACKEND=torch torchrun --standalone --nproc-per-node=8 \
 #         -m -- keras_drift_cli train latent_l2 --data imagenet/train
@@ -214,8 +215,8 @@ if rank == 0:
 #
 # ## Commands: a slice of a TPU pod
 #
-# The hosts of a slice do not say how many they are, and nobody is asked before
-# they do. Here there are four:
+# The number of hosts of a slice must be set, since `initialize` contacts no
+# other host to find it out. Here there are four:
 #
 #     gcloud compute tpus tpu-vm ssh NAME --worker=all --command="\
 #         KERAS_BACKEND=jax KERAS_DISTRIBUTION_NUM_PROCESSES=4 \
@@ -243,7 +244,7 @@ if rank == 0:
 # TPUs of Google Kubernetes Engine set what JAX reads, and a `PyTorchJob` what
 # PyTorch reads: the command of each pod is `keras-drift train`. For JAX on
 # GPUs, an indexed job with a headless service, here `drift`, sets three
-# variables. It is started again after a failure, and goes on:
+# variables. It is restarted after a failure, and resumes:
 #
 #     apiVersion: batch/v1
 #     kind: Job

@@ -232,5 +232,5 @@ figure.savefig(folder / "energy_generator.png", dpi=110)
 #   variation, with the other samples held fixed, has a formula. It is cheaper
 #   then.
 # - `drifts.Sum`: several drifts at once, yours among them.
-# - A drift that is no gradient of an energy, such as `KernelDrift`, is a
+# - A drift that is not the gradient of an energy, such as `KernelDrift`, is a
 #   subclass of `drifts.PairwiseDrift` that defines `velocities`.

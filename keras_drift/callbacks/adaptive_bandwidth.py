@@ -18,8 +18,8 @@ class AdaptiveBandwidth(keras.callbacks.Callback):
     few percent of its cost, and lowers the bandwidth while the share is below a
     threshold, or raises it while it is above. There is no rate to choose: a
     generator that learns slowly gets a slow schedule. Choose it over
-    `BandwidthAnnealing` where the number of steps is open. The halves must be
-    independent, so the data must be in random order, as `fit` puts arrays.
+    `BandwidthAnnealing` where the number of steps is not fixed. The halves must
+    be independent, so the data must be in random order, as `fit` puts arrays.
 
     The bandwidth appears in the logs. It is a weight of the model, so training
     that is resumed continues with it. A callback takes precedence over the

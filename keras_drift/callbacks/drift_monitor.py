@@ -40,8 +40,8 @@ class DriftMonitor(keras.callbacks.Callback):
     - `monitor_distance`, the sliced Wasserstein distance of generated samples
       to held-out data, as many of each,
     - `monitor_precision`, the mean distance of generated samples to their
-      nearest neighbors in the data, which sees blur, and `monitor_recall`, that
-      of the data to generated samples, which sees missing modes, and
+      nearest neighbors in the data, which detects blur, and `monitor_recall`,
+      that of the data to generated samples, which detects missing modes, and
     - `monitor_floor`, `monitor_precision_floor` and `monitor_recall_floor`, the
       same between two halves of the held-out data: those of a perfect model.
 
@@ -63,7 +63,7 @@ class DriftMonitor(keras.callbacks.Callback):
             one. Defaults to `1`.
         num_projections: int >= 1, random projections of the distance. Defaults
             to `128`.
-        seed: int, of the noise and of the halves. Defaults to `0`.
+        seed: int, the seed of the noise and of the halves. Defaults to `0`.
         encoder: callable from samples `(n, *sample_shape)` to features `(n,
             ...)`, such as a Keras model, in whose features all distances are
             measured. Defaults to `None`: those of the samples themselves.

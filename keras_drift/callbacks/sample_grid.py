@@ -33,7 +33,7 @@ class SampleGrid(keras.callbacks.Callback):
             Defaults to `1`.
         scale: int >= 1, magnification of each image. Defaults to `None`: such
             that an image is about 64 pixels wide.
-        seed: int, of the noise. Defaults to `0`.
+        seed: int, the seed of the noise. Defaults to `0`.
 
     Example:
 

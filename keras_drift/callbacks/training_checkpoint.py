@@ -24,7 +24,7 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     in the data are those that were last saved. Choose it for training; use
     `save_to_preset` for a model that is to be shared, which needs none of this.
 
-    Start the same script again, and `fit` goes on by itself:
+    Start the same script again, and `fit` resumes automatically:
 
     ```python
     model.compile(...)
@@ -39,26 +39,28 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     in one process: `fit` always begins with the newest checkpoint. With an
     `initial_epoch` it does not; call `restore` before it.
 
-    On SIGTERM, as clusters send it before they take a machine, `fit` completes
-    the epoch, validation included, saves it, and the process ends. With
-    `save_freq=20` it saves, completes the batch and ends the epoch there, with
-    validation and what other callbacks do at its end; one of several processes
-    does so after at most 20 batches. A second SIGTERM ends the process at once.
-    Ctrl-C ends `fit` at once, without what came after the last checkpoint.
+    On SIGTERM, which clusters send before they reclaim a machine, `fit`
+    completes the epoch, validation included, saves it, and the process ends.
+    With `save_freq=20` it saves, completes the batch and ends the epoch there,
+    with validation and what other callbacks do at its end; one of several
+    processes does so after at most 20 batches. A second SIGTERM ends the
+    process at once. Ctrl-C ends `fit` at once, without what came after the last
+    checkpoint.
 
     Training waits for a copy of the state in host memory; a thread writes the
     file while training goes on. The next checkpoint and the end of `fit` wait
     for it, and raise an `OSError` if it could not be written, for example on a
     full disk: the checkpoints before stay.
 
-    Other callbacks go on as well: `EarlyStopping`, `ReduceLROnPlateau` and
-    `ModelCheckpoint` with their best value and what they have counted, and
-    those of your own that have the methods `get_state()`, which returns plain
+    Other callbacks are restored as well: `EarlyStopping`, `ReduceLROnPlateau`
+    and `ModelCheckpoint` with their best value and their counters, and those of
+    your own that have the methods `get_state()`, which returns plain
     values and arrays, and `set_state(state)`, called after `on_train_begin`. A
-    run that `EarlyStopping` has ended stays ended where it is started again,
-    and `fit` gives the same weights as before; it goes on with a larger
-    `patience`, without that callback, or with an `initial_epoch`. What another
-    callback has ended, such as one that ends a run after some hours, goes on.
+    run that `EarlyStopping` has stopped does not train further when it is
+    started again, and `fit` gives the same weights as before; it resumes with a
+    larger `patience`, without that callback, or with an `initial_epoch`. A run
+    stopped by another callback, such as one that stops it after some hours,
+    resumes.
 
     A checkpoint is complete or does not exist. If the newest one is damaged,
     the one before it is restored, with a warning.
@@ -66,11 +68,11 @@ class TrainingCheckpoint(keras.callbacks.Callback):
     Where weights are sharded over several processes of JAX, as by
     `ModelParallel` and `distribution.layout_map`, or each of them has banks of
     its own, a checkpoint is a folder that Orbax writes: each process its
-    shards, its position in the data, and its callbacks. `pip install
-    "keras-drift[sharded]"`, and a directory that all hosts share. Both kinds go
-    on with any number of processes and devices. With another number of
-    processes, a data set with a seed goes on from the epoch, and others begin
-    anew. TensorFlow and PyTorch read a folder after `merge`.
+    shards, its position in the data, and its callbacks. It needs `pip install
+    "keras-drift[sharded]"`, and a directory that all hosts share. Both kinds
+    can be resumed with any number of processes and devices. With another number
+    of processes, a data set with a seed resumes at the epoch, and others start
+    over. TensorFlow and PyTorch read a folder after `merge`.
 
     Args:
         directory: path of a folder, created if needed. The files are

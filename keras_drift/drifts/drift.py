@@ -66,7 +66,7 @@ class Drift(RecordsArguments, Annealable, keras.layers.Layer):
             negatives, one of weight zero is absent: its velocity is zero.
         unconditional_weights: the same for the unconditional points.
         guidance_scale: optional float or float tensor `(groups,)`, >= 1, where
-            1 is no guidance. With `guidance_mode="velocity"` it goes with
+            1 means no guidance. With `guidance_mode="velocity"` it goes with
             `unconditional`; otherwise their weights take its role.
 
     Returns:

@@ -10,7 +10,7 @@ from keras_drift.ops import unnormalized_field
 
 @keras.saving.register_keras_serializable("keras_drift")
 class EnergyDistanceDrift(KernelBased):
-    """Lowers the energy distance: a drift without a bandwidth to choose.
+    """Decreases the energy distance: a drift without a bandwidth to choose.
 
     Every positive attracts and every negative repels with the same force,
     however far away:

@@ -16,7 +16,7 @@ from keras_drift.ops import ratio_field
 
 @keras.saving.register_keras_serializable("keras_drift")
 class FDivergenceDrift(KernelBased):
-    """Lowers an f-divergence of the smoothed model from the smoothed data.
+    """Decreases an f-divergence of the smoothed model from the smoothed data.
 
     `V(x) = w(u) (mean of the positives near x - mean of the negatives near x)`,
     where `u` is the density of the negatives around `x` over that of the
@@ -38,11 +38,12 @@ class FDivergenceDrift(KernelBased):
         clip: float >= 1: the weight is clipped to `[1 / clip, clip]`. It is
             unbounded where only one of the two distributions has mass, and a
             step of many mean shifts overshoots. Defaults to `10.0`.
-        outer_smoothing: int >= 1: the velocity of a sample is the mean over so
-            many copies of it, jittered by a Gaussian of the width of the
-            kernel: the exact gradient of the divergence on the samples, at so
-            many times the cost. Needs a Gaussian kernel and another
-            `self_interaction` than `"excluded"`. Defaults to `None`: no jitter.
+        outer_smoothing: int >= 1: the velocity of a sample is the mean over
+            this many copies of it, jittered by a Gaussian of the width of the
+            kernel: the exact gradient of the divergence on the samples, at this
+            many times the cost. Needs a Gaussian kernel and a
+            `self_interaction` other than `"excluded"`. Defaults to `None`: no
+            jitter.
         relative: bool, whether bandwidths are in units of the mean distance
             between samples and points, rather than in the units of the data.
             Defaults to `False`.
@@ -71,7 +72,7 @@ class FDivergenceDrift(KernelBased):
         unconditional_weights: the same for the unconditional points.
 
     Returns:
-        The velocity of each sample, shaped like `x`, float32. A lone sample
+        The velocity of each sample, shaped like `x`, float32. A single sample
         without negatives is attracted by the positives only, with `u = 0`.
 
     Example:

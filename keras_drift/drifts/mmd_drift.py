@@ -9,13 +9,13 @@ from keras_drift.ops import unnormalized_field
 
 @keras.saving.register_keras_serializable("keras_drift")
 class MMDDrift(KernelBased):
-    """Lowers the maximum mean discrepancy, a distance of two distributions.
+    """Decreases the maximum mean discrepancy, a distance between distributions.
 
     The gradient flow of half its square, times `bandwidth**2`:
     `V(x) = bandwidth**2 (mean_j grad_x k(x, y_j) - mean_k grad_x k(x, z_k))`.
     Forces are not divided by the mass around a sample, so the field is the
-    gradient of one number, and a sample beyond the reach of the kernel does not
-    move: give several bandwidths, start wide and anneal, or use
+    gradient of a functional, and a sample beyond the reach of the kernel does
+    not move: give several bandwidths, start wide and anneal, or use
     `EnergyDistanceDrift`. It needs large batches.
 
     Args:

@@ -22,9 +22,9 @@ class SelfTuningDrift(KernelDrift):
     """Kernel drift with local bandwidths: multiples of neighbor distances.
 
     Choose it where no bandwidth is known, where the density of the data varies,
-    or where lengths mean nothing, as in the features of a network. There is
-    nothing to plan or to anneal: far from the data bandwidths are wide, and
-    they shrink as the samples approach the data.
+    or where distances have no meaningful scale, as in the features of a
+    network. There is nothing to plan or to anneal: far from the data bandwidths
+    are wide, and they shrink as the samples approach the data.
 
     The radius `s(x)` of a sample is that of the smallest ball around it that
     holds at least `num_neighbors` positives and as many negatives. In the
@@ -39,8 +39,8 @@ class SelfTuningDrift(KernelDrift):
     scales with them: it has no length of its own.
 
     A radius follows the nearest neighbors only, so a single narrow bandwidth
-    does not move mass between distant modes, and loses some of them. A wider
-    one beside it does.
+    does not move mass between distant modes, and loses some of them. Adding a
+    wider one avoids this.
 
     Args:
         kernel: a `Kernel` of distances, its name or its config. Its bandwidths
@@ -64,7 +64,7 @@ class SelfTuningDrift(KernelDrift):
             so `relative` determines only whether the loss, and the fields of
             `unit_rms`, are measured in units of the mean distance. Refused are
             spherical kernels, the `"official_dual"` normalization, outer
-            smoothing, and `signal_share`: radii of half a cloud are others.
+            smoothing, and `signal_share`, as the radii of half a cloud differ.
 
     Call arguments:
         x: float tensor `(n, d)` or `(groups, n, d)`, the samples to move.

@@ -85,7 +85,7 @@ class SinkhornDrift(BandwidthOwner, PairwiseDrift):
         unconditional_weights: the same for the unconditional points.
 
     Returns:
-        The velocity of each sample, shaped like `x`, float32. A lone sample
+        The velocity of each sample, shaped like `x`, float32. A single sample
         without negatives is moved by the transport to the positives only.
 
     Example:

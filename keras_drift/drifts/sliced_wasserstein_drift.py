@@ -41,8 +41,8 @@ class SlicedWassersteinDrift(VelocityDrift):
             a generator matches only these projections; choose them where the
             field must be a deterministic function of its inputs. Defaults to
             `True`.
-        seed: int, of the directions. The state of the random generator is saved
-            with the model. Defaults to `0`.
+        seed: int, the seed of the directions. The state of the random generator
+            is saved with the model. Defaults to `0`.
         self_interaction: which negatives there are if none are given:
             `"included"`, the samples, each of which is transported to itself;
             `"independent"`, an independent batch that must be given

@@ -27,7 +27,7 @@ __all__ = [
 
 
 def get(identifier):
-    """Returns the encoder that an encoder, a model or nothing stands for.
+    """Returns the encoder for an encoder, a Keras model or layer, or `None`.
 
     Args:
         identifier: an `Encoder`, which is frozen; any other Keras model or

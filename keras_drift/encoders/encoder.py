@@ -16,8 +16,8 @@ class Encoder(PresetMixin, keras.layers.Layer):
 
     Args:
         dtype: the type that samples are cast to. Defaults to `"float32"`
-            whatever the global policy, lest half precision round the samples
-            before they are compared.
+            regardless of the global policy, so that half precision does not
+            round the samples before they are compared.
         **kwargs: passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -40,7 +40,7 @@ class Encoder(PresetMixin, keras.layers.Layer):
 
     @property
     def metrics(self):
-        """None, lest those of a compiled model replace the logged loss."""
+        """None, so that a compiled model does not replace the logged loss."""
         return []
 
     def map_sizes(self, sample_shape):

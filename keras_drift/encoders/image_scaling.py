@@ -78,7 +78,7 @@ class ImageScaling(layers.Layer):
 
 
 def get(preprocessing):
-    """Returns the layer that a layer, a name or nothing stands for."""
+    """Returns the layer for a layer, a name or `None`."""
     if preprocessing is None or isinstance(preprocessing, layers.Layer):
         return preprocessing
     if isinstance(preprocessing, str):

@@ -24,7 +24,7 @@ class MaskedAutoencoder(MaskedTrainer, PresetMixin, keras.Model):
 
     Random patches of each image are set to zero, and a U-Net decoder
     reconstructs them from the maps of the encoder. Optionally a classifier on
-    the last map is trained along, as the end of the published training does.
+    the last map is trained jointly, as at the end of the published training.
     Afterwards `encoder` is what a `DriftModel` compares features with.
 
     The loss of an image is `w * classification + (1 - w) * reconstruction`,

@@ -12,7 +12,7 @@ class MissingEncoder(Encoder):
 
     Only training needs the encoder of a `DriftModel`, so a preset for
     generation may refer to it: see `DriftModel.save_to_preset`. A model with
-    this one generates, and refuses to train.
+    this encoder can generate samples, but refuses to train.
 
     Args:
         handle: str, the preset of the encoder.

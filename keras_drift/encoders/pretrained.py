@@ -50,9 +50,9 @@ class Pretrained(Encoder):
         without names are `"feature_0"`, `"feature_1"`, ...
 
     Raises:
-        TypeError: if the model is no Keras layer or has nested outputs.
+        TypeError: if the model is not a Keras layer or has nested outputs.
         ValueError: if the samples have another shape than the model takes, or
-            if `outputs` names no layer of it.
+            if `outputs` names a layer that it does not have.
 
     Example:
 

@@ -44,7 +44,7 @@ class FrechetDistance(Energy):
         is no velocity from the spread along directions without variance.
 
     Raises:
-        TypeError: if the encoder is no Keras layer.
+        TypeError: if the encoder is not a Keras layer.
 
     Example:
 

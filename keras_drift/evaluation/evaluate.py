@@ -38,7 +38,7 @@ def evaluate(
         model: `DriftModel` that generates images, of one or three channels.
             With `use_ema=True` its averaged weights are evaluated.
         reference: the data to compare with, of the size of the generated
-            images: a folder of images, folders in it included; an array
+            images: a folder of images, including its subfolders; an array
             `(n, height, width, channels)`, uint8, or float in `[-1, 1]`; or the
             path of an `.npz` file. Such a file holds `mu` and `sigma`, for the
             FID only, or images as `arr_0`, or all of them as the reference
@@ -65,8 +65,8 @@ def evaluate(
             model, where it returns a dict. Defaults to `None`: `"features"`, or
             else the last one.
         inception_weights: path of the weights of the Inception network.
-            Defaults to `None`: from the cache, see the error if they are not
-            there.
+            Defaults to `None`: from the cache; if they are missing, the error
+            message says how to get them.
         metrics: sequence of `"fid"`, `"inception_score"`, `"kid"` and
             `"precision_recall"`. The Inception score needs logits; KID,
             precision and recall need reference images; the last two compare all

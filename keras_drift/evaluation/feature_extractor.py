@@ -87,7 +87,7 @@ class FeatureExtractor:
 
 
 def resolve(features, feature_name, inception_weights, image_shape):
-    """The extractor that the argument `features` stands for.
+    """Returns the extractor for the argument `features`.
 
     Args:
         features: see `evaluate`.

@@ -44,7 +44,7 @@ class Reference:
 
 
 def require(reference):
-    """Refuses what is no reference, before a network is looked for.
+    """Raises an error for an invalid reference, before a network is loaded.
 
     Args:
         reference: see `evaluate`.

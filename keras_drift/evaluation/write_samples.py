@@ -24,10 +24,10 @@ def write_samples(
 ):
     """Writes generated images to PNG files as they are generated.
 
-    For programs that evaluate folders of images, and to look at. Images are not
-    kept in memory, and what was interrupted continues: images that are there
-    are not generated again. They are those that `evaluate` measures with the
-    same arguments.
+    For programs that evaluate folders of images, and for visual inspection.
+    Images are not kept in memory, and an interrupted call can be continued:
+    images that exist are not generated again. They are those that `evaluate`
+    measures with the same arguments.
 
     Needs Pillow: `pip install "keras-drift[eval]"`.
 

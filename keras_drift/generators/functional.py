@@ -15,7 +15,7 @@ _CONDITIONS = ("labels", "guidance", "styles")
 class Functional(Generator):
     """Generator from any Keras model from noise to samples.
 
-    For a network of one's own, such as a U-Net, without writing a subclass. The
+    For a network of your own, such as a U-Net, without writing a subclass. The
     model is used as it is, weights included, and is trained in place.
 
     Args:

@@ -143,7 +143,7 @@ class Generator(RecordsArguments, PresetMixin, keras.Model):
         return array.astype("int32")
 
     def export(self, filepath, format=None, **kwargs):
-        """Writes the network for another runtime, without Python code of ours.
+        """Exports the network to another runtime, independent of this library.
 
         The artifact takes the dict that `sample_inputs` returns, noise
         included, in batches of any size, and returns the samples.

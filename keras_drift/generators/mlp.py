@@ -24,16 +24,16 @@ class MLP(Generator):
             noise dimensions has to fold them.
         hidden_dims: ints >= 1, the width of each hidden layer. Defaults to
             `(256, 256, 256)`.
-        activation: what Keras takes as one. Defaults to `"silu"`.
+        activation: any activation that Keras accepts. Defaults to `"silu"`.
         num_classes: int or `None`. With classes, samples are conditional on a
             label and a guidance scale. Defaults to `None`.
         num_codes: int >= 0, at most `noise_dim`: how many binary codes a sample
             is given beside its noise, the signs of its first coordinates. A
             continuous network maps connected noise to connected samples, with
-            smears between separate modes; with codes it has up to
-            `2**num_codes` pieces. Six are recommended for data with clusters,
-            holes or thin curves; samples are then no continuous function of the
-            noise. Defaults to `0`.
+            spurious samples between modes; with codes their support has up to
+            `2**num_codes` components. Six are recommended for data with
+            clusters, holes or thin curves; the samples are then not a
+            continuous function of the noise. Defaults to `0`.
         dtype: the dtype policy of the layers, such as `"mixed_bfloat16"`; the
             samples are float32 whatever it is. Defaults to `None`: the global
             policy.

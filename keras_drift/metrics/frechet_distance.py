@@ -25,8 +25,8 @@ def frechet_distance(x, y):
         y: float array or tensor `(m, d)`.
 
     Returns:
-        float32 scalar >= 0, in squared units of the features: by custom this
-        distance is not followed by a square root. A set of one sample has
+        float32 scalar >= 0, in squared units of the features: by convention, no
+        square root is taken of this distance. A set of one sample has
         covariance zero. Its gradient is finite everywhere, and zero where the
         sets coincide; directions without variance get none from the spread.
 
@@ -125,8 +125,8 @@ class FrechetDistance(EncodedMetric):
     which come to be in both halves: the floor in the logs of `fit` is too low,
     that in its validation is not.
 
-    With an Inception encoder it is the FID of its samples; a published FID
-    counts 50000 of them, so do not compare it with less.
+    With an Inception encoder it is the FID of its samples; published FIDs use
+    50,000 samples, so do not compare them with values of fewer.
 
     It keeps three `(d, d)` matrices and factors them whenever its result is
     asked for, which `fit` does in every step: with many features, use it in

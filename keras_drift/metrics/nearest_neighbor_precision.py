@@ -10,10 +10,10 @@ from keras_drift.metrics.nearest_neighbor_metric import distance_to_nearest
 def nearest_neighbor_precision(x, y, quantile=None):
     """Mean distance of samples to their nearest neighbors in the data.
 
-    It sees what a distance between distributions such as `sliced_wasserstein`
-    averages out: samples a little off the data, such as blur around a curve or
-    smears between modes. It does not see missing modes; report
-    `nearest_neighbor_recall` beside it.
+    It detects what a distance between distributions such as
+    `sliced_wasserstein` averages out: samples a little off the data, such as
+    blur around a curve or samples between modes. It does not detect missing
+    modes; report `nearest_neighbor_recall` as well.
 
     Args:
         x: float array or tensor `(n, ...)`, generated samples, flattened.

@@ -10,7 +10,7 @@ from keras_drift.metrics.nearest_neighbor_metric import distance_to_nearest
 def nearest_neighbor_recall(x, y, quantile=None):
     """Mean distance of the data to their nearest neighbors among samples.
 
-    It sees missing modes and regions without samples, which
+    It detects missing modes and regions without samples, which
     `nearest_neighbor_precision` does not.
 
     Args:

@@ -93,22 +93,22 @@ class DriftModel(
             of a smaller batch; not under `keras.distribution` (JAX). Layers
             that draw random numbers or normalize over the batch see the part of
             their replica with either. Defaults to `"global"`.
-        micro_batches: int >= 1: generator and encoder run on so many equal
-            parts of a batch, one after another, and the backward pass computes
-            each part again, so that memory is needed for the activations of
-            one. The field, the loss and the gradient are those of the whole
+        micro_batches: int >= 1: generator and encoder run on this many equal
+            parts of a batch, one after another, and the backward pass
+            recomputes each part, so that memory is needed for the activations
+            of one. The field, the loss and the gradient are those of the whole
             batch, for one more forward pass. Choose it for batches that do not
-            fit into memory. Data whose number they do not divide are encoded
-            in fewer parts. The generator can have no layers that draw random
-            numbers, change variables or add losses, such as `Dropout` and
-            `BatchNormalization`. Defaults to `1`.
+            fit into memory. Data whose number is not a multiple of it are
+            encoded in fewer parts. The generator can have no layers that draw
+            random numbers, change variables or add losses, such as `Dropout`
+            and `BatchNormalization`. Defaults to `1`.
         seed: int, for the noise of training. Defaults to `None`: random. The
             state of the random generator is saved with the model.
         **kwargs: passed to `keras.Model`.
 
     Call arguments:
         inputs: dict of the inputs of the generator, see
-            `generator.sample_inputs`; or a tensor, the noise alone.
+            `generator.sample_inputs`; or a tensor, which is the noise.
 
     Returns:
         Samples, `(batch, *sample_shape)`, float32.

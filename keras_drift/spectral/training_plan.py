@@ -95,9 +95,9 @@ def plan_training(
             the data, or 1. It does not matter for a Gaussian.
         ratios: floats in (0, 1], the bandwidths over the largest of them, which
             is 1. A single narrow bandwidth does not move mass between distant
-            modes; a wider one beside it does. Where many separate modes must
-            be equally full, three are better, `(1.0, 0.35, 0.12)`, for half as
-            much again of the field's time. Defaults to `(1.0, 0.25)`.
+            modes; adding a wider one does. Where many separate modes must be
+            equally populated, three are better, `(1.0, 0.35, 0.12)`, for half
+            as much again of the field's time. Defaults to `(1.0, 0.25)`.
         seed: int, of the random subset and directions that estimates from the
             data use. Defaults to `0`.
         verbose: bool, whether to print the explanation. Defaults to `True`.

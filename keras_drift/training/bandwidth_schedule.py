@@ -11,7 +11,7 @@ from keras_drift.training.feature_drifts import drifts_of_features
 
 
 def resolved(schedule, drift=None):
-    """The schedule that an argument stands for.
+    """Returns the schedule for an argument.
 
     Args:
         schedule: a callable from the step to the bandwidth; or a

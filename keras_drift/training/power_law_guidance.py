@@ -12,9 +12,9 @@ class PowerLawGuidance:
     """Power-law distribution of guidance scales, one for each group.
 
     The density is proportional to `scale**-power` between the bounds. A scale
-    of 1 is no guidance; with larger ones samples of a class are also repelled
-    by data of all classes. The scale is an input of the generator, so that
-    `generate(guidance=...)` takes one forward pass.
+    of 1 means no guidance; with larger ones samples of a class are also
+    repelled by data of all classes. The scale is an input of the generator, so
+    that `generate(guidance=...)` takes one forward pass.
 
     Args:
         low: float >= 1, the smallest scale. Defaults to `1.0`.

@@ -14,7 +14,7 @@ class ArrayDataset(SeededDataset):
     """Batches of one group of samples, all of one size.
 
     A drift field depends on the number of samples it is estimated from, so a
-    short last batch would measure, and follow, another field than the others.
+    short last batch would estimate, and follow, a different field.
     Here every batch is full, whatever the number of samples, and an epoch shows
     every sample at least once. Choose it for training and validation without
     classes, and `GroupedDataset` for samples with labels.

@@ -1,4 +1,4 @@
-"""A pool of array buffers that is safe under threads."""
+"""A thread-safe pool of array buffers."""
 
 import math
 import queue

@@ -223,7 +223,7 @@ class MemoryBank:
         """Writes samples and random state to one file, whole or not at all.
 
         Args:
-            path: of the file; by custom it ends in `.npz`.
+            path: of the file; by convention it ends in `.npz`.
         """
         state = self.get_state()
         arguments = {

@@ -21,9 +21,9 @@ class GroupedDataset(SeededDataset):
     Only the samples drawn are read: `samples` may be a `np.memmap` larger than
     memory.
 
-    Every class is visited equally often, up to one time, however many samples
-    it has. A batch depends on the seed, the epoch and its index alone, so
-    workers and their number change nothing.
+    Every class is visited equally often, to within one visit, however many
+    samples it has. A batch depends only on the seed, the epoch and its index,
+    so the number of workers has no effect.
 
     Args:
         samples: float array `(num_samples, ...)`.
@@ -55,7 +55,7 @@ class GroupedDataset(SeededDataset):
         labels_present: int32 array of the labels that have samples, ascending;
             `None` without labels.
         smallest_class: int, the samples of the class that has fewest.
-        draws_copies: bool, whether that are fewer than `positives`, so that a
+        draws_copies: bool, whether this is fewer than `positives`, so that a
             batch holds some of them twice. Metrics then have floors that are
             too low: they compare two halves of a batch.
         epoch: int, raised by Keras when `fit` starts and after each epoch. Set

@@ -36,14 +36,14 @@ class ImageFolder:
     alphabetical order, and images may lie in folders within them. Choose it
     for image files. `read` decodes the images asked for; if all of them fit in
     memory, read them once and train from a `GroupedDataset`. Iterating yields
-    shuffled batches without end, decoded as they are needed.
+    shuffled batches indefinitely, decoded as they are needed.
 
     Images are decoded to the center crop of the published models: halved by
     a box filter while they are at least twice as large as the crop, resized by
     a bicubic filter until the shorter side fits, and cropped. JPEG, PNG, WebP,
-    GIF and BMP files are told by their content. Grayscale, CMYK, palettes and
-    16 bits become 8 bits of the `channels`; EXIF orientation is applied; what
-    is transparent becomes white; an animation gives its first frame. Color
+    GIF and BMP files are recognized by their content. Grayscale, CMYK, palettes
+    and 16 bits become 8 bits of the `channels`; EXIF orientation is applied;
+    what is transparent becomes white; an animation gives its first frame. Color
     profiles are ignored.
 
     A file that cannot be used (damaged, empty, of another type, without
@@ -82,8 +82,8 @@ class ImageFolder:
             without grain. A script needs the usual
             `if __name__ == "__main__":` where processes are started. Defaults
             to `0`.
-        seed: int >= 0, of orders, crops, flips and augmentation. Defaults to
-            `0`.
+        seed: int >= 0, the seed of orders, crops, flips and augmentation.
+            Defaults to `0`.
         unreadable_share: float from 0 to 1: if a larger share of all files is
             unreadable, reading stops with an error. Defaults to `0.01`.
         draft: bool, whether JPEG files are decoded at half, a quarter or an
@@ -260,8 +260,8 @@ class ImageFolder:
         """The same images with other random crops.
 
         The directory is not listed again, which takes minutes for millions of
-        files on a disk of a network. What one of the two finds unreadable, the
-        other one knows.
+        files on a network disk. Files found unreadable by one of the two are
+        known to the other.
 
         Args:
             crop_scale: `(low, high)` or `None`, as the argument of the class.

@@ -6,8 +6,8 @@ from keras_drift import checks
 class Normalization:
     """How a `KernelDrift` turns the kernel values of pairs into velocities.
 
-    Subclasses write `velocities`, and `validate` if they do not go with every
-    kernel or every option of the drift.
+    Subclasses implement `velocities`, and `validate` if they do not support
+    every kernel or every option of the drift.
 
     Args:
         bias_correction: bool, whether means over a few points are corrected for

@@ -19,11 +19,11 @@ _RECIPE = {
 class OfficialDual(Dual):
     """`Dual` as the release of the paper computes it, to rounding.
 
-    Choose it to continue from checkpoints of the release, and `Dual` for all
-    else. The release floors affinities, lengths and mean squares, counts
-    self-pairs in the mean distance, and multiplies by weights outside of the
-    softmaxes, so that a finite point of weight zero still takes part in them,
-    and a sample of weight zero moves like the others.
+    Choose it to continue from checkpoints of the release, and `Dual` for
+    everything else. The release floors affinities, lengths and mean squares,
+    counts self-pairs in the mean distance, and multiplies by weights outside of
+    the softmaxes, so that a finite point of weight zero still takes part in
+    them, and a sample of weight zero moves like the others.
     It needs relative distances, unit fields, excluded self-interaction and a
     kernel of distances, and keeps all pairs in memory.
 

@@ -21,13 +21,13 @@ class Row(Normalization):
         bias_correction: bool, whether to correct means over a few points for
             the bias of dividing by their own mass, see `Normalization`.
             Defaults to `False`.
-        outer_smoothing: int >= 1: the velocity of a sample is the mean over so
-            many copies of it, jittered by a Gaussian of the width of the
+        outer_smoothing: int >= 1: the velocity of a sample is the mean over
+            this many copies of it, jittered by a Gaussian of the width of the
             kernel. That is the exact gradient of the smoothed KL divergence on
             the samples (its Wasserstein gradient flow), which the plain field
-            approximates, at so many times the cost. Needs a Gaussian kernel and
-            another `self_interaction` than `"excluded"`. Defaults to `None`: no
-            jitter.
+            approximates, at this many times the cost. Needs a Gaussian kernel
+            and a `self_interaction` other than `"excluded"`. Defaults to
+            `None`: no jitter.
 
     Example:
 
