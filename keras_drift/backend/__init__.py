@@ -17,11 +17,15 @@ TensorFlow, where rematerialization loses the gradients of enclosed tensors.
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
-`exp(x - y)`, zero where it would be below the normal numbers of float32, for
-which PyTorch needs one array rather than two.
+`exp(x - y)` where `y` is the largest `x`: at most `e`, and zero where it would
+be below the normal numbers of float32. PyTorch needs one array rather than two.
+`eigh` is `keras.ops.eigh`, on CPUs with PyTorch in float64: in float32, it may
+not converge for matrices of rounding errors.
 `in_memory(x)` is a float tensor that is computed once. On the CPU, XLA computes
 what is elementwise again for each of its consumers: in a residual network, the
 sums of all blocks before.
+`zero_after(x)` is a scalar zero that depends on a tensor, so that a program
+computes what it is added to afterwards. It is never NaN.
 `recomputed_parts(function, parts, network)` is a function of the slices along
 the first axes of `parts`, one after another, which the backward pass
 rematerializes, on TensorFlow as well; it reads the variables of the network.
@@ -140,6 +144,11 @@ def _export_onnx(network, path, opset_version=None):
     )
 
 
+def _exp_of_difference(x, y):
+    # Where rounding is larger than 1, it must not overflow.
+    return keras.ops.exp(keras.ops.minimum(x - y, 1.0))
+
+
 def _attention(query, key, value, training=False):
     del training  # changes only how it is computed
     return keras.ops.dot_product_attention(query, key, value)
@@ -172,12 +181,11 @@ check_shares = placement.check_shares
 compiled = _backend.compiled
 data_parallel = getattr(_backend, "data_parallel", contextlib.nullcontext)
 divisible_layouts = _backend.divisible_layouts
+eigh = getattr(_backend, "eigh", keras.ops.eigh)
 equalize = placement.equalize
 export_onnx = getattr(_backend, "export_onnx", _export_onnx)
 export_options = getattr(_backend, "export_options", lambda network: {})
-exp_of_difference = getattr(
-    _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
-)
+exp_of_difference = getattr(_backend, "exp_of_difference", _exp_of_difference)
 first_sharded = getattr(_backend, "first_sharded", lambda variables: None)
 gather = placement.gather
 gives_shares = getattr(_backend, "gives_shares", lambda: False)
@@ -222,4 +230,5 @@ sync = _backend.sync
 unless = _backend.unless
 with_known_sizes = getattr(_backend, "with_known_sizes", lambda x, shape: x)
 without_autotuning = getattr(_backend, "without_autotuning", lambda x: x)
+zero_after = getattr(_backend, "zero_after", lambda x: 0.0)
 wait_for_all = getattr(_backend, "wait_for_all", placement.wait_for_all)

@@ -33,6 +33,7 @@ __all__ = [
     "distances",
     "divisible_layouts",
     "dual_field",
+    "eigh",
     "exp_of_difference",
     "export_onnx",
     "export_options",
@@ -149,6 +150,14 @@ def exp_of_difference(x, y):
     return torch.nn.functional.threshold(
         values, _SMALLEST, 0.0, inplace=not values.requires_grad
     )
+
+
+def eigh(matrix):
+    """Eigenvalues and eigenvectors, see `keras_drift.backend`."""
+    if matrix.device.type != "cpu":
+        return torch.linalg.eigh(matrix)
+    values, vectors = torch.linalg.eigh(matrix.double())
+    return values.to(matrix.dtype), vectors.to(matrix.dtype)
 
 
 def gradient(function, x):

@@ -10,7 +10,6 @@ from keras_drift.ops import PointCloud
 from keras_drift.ops import cost_sums
 from keras_drift.ops import join
 from keras_drift.ops import mask_absent
-from keras_drift.ops import mean_squares
 
 # Beyond the reach of any kernel; float32 holds its square.
 FAR_AWAY = 1e12
@@ -210,13 +209,12 @@ class FieldInputs(NamedTuple):
         """Mean squares over all samples that are present, on all devices.
 
         Args:
-            fields: list of float tensors `(groups, n, any)`, or of
-                `keras_drift.ops.PointSums`.
+            fields: list of float tensors `(groups, n, any)`.
 
         Returns:
             float32 tensor `(len(fields),)`, or `(len(fields), features)`.
         """
-        squares = mean_squares(fields)
+        squares = [ops.mean(ops.square(field), axis=-1) for field in fields]
         if self.present is None:
             return self.means(squares)
         present = self.present[..., 0]

@@ -259,10 +259,10 @@ def _part_by_part(points, compute, after):
         compute: function of what `_stacked` returns, and of the part.
         after: tensor that the first parts wait for.
     """
-    found, zeros = [], [_zero(after)] * 2
+    found, zeros = [], [backend.zero_after(after)] * 2
     for number, part in enumerate(points.parts()):
         found.append(compute(_stacked(points, part, zeros[number]), part))
-        zeros.append(_zero(found[-1]))
+        zeros.append(backend.zero_after(found[-1]))
     return found
 
 
@@ -272,7 +272,7 @@ def _stacked(points, part, zero):
     Args:
         points: `GramPoints`.
         part: one of `points.parts()`.
-        zero: what `_zero` returned for a result that comes first.
+        zero: what `backend.zero_after` returned for what comes first.
 
     Returns:
         A tensor `(groups, tokens, n + k + m, dim)`: samples, unconditional
@@ -309,17 +309,6 @@ def _median(x, y, z):
     """The median of three tensors, by coordinates."""
     low, high = ops.minimum(x, y), ops.maximum(x, y)
     return ops.maximum(low, ops.minimum(high, z))
-
-
-def _zero(result):
-    """A zero that depends on a result, so that what uses it comes later.
-
-    It is never NaN. PyTorch computes in order anyway.
-    """
-    if not backend.COMPILES:
-        return 0.0
-    some = ops.sum(ops.reshape(result, (-1,))[:8])
-    return 0.0 * ops.cast(ops.isfinite(some), "float32")
 
 
 def _by_group(features, part, count):

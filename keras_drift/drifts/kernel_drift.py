@@ -11,7 +11,6 @@ from keras_drift.drifts.field import Field
 from keras_drift.drifts.kernel_based import KernelBased
 from keras_drift.drifts.signal import GAIN
 from keras_drift.ops import Pairs
-from keras_drift.ops import as_tensor
 from keras_drift.ops import in_units_of
 from keras_drift.ops import lengths
 from keras_drift.ops import unit_vectors
@@ -79,7 +78,7 @@ class KernelDrift(KernelBased):
             `guidance_mode="velocity"`, see `Drift`.
 
     Returns:
-        The velocity of each sample, shaped like `x`, float32. A lone sample
+        The velocity of each sample, shaped like `x`, float32. A single sample
         without negatives is attracted by the positives only, or has velocity
         zero (`"dual"`, where the attraction is weighted by the mass of the
         negatives).
@@ -191,7 +190,7 @@ class KernelDrift(KernelBased):
             self.kernel, length, positives, negatives
         )
         if self.kernel.spherical:
-            fields = [_tangential(as_tensor(field), x) for field in fields]
+            fields = [_tangential(field, x) for field in fields]
         return fields
 
     def in_bandwidth_units(self, x, positives, negatives, length_scale):

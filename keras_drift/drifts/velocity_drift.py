@@ -6,9 +6,7 @@ from keras_drift import checks
 from keras_drift.drifts.drift import Drift
 from keras_drift.drifts.field import Field
 from keras_drift.drifts.signal import Signal
-from keras_drift.ops import as_tensor
 from keras_drift.ops import join
-from keras_drift.ops import weighted_sum
 
 SELF_INTERACTIONS = ("excluded", "included", "independent")
 GUIDANCE_MODES = ("distribution", "velocity")
@@ -151,7 +149,11 @@ class VelocityDrift(Drift):
         norm = ops.sqrt(ops.moveaxis(mean_squares, 0, -1) * inputs.x.shape[-1])
         shared_scale = inputs.per_feature(length_scale)
         factors = self.factors(inputs, mean_squares, shared_scale)
-        velocity = weighted_sum(fields, factors)
+        # One by one: a stack of them would cost a copy of each.
+        velocity = sum(
+            field * factor
+            for field, factor in zip(fields, factors, strict=True)
+        )
         return Field(inputs.rest_if_absent(velocity), shared_scale, norm)
 
     def factors(self, inputs, mean_squares, length_scale):
@@ -181,7 +183,6 @@ class VelocityDrift(Drift):
         halves = self.mask(inputs).in_halves()
         _, fields = self.raw_fields(halves)
         groups, count = ops.shape(inputs.x)[0], len(fields)
-        fields = [as_tensor(field) for field in fields]
         pairs = [(field[:groups], field[groups:]) for field in fields]
         present = halves.present
         if present is not None:
@@ -229,7 +230,7 @@ class VelocityDrift(Drift):
             unconditional = self.interaction(x, inputs.unconditional)
             guides = self.velocities(x, positives, unconditional, length_scale)
             fields = [
-                as_tensor(field) + (scale - 1.0) * as_tensor(guide)
+                field + (scale - 1.0) * guide
                 for field, guide in zip(fields, guides, strict=True)
             ]
         return length_scale, fields

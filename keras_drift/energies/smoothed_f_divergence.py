@@ -140,7 +140,9 @@ class SmoothedFDivergence(BandwidthOwner, Energy):
         weights = cloud.dense_weights()
         logs = log_sum_over_points(
             pairs,
-            LogKernel("gibbs", "value", (), rate, lambda cost: cost * -rate),
+            LogKernel(
+                "gibbs", "value", (), rate, lambda rate, cost: cost * -rate
+            ),
             ops.zeros_like(weights),
         )
         return logs - ops.log(ops.sum(weights, axis=-1, keepdims=True))

@@ -123,9 +123,7 @@ class Kernel(RecordsArguments, BandwidthOwner, keras.layers.Layer):
         # Divided once, not for every pair.
         rates = [1.0 / width for width in self.widths(length_scale)]
         return [
-            LogKernel(
-                *described, rate, functools.partial(self._at, function, rate)
-            )
+            LogKernel(*described, rate, functools.partial(self._at, function))
             for rate in rates
         ]
 

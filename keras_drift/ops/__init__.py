@@ -12,7 +12,6 @@ from keras_drift.ops.divergences import f_divergence
 from keras_drift.ops.fields import curl_free_field
 from keras_drift.ops.fields import dual_coefficients
 from keras_drift.ops.fields import dual_field
-from keras_drift.ops.fields import dual_sums
 from keras_drift.ops.fields import ratio_field
 from keras_drift.ops.fields import row_field
 from keras_drift.ops.fields import unnormalized_field
@@ -36,10 +35,6 @@ from keras_drift.ops.pairs import in_units_of
 from keras_drift.ops.point_cloud import PointCloud
 from keras_drift.ops.point_cloud import join
 from keras_drift.ops.point_cloud import mask_absent
-from keras_drift.ops.point_sums import PointSums
-from keras_drift.ops.point_sums import as_tensor
-from keras_drift.ops.point_sums import mean_squares
-from keras_drift.ops.point_sums import weighted_sum
 from keras_drift.ops.positive_shares import positive_shares
 from keras_drift.ops.reductions import cost_sums
 from keras_drift.ops.reductions import geometric_softmax
@@ -62,9 +57,7 @@ __all__ = [
     "LogKernel",
     "Pairs",
     "PointCloud",
-    "PointSums",
     "SinkhornPlan",
-    "as_tensor",
     "barycenters",
     "cost_sums",
     "counts_within",
@@ -74,7 +67,6 @@ __all__ = [
     "distances_of_gram",
     "dual_coefficients",
     "dual_field",
-    "dual_sums",
     "f_divergence",
     "gaussian_nodes",
     "geometric_softmax",
@@ -94,7 +86,6 @@ __all__ = [
     "mean_over_points",
     "mean_shifts",
     "mean_similarity",
-    "mean_squares",
     "nearest_costs",
     "nearest_points",
     "neighbor_radii",
@@ -112,6 +103,5 @@ __all__ = [
     "squared_distances",
     "unit_vectors",
     "unnormalized_field",
-    "weighted_sum",
     "weighted_sums",
 ]

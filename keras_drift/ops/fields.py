@@ -13,10 +13,9 @@ from keras_drift.ops.means import barycenters
 from keras_drift.ops.means import mean_displacements
 from keras_drift.ops.means import mean_shifts
 from keras_drift.ops.means import weighted_sums
-from keras_drift.ops.point_sums import PointSums
-from keras_drift.ops.point_sums import as_tensor
 from keras_drift.ops.reductions import geometric_softmax
 from keras_drift.ops.reductions import log_sum_exp
+from keras_drift.ops.turns import Turns
 
 
 def row_field(log_kernels, positives, negatives, bias_correction=False):
@@ -85,12 +84,6 @@ def dual_field(log_kernels, positives, negatives, bias_correction=False):
     affinity-weighted means, scaled by the masses of both sides. It has the
     arguments of `row_field`.
     """
-    fields = dual_sums(log_kernels, positives, negatives, bias_correction)
-    return [as_tensor(field) for field in fields]
-
-
-def dual_sums(log_kernels, positives, negatives, bias_correction=False):
-    """The fields of `dual_field`, as `PointSums` if all pairs are one block."""
     if positives.is_whole and negatives.is_whole:
         return _dual_field_at_once(
             log_kernels, positives, negatives, bias_correction
@@ -143,8 +136,8 @@ def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
         velocities = backend.dual_field(log_kernels, *blocks)
         if velocities is not None:
             return velocities
-    found = []
-    for log_kernel in log_kernels:
+    found, turns = [], Turns(positives.x)
+    for log_kernel in turns.of(log_kernels):
         affinities = geometric_softmax(blocks, log_kernel)
         masses = [ops.sum(each, axis=-1, keepdims=True) for each in affinities]
         if bias_correction:
@@ -154,16 +147,14 @@ def _dual_field_at_once(log_kernels, positives, negatives, bias_correction):
                     affinities, masses, blocks, strict=True
                 )
             ]
-        found.append((affinities, masses))
-    return [
-        PointSums(
-            repulsion * attract,
-            attraction * repel,
-            positives.points,
-            negatives.points,
-        )
-        for (attract, repel), (attraction, repulsion) in found
-    ]
+        (attract, repel), (attraction, repulsion) = affinities, masses
+        # A product for each side, so that equal sides cancel exactly.
+        toward = repulsion * backend.matmul(attract, positives.points)
+        away = attraction * backend.matmul(repel, negatives.points)
+        field = toward - away
+        turns.end(field)
+        found.append(field)
+    return found
 
 
 def _corrected(affinities, mass, weights):
@@ -193,8 +184,8 @@ def dual_coefficients(log_kernels, block, num_negatives):
     """
     indices = ops.arange(ops.shape(block.costs)[-1], dtype="int32")
     of_negatives = indices < num_negatives
-    found = []
-    for log_kernel in log_kernels:
+    found, turns = [], Turns(block.costs)
+    for log_kernel in turns.of(log_kernels):
         (affinities,) = geometric_softmax([block], log_kernel)
         repulsion, attraction = (
             ops.sum(side, axis=-1, keepdims=True)
@@ -204,7 +195,9 @@ def dual_coefficients(log_kernels, block, num_negatives):
             )
         )
         other = ops.where(of_negatives, -attraction, repulsion)
-        found.append((affinities * other, (repulsion * attraction)[..., 0]))
+        coefficients = affinities * other
+        turns.end(coefficients)
+        found.append((coefficients, (repulsion * attraction)[..., 0]))
     return found
 
 

@@ -35,7 +35,8 @@ class LogKernel:
         quantity: str, see above.
         parameters: tuple of pairs `(name, float)`.
         rate: scalar float tensor, one over a bandwidth.
-        function: callable from costs to logarithms of the same shape.
+        function: callable from the rate and costs to logarithms of the shape of
+            the costs.
     """
 
     family: str | None
@@ -45,7 +46,11 @@ class LogKernel:
     function: Callable
 
     def __call__(self, cost):
-        return self.function(cost)
+        return self.function(self.rate, cost)
+
+    def after(self, zero):
+        """The same log-kernel, which depends on a zero, see `Turns`."""
+        return dataclasses.replace(self, rate=self.rate + zero)
 
     @property
     def static(self):

@@ -13,6 +13,7 @@ from keras_drift.ops.running_sums import highest
 from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import nothing
 from keras_drift.ops.running_sums import zeros
+from keras_drift.ops.turns import Turns
 
 # A product with ones accumulates sequentially: for more terms, a sum loses
 # fewer digits.
@@ -40,9 +41,10 @@ def barycenters(pairs, log_kernels, column_logs=None):
         return tuple((*empty_sum(groups, size), sums) for _ in log_kernels)
 
     def function(rows, columns, block):
-        new_rows = []
-        for k, (top, mass, sums) in enumerate(rows):
-            logits = log_kernels[k](block.costs)
+        new_rows, turns = [], Turns(pairs.x)
+        for k, log_kernel in enumerate(turns.of(log_kernels)):
+            top, mass, sums = rows[k]
+            logits = log_kernel(block.costs)
             if block.columns:
                 logits = logits + ops.swapaxes(block.columns[k], -1, -2)
             logits = block.weigh(logits)
@@ -51,6 +53,7 @@ def barycenters(pairs, log_kernels, column_logs=None):
             shrink = ops.exp(top - new_top)
             mass = mass * shrink + ops.sum(weights, axis=-1, keepdims=True)
             sums = sums * shrink + backend.matmul(weights, block.points)
+            turns.end(sums)
             new_rows.append((new_top, mass, sums))
         return tuple(new_rows), columns
 
@@ -108,9 +111,10 @@ def mean_shifts(
         return tuple((top, (sums,) * num_orders) for _ in log_kernels)
 
     def function(rows, columns, block):
-        new_rows = []
-        for k, (top, orders) in enumerate(rows):
-            logits = log_kernels[k](block.costs)
+        new_rows, turns = [], Turns(pairs.x)
+        for k, log_kernel in enumerate(turns.of(log_kernels)):
+            top, orders = rows[k]
+            logits = log_kernel(block.costs)
             if column_logs is not None:
                 logits = logits + ops.swapaxes(block.columns[k], -1, -2)
             logits = block.weigh(logits)
@@ -127,6 +131,7 @@ def mean_shifts(
                     orders, (shrink, shrink * shrink), powers, strict=False
                 )
             )
+            turns.end(orders[-1][-1])
             new_rows.append((new_top, orders))
         return tuple(new_rows), columns
 
@@ -191,13 +196,13 @@ def mean_displacements(pairs, log_kernels):
 
     def function(rows, columns, block):
         (x,) = block.rows
-        return tuple(
-            sums
-            + _weighted_displacements(
-                block.count(ops.exp(log_kernel(block.costs))), block, x
-            )
-            for log_kernel, sums in zip(log_kernels, rows, strict=True)
-        ), columns
+        new_rows, turns = [], Turns(pairs.x)
+        for log_kernel, sums in zip(turns.of(log_kernels), rows, strict=True):
+            weights = block.count(ops.exp(log_kernel(block.costs)))
+            sums = sums + _weighted_displacements(weights, block, x)
+            turns.end(sums)
+            new_rows.append(sums)
+        return tuple(new_rows), columns
 
     rows, _ = pairs.fold(function, start, nothing, (pairs.x,))
     mass = pairs.weight_sums()[..., None]
@@ -253,9 +258,9 @@ def weighted_sums(pairs, log_kernels, row_logs, column_logs):
         )
 
     def function(rows, columns, block):
-        new_rows = []
+        new_rows, turns = [], Turns(pairs.x)
         for log_kernel, (sums, mass), row_log, column_log in zip(
-            log_kernels, rows, block.rows, block.columns, strict=True
+            turns.of(log_kernels), rows, block.rows, block.columns, strict=True
         ):
             logits = log_kernel(block.costs) + row_log
             logits = logits + ops.swapaxes(column_log, -1, -2)
@@ -263,6 +268,7 @@ def weighted_sums(pairs, log_kernels, row_logs, column_logs):
             weights = ops.exp(block.weigh(logits))
             sums = sums + backend.matmul(weights, block.points)
             mass = mass + ops.sum(weights, axis=-1, keepdims=True)
+            turns.end(sums)
             new_rows.append((sums, mass))
         return tuple(new_rows), columns
 

@@ -73,5 +73,5 @@ def _eigh(covariance):
     # CPUs returns NaN.
     size = ops.max(ops.abs(covariance), axis=(-2, -1), keepdims=True)
     size = ops.where(size > 0, size, 1.0)
-    values, vectors = ops.eigh(covariance / size)
+    values, vectors = backend.eigh(covariance / size)
     return values * size[..., 0], vectors

@@ -8,6 +8,7 @@ from keras_drift.ops.running_sums import highest
 from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import nothing
 from keras_drift.ops.running_sums import zeros
+from keras_drift.ops.turns import Turns
 
 # Acts as minus infinity in differences, without a NaN.
 _LOWEST = -1e30
@@ -52,9 +53,10 @@ def _masses(pairs, log_kernels, log_gradient_weights):
         )
 
     def function(rows, columns, block):
-        new_rows = []
-        for k, (top, mass, slope) in enumerate(rows):
-            logits = block.weigh(log_kernels[k](block.costs))
+        new_rows, turns = [], Turns(pairs.x)
+        for k, log_kernel in enumerate(turns.of(log_kernels)):
+            top, mass, slope = rows[k]
+            logits = block.weigh(log_kernel(block.costs))
             new_top = highest(top, logits, -1)
             weights = backend.exp_of_difference(logits, new_top)
             shrink = ops.exp(top - new_top)
@@ -63,14 +65,11 @@ def _masses(pairs, log_kernels, log_gradient_weights):
             slopes = ops.square(radius) * ops.exp(
                 log_gradient_weights[k](block.costs)
             )
-            new_rows.append(
-                (
-                    new_top,
-                    mass * shrink + ops.sum(weights, axis=-1, keepdims=True),
-                    slope * shrink
-                    + ops.sum(weights * slopes, axis=-1, keepdims=True),
-                )
-            )
+            slopes = ops.sum(weights * slopes, axis=-1, keepdims=True)
+            mass = mass * shrink + ops.sum(weights, axis=-1, keepdims=True)
+            slope = slope * shrink + slopes
+            turns.end(slope)
+            new_rows.append((new_top, mass, slope))
         return tuple(new_rows), columns
 
     rows, _ = pairs.fold(function, start, nothing)

@@ -21,6 +21,7 @@ from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import log_sum
 from keras_drift.ops.running_sums import nothing
 from keras_drift.ops.running_sums import zeros
+from keras_drift.ops.turns import Turns
 
 
 def mean_cost(*pairs):
@@ -105,11 +106,12 @@ def log_sum_exp(pairs, log_kernels):
         return tuple(empty_sum(groups, size) for _ in log_kernels)
 
     def function(rows, columns, block):
-        rows, columns = list(rows), list(columns)
-        for k, log_kernel in enumerate(log_kernels):
+        rows, columns, turns = list(rows), list(columns), Turns(pairs.x)
+        for k, log_kernel in enumerate(turns.of(log_kernels)):
             logits = log_kernel(block.costs)
             rows[k] = add_to_sum(rows[k], block.weigh(logits), axis=-1)
             columns[k] = add_over_samples(columns[k], block, logits)
+            turns.end(columns[k][1])
         return tuple(rows), tuple(columns)
 
     states = pairs.fold(function, start, start)

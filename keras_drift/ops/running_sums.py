@@ -11,6 +11,10 @@ from keras_drift import backend
 
 # Acts as minus infinity in `maximum` and `exp`, without a NaN.
 LOWEST = -1e38
+# A program may evaluate logits once for their maximum and once more for their
+# exponentials, and round them differently. The maximum is lowered by as much:
+# at most one unit for logits of a million, whose own digits end there.
+_ROUNDING = 1e-6
 
 
 def nothing(groups, size):
@@ -51,6 +55,8 @@ def highest(top, logits, axis):
     """The larger of `top` and the largest of `logits` along an axis."""
     # It cancels, so it needs no gradient, which ties would make ambiguous.
     found = ops.max(logits, axis=axis, keepdims=True)
+    if backend.COMPILES:
+        found = found - _ROUNDING * ops.abs(found)
     return ops.stop_gradient(ops.maximum(top, found))
 
 

@@ -180,7 +180,9 @@ def sinkhorn(
 
 def _log_kernel(epsilon):
     rate = 1.0 / epsilon
-    return LogKernel("gibbs", "value", (), rate, lambda cost: cost * -rate)
+    return LogKernel(
+        "gibbs", "value", (), rate, lambda rate, cost: cost * -rate
+    )
 
 
 def _log_total(pairs):

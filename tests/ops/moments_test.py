@@ -43,3 +43,15 @@ def test_numbers_of_any_size_have_a_root(size):
         found = root.astype("float64") @ root.T
         scale = float(np.abs(covariance).max())
         np.testing.assert_allclose(found / scale, covariance / scale, atol=1e-4)
+
+
+@pytest.mark.parametrize("dim", [32, 128])
+def test_samples_that_are_all_the_same_have_a_root(dim):
+    """In float32 the decomposition of their rounding may not converge."""
+    for seed in range(20):
+        point = np.random.default_rng(seed).normal(size=dim)
+        samples = ops.convert_to_tensor(np.tile(point, (8, 1)), "float32")
+        centered = samples - ops.mean(samples, axis=0)
+        covariance = ops.matmul(ops.transpose(centered), centered) / 7
+        root = numpy(covariance_factor(covariance))
+        np.testing.assert_allclose(root, 0.0, atol=1e-5)

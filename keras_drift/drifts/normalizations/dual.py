@@ -4,7 +4,7 @@ import keras
 
 from keras_drift.drifts.normalizations.normalization import Normalization
 from keras_drift.ops import dual_coefficients
-from keras_drift.ops import dual_sums
+from keras_drift.ops import dual_field
 
 
 @keras.saving.register_keras_serializable("keras_drift.normalizations")
@@ -40,7 +40,7 @@ class Dual(Normalization):
     couples_samples = True
 
     def velocities(self, kernel, length, positives, negatives):
-        return dual_sums(
+        return dual_field(
             kernel.log_kernels(length),
             positives,
             negatives,
