@@ -210,6 +210,23 @@ def no_masked_entries(name, value):
         )
 
 
+def no_masked_samples(args, kwargs):
+    """Refuses masked samples among the arguments of a layer.
+
+    Before its `call`, Keras converts arrays to tensors, without their masks.
+
+    Args:
+        args: tuple, of which the first are `x`, `positives` and `negatives`.
+        kwargs: dict.
+    """
+    names = ("x", "positives", "negatives")
+    for name, value in {
+        **dict(zip(names, args, strict=False)),
+        **kwargs,
+    }.items():
+        no_masked_entries(name, value)
+
+
 def no_objects(name, value):
     """Refuses arrays of Python objects, which no backend computes with."""
     if getattr(value, "dtype", None) == np.dtype(object):

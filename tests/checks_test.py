@@ -10,6 +10,7 @@ from keras_drift import datasets
 from keras_drift import drifts
 from keras_drift import encoders
 from keras_drift import energies
+from keras_drift import flows
 from keras_drift import generators
 from keras_drift import kernels
 from keras_drift import metrics
@@ -229,6 +230,14 @@ def test_masked_entries_are_refused():
         lambda: spectral.two_sample_test(samples, plain),
         lambda: datasets.MemoryBank((2,)).add(samples),
         lambda: callbacks.DriftMonitor(samples),
+        lambda: spectral.plan_training(samples, 100, verbose=False),
+        lambda: spectral.plan_bandwidths(samples, verbose=False),
+        lambda: drifts.KernelDrift()(plain, samples),
+        lambda: drifts.KernelDrift()(plain, positives=samples),
+        lambda: drifts.KernelDrift().field(samples, plain),
+        lambda: energies.MMD()(plain, samples),
+        lambda: metrics.floor(metrics.energy_distance, samples, n=1),
+        lambda: flows.ParticleFlow("kernel_drift").run(plain, samples, 1),
     ):
         with pytest.raises(ValueError, match="1 masked entries"):
             refuses()

@@ -117,6 +117,10 @@ class Drift(RecordsArguments, Annealable, keras.layers.Layer):
             "velocities, subclass `PairwiseDrift`."
         )
 
+    def __call__(self, *args, **kwargs):
+        checks.no_masked_samples(args, kwargs)
+        return super().__call__(*args, **kwargs)
+
     def call(
         self, x, positives, negatives=None, guidance_scale=None, **options
     ):

@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_drift import backend
 from keras_drift import checks
+from keras_drift.byte_order import native
 from keras_drift.drifts.field_inputs import FieldInputs
 from keras_drift.drifts.segments import Segments
 from keras_drift.ops import PointCloud
@@ -74,10 +75,12 @@ def _segments(tokens, x):
 
 
 def _as_tensors(values):
+    values = {k: value for k, value in values.items() if value is not None}
+    for name, value in values.items():
+        checks.no_masked_entries(name, value)
     return {
-        name: ops.convert_to_tensor(value, "float32")
+        name: ops.convert_to_tensor(native(value), "float32")
         for name, value in values.items()
-        if value is not None
     }
 
 

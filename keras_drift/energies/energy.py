@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_drift import checks
 from keras_drift.annealable import Annealable
+from keras_drift.byte_order import native
 from keras_drift.ops import PointCloud
 from keras_drift.ops import mask_absent
 
@@ -82,6 +83,10 @@ class Energy(Annealable, keras.layers.Layer):
         del x, positives
         return None
 
+    def __call__(self, *args, **kwargs):
+        checks.no_masked_samples(args, kwargs)
+        return super().__call__(*args, **kwargs)
+
     def call(self, x, positives, positive_weights=None):
         grouped, empty = self._grouped(x, positives, positive_weights)
         potential = self._mean_variation(*grouped)
@@ -124,7 +129,7 @@ class Energy(Annealable, keras.layers.Layer):
     def _grouped(self, x, positives, weights):
         """`((x, cloud), empty)`: in groups, centered and masked."""
         x, positives = (
-            ops.convert_to_tensor(v, "float32") for v in (x, positives)
+            ops.convert_to_tensor(native(v), "float32") for v in (x, positives)
         )
         shapes = {"x": tuple(x.shape), "positives": tuple(positives.shape)}
         checks.sets_of_samples(shapes)

@@ -1,5 +1,6 @@
 """Particles that follow a drift."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -11,6 +12,7 @@ from keras_drift import extras
 from keras_drift import images
 from keras_drift import metrics as distances
 from keras_drift.own_arguments import all_plain_attributes
+from keras_drift.schedules import schedule_value
 
 
 class ParticleFlow:
@@ -103,6 +105,9 @@ class ParticleFlow:
             metrics. It is the attribute `history` as well.
         """
         particles = self._check(particles, positives, num_steps, record_every)
+        if self.schedule is not None:
+            for step in (0, num_steps):
+                schedule_value.check("bandwidth", self.schedule, step)
         self._compile()
         names = ("step", "drift_norm", *self._names())
         self.history = {name: [] for name in names}
@@ -150,6 +155,11 @@ class ParticleFlow:
 
     def _check(self, particles, positives, num_steps, record_every):
         """Sets `positives` and returns the particles, as arrays."""
+        for name, points in (
+            ("particles", particles),
+            ("positives", positives),
+        ):
+            checks.no_masked_entries(name, points)
         particles, positives = (
             np.asarray(v, "float32") for v in (particles, positives)
         )
@@ -255,6 +265,13 @@ def _checked_metrics(metrics):
             "`metrics` is a dict from names to functions of two sets of "
             "samples, such as {'distance': keras_drift.metrics.energy_distance}"
             f". Received: metrics={metrics!r}"
+        )
+    states = [k for k, v in metrics.items() if isinstance(v, keras.Metric)]
+    if states:
+        raise TypeError(
+            "A flow is measured by functions of two sets of samples, such as "
+            "`keras_drift.metrics.energy_distance`. A Keras metric has a state "
+            f"of its own. Received: Keras metrics named {states}"
         )
     taken = sorted({"step", "drift_norm", "energy"} & {*metrics})
     if taken:

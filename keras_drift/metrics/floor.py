@@ -4,6 +4,7 @@ import numpy as np
 from keras import ops
 
 from keras_drift import checks
+from keras_drift.byte_order import native
 
 
 def floor(distance, data, n=None, repeats=4, seed=0):
@@ -39,7 +40,8 @@ def floor(distance, data, n=None, repeats=4, seed=0):
     >>> bool(at_20 > 2 * at_500)
     True
     """
-    data = ops.convert_to_tensor(data)
+    checks.no_masked_entries("data", data)
+    data = ops.convert_to_tensor(native(data))
     size = data.shape[0] if data.shape else 0
     n = checks.positive_integer("n", max(size // 2, 1) if n is None else n)
     repeats = checks.positive_integer("repeats", repeats)

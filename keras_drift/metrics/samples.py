@@ -122,10 +122,10 @@ def split(y_true, y_pred, sample_weight=None):
     _refuse_weights(sample_weight)
     checks.no_masked_entries("y_true", y_true)
     checks.no_masked_entries("y_pred", y_pred)
-    y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
+    y_true = ops.cast(ops.convert_to_tensor(native(y_true)), "float32")
     # A metric is not trained on: no gradient tape is needed.
     y_pred = ops.stop_gradient(
-        ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        ops.cast(ops.convert_to_tensor(native(y_pred)), "float32")
     )
     _check_sizes(y_true, y_pred)
     size = _smaller(ops.shape(y_true)[0] // 2, ops.shape(y_pred)[0])

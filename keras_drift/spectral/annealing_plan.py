@@ -82,8 +82,9 @@ def plan_annealing(
             moves a sample. Defaults to `1.0`.
         kernel: a `Kernel`, its name or its config. Of several bandwidths the
             plan is for the largest. Defaults to `"gaussian"`.
-        dim: int >= 1, the dimension of the samples. Defaults to `None`: that of
-            the data, or 1. It does not matter for a Gaussian.
+        dim: int >= 1, the dimension of the samples. Defaults to `None`: the
+            number of coordinates of the data that vary, or 1. It does not
+            matter for a Gaussian.
         seed: int, of the random subset and directions that estimates from the
             data use. Defaults to `0`.
         verbose: bool, whether to print the explanation. Defaults to `True`.

@@ -78,8 +78,9 @@ def plan_bandwidths(
             accepted. Defaults to `1.3`.
         kernel: a `Kernel`, its name or its config; its bandwidth is ignored.
             Defaults to `"gaussian"`.
-        dim: int >= 1, the dimension of the samples. Defaults to `None`: that of
-            the data, or 1. It does not matter for a Gaussian.
+        dim: int >= 1, the dimension of the samples. Defaults to `None`: the
+            number of coordinates of the data that vary, or 1. It does not
+            matter for a Gaussian.
         field: the drift, see `dispersion`. Defaults to `"mean_shift"`.
         seed: int, of the random subset and directions that estimates from the
             data use. Defaults to `0`.

@@ -55,7 +55,8 @@ def planned_range(data, dim, k_min, k_max, seed):
 
     Args:
         data: float array `(n, ...)`, or `None`.
-        dim: int, the dimension of the samples; `None` for that of the data.
+        dim: int, the dimension of the samples; `None` for the number of
+            coordinates of the data that vary.
         k_min: float > 0; `None` for that of the data.
         k_max: float >= `k_min`; `None` for that of the data.
         seed: int.
@@ -67,7 +68,8 @@ def planned_range(data, dim, k_min, k_max, seed):
     checks.non_negative_integer("seed", seed)
     if data is not None:
         data = checked_samples(data)
-        dim = data.shape[1] if dim is None else dim
+        if dim is None:
+            dim = max(int(np.sum(np.ptp(data, axis=0) > 0)), 1)
     dim = checks.positive_integer("dim", 1 if dim is None else dim)
     k_min, k_max, origin = _checked_range(data, k_min, k_max, seed)
     return data, dim, k_min, k_max, range_in_words(k_min, k_max, origin)
@@ -197,6 +199,7 @@ def checked_samples(data):
             "`data` is one array of samples `(n, ...)`, not a data set of "
             f"batches. Received: data={type(data).__name__}"
         )
+    checks.no_masked_entries("data", data)
     try:
         data = np.asarray(data, "float64")
     except (TypeError, ValueError) as error:

@@ -91,8 +91,9 @@ def plan_training(
         k_max: float >= `k_min`, the highest. Defaults to `None`: from the data.
         kernel: a `Kernel`, its name or its config; its bandwidth is ignored.
             Defaults to `"gaussian"`.
-        dim: int >= 1, the dimension of the samples. Defaults to `None`: that of
-            the data, or 1. It does not matter for a Gaussian.
+        dim: int >= 1, the dimension of the samples. Defaults to `None`: the
+            number of coordinates of the data that vary, or 1. It does not
+            matter for a Gaussian.
         ratios: floats in (0, 1], the bandwidths over the largest of them, which
             is 1. A single narrow bandwidth does not move mass between distant
             modes; adding a wider one does. Where many separate modes must be

@@ -150,6 +150,12 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         Returns:
             A `keras.callbacks.History`.
         """
+        if self.run.is_training:
+            raise RuntimeError(
+                "`fit` of this model is running: a callback that calls `fit` "
+                "would replace its data, schedule and optimizer state. Call "
+                "`train_on_batch` there, or `fit` after it has ended."
+            )
         self._check_ready("fit")
         self._freeze_parts()
         data_sources.refuse_class_weight(class_weight)

@@ -249,6 +249,22 @@ def test_refuses_metrics_of_names_that_are_taken(name):
         ParticleFlow("kernel_drift", metrics={name: metrics.energy_distance})
 
 
+def test_refuses_schedules_that_become_negative():
+    """Its compiled step would take the smallest bandwidth for it."""
+    flow = ParticleFlow(
+        "kernel_drift", metrics={}, schedule=lambda step: 1 - 0.4 * step
+    )
+    flow.run(START, DATA, num_steps=2)
+    with pytest.raises(ValueError, match=r"bandwidth=-1.0 at step 5"):
+        flow.run(START, DATA, num_steps=5)
+
+
+def test_refuses_metrics_of_keras():
+    given = {"distance": metrics.EnergyDistance()}
+    with pytest.raises(TypeError, match=r"state of its own.*\['distance'\]"):
+        ParticleFlow("kernel_drift", metrics=given)
+
+
 @pytest.mark.parametrize(
     "given", [{"a": "energy_distance"}, [metrics.energy_distance], "step"]
 )

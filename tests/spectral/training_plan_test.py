@@ -255,3 +255,25 @@ def test_the_fastest_mode_in_closed_form(kernel):
         plan = plan_of(kernel=kernel, dim=dim)
         expected = (2 * nu / (nu + dim / 2)) ** 0.5 / 0.5
         assert plan.schedule.initial == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("plan", ["training", "bandwidths", "annealing"])
+def test_constant_coordinates_change_no_plan(plan):
+    """They raised the dimension, and narrowed the bandwidths by a half."""
+    samples = np.random.default_rng(0).normal(size=(200, 2))
+    padded = np.concatenate([samples, np.full((200, 4), 3.0)], axis=1)
+
+    def kernel_of(data):
+        if plan == "training":
+            return spectral.plan_training(
+                data, 100, kernel="laplacian", verbose=False
+            ).schedule.initial
+        if plan == "bandwidths":
+            found = spectral.plan_bandwidths(
+                data, kernel="laplacian", verbose=False
+            )
+            return found.kernel.initial_bandwidth
+        found = spectral.plan_annealing(data, kernel="laplacian", verbose=False)
+        return found.schedule.initial
+
+    np.testing.assert_allclose(kernel_of(padded), kernel_of(samples), rtol=1e-6)

@@ -7,6 +7,7 @@ import pytest
 from keras_drift import callbacks
 from keras_drift import datasets
 from keras_drift import models
+from keras_drift.schedules import schedule_value
 from small_models import small_mlp
 
 POINTS = datasets.eight_gaussians(64, seed=0)
@@ -77,6 +78,31 @@ def test_steps_are_those_of_the_optimizer():
     model = compiled(optimizer, step_size=falling)
     fit(model, epochs=6)
     assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) <= 3
+
+
+def test_looking_at_a_schedule_draws_no_random_number():
+    """A bandwidth of every step, however the steps are cut into epochs."""
+    generator = keras.random.SeedGenerator(3)
+
+    def schedule(step):
+        value = keras.random.uniform((), 0.2, 1.0, seed=generator)
+        return value + 0.0 * keras.ops.cast(step, "float32")
+
+    before = keras.ops.convert_to_numpy(generator.state)
+    schedule_value.check("bandwidth", schedule, 0)
+    after = keras.ops.convert_to_numpy(generator.state)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_fit_is_not_called_by_its_callbacks():
+    class Nested(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.fit(POINTS, verbose=0)
+
+    model = compiled()
+    with pytest.raises(RuntimeError, match="is running"):
+        fit(model, Nested())
+    fit(model, epochs=1)
 
 
 def test_a_bandwidth_of_zero_is_bounded_below():
