@@ -59,7 +59,7 @@ def add_arguments(parser):
         type=int,
         default=0,
         help="of the noise; the same seed gives the same noise on every "
-        "backend (default: 0)",
+        "backend, but not for each form of --out (default: 0)",
     )
 
 

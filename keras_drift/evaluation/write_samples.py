@@ -36,8 +36,8 @@ def write_samples(
             With `use_ema=True` its averaged weights are used.
         directory: path of an empty folder, or of one to continue. The images
             are `000000.png`, `000001.png`, ...; `samples.json` holds the
-            arguments. Another model, seed or scale is refused; a larger
-            `num_samples` adds images.
+            arguments. Another model, seed, scale or `labels` are refused;
+            without `labels`, a larger `num_samples` adds images.
         num_samples: int >= 1, number of images.
         guidance: float >= 1, the guidance scale. Defaults to `1.0`.
         labels: ints `(num_samples,)`, the class of each image. Defaults to

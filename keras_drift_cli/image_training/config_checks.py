@@ -18,7 +18,13 @@ _MAY_BE_ZERO = (
     "training.warmup_steps",
 )
 # Numbers that are shares.
-_SHARES = ("data.held_out", "data.unreadable_share", "training.ema")
+_SHARES = (
+    "data.held_out",
+    "data.unreadable_share",
+    "encoder.train.ema",
+    "training.beta_2",
+    "training.ema",
+)
 
 
 def _check_numbers(values, where=""):

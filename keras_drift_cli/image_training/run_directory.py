@@ -16,6 +16,9 @@ from keras_drift.atomic_files import write_bytes
 from keras_drift_cli.image_training import config as configs
 from keras_drift_cli.image_training import processes
 
+# What stages that are not complete resume from.
+_RESUMED = ("latents", "encoder_backup", "checkpoints")
+
 
 class RunDirectory:
     """A folder that holds everything about a run.
@@ -28,7 +31,8 @@ class RunDirectory:
     Args:
         path: of the folder, created if needed.
         config: `config.Config`. A folder of another configuration is refused,
-            unless no stage of it is complete: it is begun again.
+            unless no stage of it is complete or can be resumed: it is begun
+            again.
     """
 
     def __init__(self, path, config):
@@ -127,7 +131,8 @@ class RunDirectory:
         new = _flat(yaml.safe_load(configs.dump(self.config)))
         names = sorted(set(old) | set(new))
         changed = [n for n in names if old.get(n) != new.get(n)]
-        if changed and not self._stages():
+        begun = any((self.path / name).exists() for name in _RESUMED)
+        if changed and not begun and not self._stages():
             shutil.rmtree(self.path / "unpacked", ignore_errors=True)
         elif changed:
             name = changed[0]

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_drift import checks
 from keras_drift import fingerprints
+from keras_drift import user_warnings
 from keras_drift.datasets.arrays import sample_arrays
 from keras_drift.datasets.arrays.buffer_pool import BufferPool
 from keras_drift.datasets.images import image_augmentation
@@ -142,8 +143,8 @@ class ImageFolder:
     >>> images, labels = next(iter(folder))
     >>> images.shape, labels.shape
     ((4, 8, 8, 3), (4,))
-    >>> folder.get_state()
-    {'seed': 0, 'position': 4}
+    >>> folder.get_state()["position"]
+    4
 
     Reference:
 
@@ -346,7 +347,11 @@ class ImageFolder:
 
     def get_state(self):
         """The position in the stream of images: a dict that JSON can hold."""
-        return {"seed": self.seed, "position": int(self._position)}
+        return {
+            "seed": self.seed,
+            "position": int(self._position),
+            "checksum": self._checksum_of_names,
+        }
 
     def set_state(self, state):
         """Continues where `get_state` was called.
@@ -354,9 +359,12 @@ class ImageFolder:
         Args:
             state: dict that `get_state` returned. A folder of the same files
                 and arguments then yields the same batches, whatever the number
-                of workers, also to iterators that have begun.
+                of workers, also to iterators that have begun. Other names of
+                files or classes are reported by a warning.
         """
-        if not isinstance(state, dict) or set(state) != {"seed", "position"}:
+        known = {"seed", "position"}
+        # Older checkpoints have no checksum.
+        if not isinstance(state, dict) or {*state} - {"checksum"} != known:
             raise ValueError(
                 "The state of an `ImageFolder` is the dict that its "
                 "`get_state` returned, with `seed` and `position`. "
@@ -365,6 +373,21 @@ class ImageFolder:
         seed = checks.non_negative_integer("seed", state["seed"])
         position = checks.non_negative_integer("position", state["position"])
         self.seed, self._position = seed, position
+        if state.get("checksum", self._checksum_of_names) != (
+            self._checksum_of_names
+        ):
+            user_warnings.warn(
+                "These are not the files of the checkpoint: names of classes "
+                "or images differ, so the order of the images, and perhaps "
+                "the number of each class, is another one. Begin the run "
+                "again, unless you changed them on purpose. Received: "
+                f"{len(self)} images of the classes {self.class_names[:10]}"
+            )
+
+    @functools.cached_property
+    def _checksum_of_names(self):
+        names = "\0".join(self._names).encode(errors="surrogateescape")
+        return hashlib.sha256(names).hexdigest()
 
     def _batches(self, seed, position):
         """Yields batches, each with the position after it."""

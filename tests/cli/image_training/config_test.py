@@ -195,6 +195,8 @@ TRAIN = "encoder.train={}"
         ("training.groups=-1", "groups` is at least 1"),
         ("data.held_out=1.0", "held_out` is at least 0 and less than 1"),
         ("training.ema=1.0", "ema` is at least 0 and less than 1"),
+        ("training.beta_2=1.0", "beta_2` is at least 0 and less than 1"),
+        ("encoder.train.ema=1.0", "train.ema` is at least 0 and less than"),
         ("training.learning_rate=.nan", "learning_rate` is finite"),
         ("drift.bandwidths=[0.1, -0.2]", "bandwidths` is finite and not neg"),
         ("training.report_samples=3", "at least 4"),

@@ -38,6 +38,17 @@ def test_a_run_without_a_complete_stage_is_begun_again(tmp_path):
     assert "path: images" in (run / "config.yaml").read_text()
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "latents", "encoder_backup"])
+def test_what_another_configuration_has_begun_is_not_resumed(tmp_path, name):
+    """With `--skip data` no stage is complete, and training resumed from it."""
+    RunDirectory(tmp_path, configs.Config(seed=1))
+    (tmp_path / name).mkdir()
+    RunDirectory(tmp_path, configs.Config(seed=1))
+    with pytest.raises(ValueError, match="seed is 1 there and 2 here"):
+        RunDirectory(tmp_path, configs.Config(seed=2))
+    assert (tmp_path / name).exists()
+
+
 def test_a_folder_of_other_files_is_refused(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match="a folder of its own"):

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -591,4 +592,23 @@ def test_names_a_state_of_something_else(tmp_path, state, error, message):
     folder = ImageFolder(numbered(tmp_path, 4), 4)
     with pytest.raises(error, match=message):
         folder.set_state(state)
-    assert folder.get_state() == {"seed": 0, "position": 0}
+    state = folder.get_state()
+    assert state["seed"] == state["position"] == 0
+
+
+def test_files_that_were_renamed_are_noticed(tmp_path):
+    """Their classes have other numbers, and their images another order."""
+    photographs(tmp_path / "data", 4)
+    shutil.copytree(tmp_path / "data/a", tmp_path / "data/b")
+    state = json.loads(
+        json.dumps(ImageFolder(tmp_path / "data", 8).get_state())
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ImageFolder(tmp_path / "data", 4, seed=3).set_state(state)
+        del state["checksum"]  # of an older checkpoint
+        ImageFolder(tmp_path / "data", 8).set_state(state)
+    state = ImageFolder(tmp_path / "data", 8).get_state()
+    (tmp_path / "data/a").rename(tmp_path / "data/c")
+    with user_line.warns(r"not the files of the checkpoint.*\['b', 'c'\]"):
+        ImageFolder(tmp_path / "data", 8).set_state(state)
