@@ -17,8 +17,8 @@ TensorFlow, where rematerialization loses the gradients of enclosed tensors.
 `matmul` is `keras.ops.matmul` in full float32 precision, which accelerators
 trade for speed, for products whose differences count. `has_accelerator` says
 whether tensors live on anything but a CPU. `exp_of_difference(x, y)` is
-`exp(x - y)` where `y` is the largest `x`: at most `e`, and zero where it would
-be below the normal numbers of float32. PyTorch needs one array rather than two.
+`exp(x - y)`, zero where it would be below the normal numbers of float32, for
+which PyTorch needs one array rather than two.
 `eigh` is `keras.ops.eigh`, on CPUs with PyTorch in float64: in float32, it may
 not converge for matrices of rounding errors.
 `in_memory(x)` is a float tensor that is computed once. On the CPU, XLA computes
@@ -144,11 +144,6 @@ def _export_onnx(network, path, opset_version=None):
     )
 
 
-def _exp_of_difference(x, y):
-    # Where rounding is larger than 1, it must not overflow.
-    return keras.ops.exp(keras.ops.minimum(x - y, 1.0))
-
-
 def _attention(query, key, value, training=False):
     del training  # changes only how it is computed
     return keras.ops.dot_product_attention(query, key, value)
@@ -185,7 +180,9 @@ eigh = getattr(_backend, "eigh", keras.ops.eigh)
 equalize = placement.equalize
 export_onnx = getattr(_backend, "export_onnx", _export_onnx)
 export_options = getattr(_backend, "export_options", lambda network: {})
-exp_of_difference = getattr(_backend, "exp_of_difference", _exp_of_difference)
+exp_of_difference = getattr(
+    _backend, "exp_of_difference", lambda x, y: keras.ops.exp(x - y)
+)
 first_sharded = getattr(_backend, "first_sharded", lambda variables: None)
 gather = placement.gather
 gives_shares = getattr(_backend, "gives_shares", lambda: False)

@@ -12,6 +12,7 @@ from keras_drift.ops.running_sums import empty_sum
 from keras_drift.ops.running_sums import highest
 from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import nothing
+from keras_drift.ops.running_sums import relative_to
 from keras_drift.ops.running_sums import zeros
 from keras_drift.ops.turns import Turns
 
@@ -49,7 +50,7 @@ def barycenters(pairs, log_kernels, column_logs=None):
                 logits = logits + ops.swapaxes(block.columns[k], -1, -2)
             logits = block.weigh(logits)
             new_top = highest(top, logits, -1)
-            weights = backend.exp_of_difference(logits, new_top)
+            weights = relative_to(new_top, logits)
             shrink = ops.exp(top - new_top)
             mass = mass * shrink + ops.sum(weights, axis=-1, keepdims=True)
             sums = sums * shrink + backend.matmul(weights, block.points)
@@ -120,7 +121,7 @@ def mean_shifts(
             logits = block.weigh(logits)
             new_top = highest(top, logits, -1)
             shrink = ops.exp(top - new_top)
-            weights = backend.exp_of_difference(logits, new_top)
+            weights = relative_to(new_top, logits)
             powers = (weights, _squared_shares(weights, block))
             gradient_weight = None
             if log_gradient_weights is not None:

@@ -2,11 +2,11 @@
 
 from keras import ops
 
-from keras_drift import backend
 from keras_drift.ops.running_sums import empty_sum
 from keras_drift.ops.running_sums import highest
 from keras_drift.ops.running_sums import log_of_sum
 from keras_drift.ops.running_sums import nothing
+from keras_drift.ops.running_sums import relative_to
 from keras_drift.ops.running_sums import zeros
 from keras_drift.ops.turns import Turns
 
@@ -58,7 +58,7 @@ def _masses(pairs, log_kernels, log_gradient_weights):
             top, mass, slope = rows[k]
             logits = block.weigh(log_kernel(block.costs))
             new_top = highest(top, logits, -1)
-            weights = backend.exp_of_difference(logits, new_top)
+            weights = relative_to(new_top, logits)
             shrink = ops.exp(top - new_top)
             # `d log k / d log bandwidth = -r k'(r) / k(r)`.
             radius = block.costs * log_gradient_weights[k].rate

@@ -11,10 +11,6 @@ from keras_drift import backend
 
 # Acts as minus infinity in `maximum` and `exp`, without a NaN.
 LOWEST = -1e38
-# A program may evaluate logits once for their maximum and once more for their
-# exponentials, and round them differently. The maximum is lowered by as much:
-# at most one unit for logits of a million, whose own digits end there.
-_ROUNDING = 1e-6
 
 
 def nothing(groups, size):
@@ -55,9 +51,21 @@ def highest(top, logits, axis):
     """The larger of `top` and the largest of `logits` along an axis."""
     # It cancels, so it needs no gradient, which ties would make ambiguous.
     found = ops.max(logits, axis=axis, keepdims=True)
-    if backend.COMPILES:
-        found = found - _ROUNDING * ops.abs(found)
     return ops.stop_gradient(ops.maximum(top, found))
+
+
+def relative_to(top, logits):
+    """`exp(logits - top)` for the `top` of all points of each sample.
+
+    A program may evaluate logits once for the largest and once more here, and
+    round them differently, by a unit beyond a million. Where it is more, the
+    exponential of the largest would overflow or vanish: differences are reduced
+    to what the digits of the logits resolve.
+    """
+    if not backend.COMPILES:
+        return backend.exp_of_difference(logits, top)
+    factor = 1.0 / ops.maximum(1e-6 * ops.abs(top), 1.0)
+    return backend.exp_of_difference(logits * factor, top * factor)
 
 
 def log_of_sum(top, mass):
