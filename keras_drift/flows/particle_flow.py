@@ -11,6 +11,7 @@ from keras_drift import energies
 from keras_drift import extras
 from keras_drift import images
 from keras_drift import metrics as distances
+from keras_drift.kept_values import kept
 from keras_drift.own_arguments import all_plain_attributes
 from keras_drift.schedules import schedule_value
 
@@ -115,8 +116,14 @@ class ParticleFlow:
         for step in range(num_steps + 1):
             if self.schedule is not None:
                 self.drift.anneal(self.schedule(step))
-            moved, norm = self._step(particles, self.positives, self.step_size)
-            if step % record_every == 0 or step == num_steps:
+            # The last field is only recorded: a run that follows has the random
+            # directions and the shares of signal of a single longer one.
+            is_last = step == num_steps
+            with kept(self.drift.variables if is_last else []):
+                moved, norm = self._step(
+                    particles, self.positives, self.step_size
+                )
+            if step % record_every == 0 or is_last:
                 values = self._measure(particles, self.positives)
                 row = (step, float(norm), *map(float, values))
                 for name, value in zip(names, row, strict=True):

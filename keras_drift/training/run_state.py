@@ -5,6 +5,7 @@ import weakref
 
 from keras_drift import backend
 from keras_drift.datasets.arrays.seeded_dataset import SeededDataset
+from keras_drift.kept_values import kept
 from keras_drift.training import process_shares
 from keras_drift.training import randomness
 from keras_drift.training import shares
@@ -114,7 +115,7 @@ class RunState:
             stack.enter_context(shares.layouts(model))
             if self.is_training:
                 backend.sync(model)
-                stack.enter_context(_kept(model.metrics_variables))
+                stack.enter_context(kept(model.metrics_variables))
                 # Keras' own callback swaps them in where it is called.
                 if not (by_fit and swaps_of(self.callbacks)):
                     stack.enter_context(averaged_weights(model))
@@ -225,14 +226,3 @@ class RunState:
         known, base = self._data_base
         same = known is not None and known() is data
         return base if same and first_epoch > 0 else None
-
-
-@contextlib.contextmanager
-def _kept(variables):
-    """Context manager that restores the values of variables."""
-    values = [backend.host_value(v).copy() for v in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)

@@ -109,7 +109,7 @@ def test_a_sliced_drift_resamples_its_directions_in_every_step():
     cosines = np.abs(directions @ directions.T)
     assert np.all(cosines[~np.eye(3, dtype=bool)] < 0.999)
     # The same directions as outside of a program, and the state goes on.
-    for _ in range(4):
+    for _ in range(3):
         contracts.numpy(alone(START, DATA))
     states = (
         contracts.numpy(each.seed_generator.state) for each in (drift, alone)
@@ -247,6 +247,25 @@ def test_follows_attributes_of_parts_of_a_drift():
 def test_refuses_metrics_of_names_that_are_taken(name):
     with pytest.raises(ValueError, match=f"another name.*'{name}'"):
         ParticleFlow("kernel_drift", metrics={name: metrics.energy_distance})
+
+
+@pytest.mark.parametrize("name", ["random directions", "shares of signal"])
+def test_two_runs_are_a_single_longer_one(name):
+    """The field at the end of a run, which only its norm is of, was a step."""
+
+    def flow():
+        drift = drifts.SlicedWassersteinDrift(3, seed=0)
+        if name == "shares of signal":
+            drift = drifts.KernelDrift(signal_share=True)
+        return ParticleFlow(drift, 0.5, metrics={})
+
+    single, parts = flow(), flow()
+    single.run(START, DATA, num_steps=4)
+    parts.run(START, DATA, num_steps=2)
+    parts.run(parts.snapshots[-1], DATA, num_steps=2)
+    np.testing.assert_allclose(
+        parts.snapshots[-1], single.snapshots[-1], atol=1e-6
+    )
 
 
 def test_refuses_schedules_that_become_negative():
