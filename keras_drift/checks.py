@@ -210,16 +210,16 @@ def no_masked_entries(name, value):
         )
 
 
-def no_masked_samples(args, kwargs):
-    """Refuses masked samples among the arguments of a layer.
+def no_masked_arguments(names, args, kwargs):
+    """Refuses arrays with masked entries among the arguments of a layer.
 
     Before its `call`, Keras converts arrays to tensors, without their masks.
 
     Args:
-        args: tuple, of which the first are `x`, `positives` and `negatives`.
+        names: tuple of strings, those of the arguments by position.
+        args: tuple.
         kwargs: dict.
     """
-    names = ("x", "positives", "negatives")
     for name, value in {
         **dict(zip(names, args, strict=False)),
         **kwargs,

@@ -236,6 +236,8 @@ def test_masked_entries_are_refused():
         lambda: drifts.KernelDrift()(plain, positives=samples),
         lambda: drifts.KernelDrift().field(samples, plain),
         lambda: energies.MMD()(plain, samples),
+        lambda: energies.MMD()(plain, plain, labels * 1.0),
+        lambda: drifts.KernelDrift()(plain, plain, positive_weights=labels),
         lambda: metrics.floor(metrics.energy_distance, samples, n=1),
         lambda: flows.ParticleFlow("kernel_drift").run(plain, samples, 1),
     ):

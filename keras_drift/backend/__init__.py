@@ -24,15 +24,16 @@ not converge for matrices of rounding errors.
 `in_memory(x)` is a float tensor that is computed once. On the CPU, XLA computes
 what is elementwise again for each of its consumers: in a residual network, the
 sums of all blocks before.
-`zero_after(x)` is a scalar zero that depends on a tensor, so that a program
-computes what it is added to afterwards. It is never NaN.
+`zero_after(x)` is a scalar zero that depends on a tensor: adding it orders two
+computations in a program. It is never NaN.
 `recomputed_parts(function, parts, network)` is a function of the slices along
 the first axes of `parts`, one after another, which the backward pass
 rematerializes, on TensorFlow as well; it reads the variables of the network.
 `with_known_sizes(x, shape)` is the tensor with the static sizes of a batch of
 that shape where compiled code does not know them, and `SERVES_ANY_SHAPE` says
 whether one compiled step takes batches of several shapes. `COMPILES` says
-whether a step is a program, which takes longer to compile with each operation.
+whether a step is a program, which takes longer to compile with each operation,
+and may evaluate an expression twice.
 `unless(done, function, state)` is `function(state)`, or `state` where the bool
 scalar `done` is true; the function must not change the state then, so that a
 backend may evaluate it nevertheless rather than synchronize with the device.

@@ -118,7 +118,8 @@ class Drift(RecordsArguments, Annealable, keras.layers.Layer):
         )
 
     def __call__(self, *args, **kwargs):
-        checks.no_masked_samples(args, kwargs)
+        names = ("x", "positives", "negatives")
+        checks.no_masked_arguments(names, args, kwargs)
         return super().__call__(*args, **kwargs)
 
     def call(

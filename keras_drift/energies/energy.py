@@ -84,7 +84,8 @@ class Energy(Annealable, keras.layers.Layer):
         return None
 
     def __call__(self, *args, **kwargs):
-        checks.no_masked_samples(args, kwargs)
+        names = ("x", "positives", "positive_weights")
+        checks.no_masked_arguments(names, args, kwargs)
         return super().__call__(*args, **kwargs)
 
     def call(self, x, positives, positive_weights=None):

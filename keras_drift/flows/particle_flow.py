@@ -106,18 +106,20 @@ class ParticleFlow:
             metrics. It is the attribute `history` as well.
         """
         particles = self._check(particles, positives, num_steps, record_every)
+        bandwidths = None
         if self.schedule is not None:
-            for step in (0, num_steps):
-                schedule_value.check("bandwidth", self.schedule, step)
+            bandwidths = [self.schedule(step) for step in range(num_steps + 1)]
+            for step, value in enumerate(bandwidths):
+                schedule_value.check("bandwidth", value, step, self.schedule)
         self._compile()
         names = ("step", "drift_norm", *self._names())
         self.history = {name: [] for name in names}
         snapshots = []
         for step in range(num_steps + 1):
-            if self.schedule is not None:
-                self.drift.anneal(self.schedule(step))
-            # The last field is only recorded: a run that follows has the random
-            # directions and the shares of signal of a single longer one.
+            if bandwidths is not None:
+                self.drift.anneal(bandwidths[step])
+            # Of the field after the last step only the norm is recorded: it
+            # leaves random states and shares of signal as they are.
             is_last = step == num_steps
             with kept(self.drift.variables if is_last else []):
                 moved, norm = self._step(

@@ -49,7 +49,7 @@ class LogKernel:
         return self.function(self.rate, cost)
 
     def after(self, zero):
-        """The same log-kernel, which depends on a zero, see `Turns`."""
+        """The log-kernel with a scalar 0 added to its rate, see `Turns`."""
         return dataclasses.replace(self, rate=self.rate + zero)
 
     @property

@@ -55,16 +55,16 @@ def highest(top, logits, axis):
 
 
 def relative_to(top, logits):
-    """`exp(logits - top)` for the `top` of all points of each sample.
+    """`exp(logits - top)`, where `top` is the maximum over the points so far.
 
-    A program may evaluate logits once for the largest and once more here, and
-    round them differently, by a unit beyond a million. Where it is more, the
-    exponential of the largest would overflow or vanish: differences are reduced
-    to what the digits of the logits resolve.
+    A compiled program may evaluate the logits twice, for their maximum and
+    here, with different rounding. Beyond 1e7 the two differ by whole units, so
+    the exponential could overflow or vanish. There the differences, and their
+    gradients, are divided by `1e-7 |top|`.
     """
     if not backend.COMPILES:
         return backend.exp_of_difference(logits, top)
-    factor = 1.0 / ops.maximum(1e-6 * ops.abs(top), 1.0)
+    factor = 1.0 / ops.maximum(1e-7 * ops.abs(top), 1.0)
     return backend.exp_of_difference(logits * factor, top * factor)
 
 

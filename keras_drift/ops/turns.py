@@ -1,4 +1,4 @@
-"""Several kernels one after another."""
+"""Sequential evaluation of several kernels in a compiled program."""
 
 from keras_drift import backend
 from keras_drift.ops.spread_axis import spread_axis
@@ -9,8 +9,8 @@ class Turns:
 
     A compiler may evaluate all of them at all pairs before it sums any. With
     many bandwidths and pairs, that takes more memory than caches hold, and up
-    to three times as long. Accelerators fuse them, and devices that share the
-    samples would exchange what is waited for: nothing waits there.
+    to three times as long. On accelerators, which fuse them, and where samples
+    are sharded, which would add communication, kernels are not ordered.
 
     Args:
         x: float tensor `(groups, n, any)`, of the samples.

@@ -1,12 +1,26 @@
-"""The value of a schedule at a step, checked on the host."""
+"""Values of schedules, checked on the host."""
 
 import keras
 import numpy as np
 from keras import ops
 
 
-def check(name, schedule, step):
-    """Refuses values that no step can follow.
+def evaluate(schedule, step):
+    """The value of a schedule at a step, without effects.
+
+    Variables of Keras, such as the state of a random generator, keep their
+    values; a schedule must have no other state.
+
+    Args:
+        schedule: a callable from the step to a number.
+        step: int, or int scalar tensor.
+    """
+    with keras.StatelessScope():
+        return schedule(step)
+
+
+def check(name, value, step, schedule):
+    """Refuses a value that no step can follow.
 
     Compiled steps cannot raise errors. A negative step size moves samples away
     from the data, and a negative bandwidth is replaced by the smallest one, at
@@ -14,15 +28,13 @@ def check(name, schedule, step):
 
     Args:
         name: str, what the schedule is of.
-        schedule: a callable from the step to a number. It is evaluated without
-            effects: a random generator that it draws from keeps its state.
-        step: int, or int scalar tensor.
+        value: float, or scalar tensor.
+        step: int, or int scalar tensor, the step of the value.
+        schedule: the schedule, for the message.
 
     Raises:
         ValueError: if the value is negative or not finite.
     """
-    with keras.StatelessScope():
-        value = schedule(step)
     value = np.asarray(ops.convert_to_numpy(value), "float64")
     if not np.all(np.isfinite(value) & (value >= 0)):
         raise ValueError(

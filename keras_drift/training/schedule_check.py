@@ -10,8 +10,8 @@ from keras_drift.schedules import schedule_value
 class ScheduleCheck(keras.callbacks.Callback):
     """Checks the schedules of `fit` at the first step of every epoch.
 
-    They are evaluated at the present step alone: of the steps ahead, a callback
-    may replace the schedule before they come.
+    They are evaluated at the present step only: a later value within the epoch
+    is not noticed, and before later epochs a callback may replace the schedule.
     """
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -26,4 +26,5 @@ class ScheduleCheck(keras.callbacks.Callback):
         }
         for name, schedule in schedules.items():
             if callable(schedule):  # not a number, nor feedback from the drift
-                schedule_value.check(name, schedule, step)
+                value = schedule_value.evaluate(schedule, step)
+                schedule_value.check(name, value, step, schedule)

@@ -131,7 +131,8 @@ class RunDirectory:
         new = _flat(yaml.safe_load(configs.dump(self.config)))
         names = sorted(set(old) | set(new))
         changed = [n for n in names if old.get(n) != new.get(n)]
-        begun = any((self.path / name).exists() for name in _RESUMED)
+        folders = [self.path / name for name in _RESUMED]
+        begun = any(f.is_dir() and any(f.iterdir()) for f in folders)
         if changed and not begun and not self._stages():
             shutil.rmtree(self.path / "unpacked", ignore_errors=True)
         elif changed:

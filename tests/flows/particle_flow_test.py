@@ -251,7 +251,7 @@ def test_refuses_metrics_of_names_that_are_taken(name):
 
 @pytest.mark.parametrize("name", ["random directions", "shares of signal"])
 def test_two_runs_are_a_single_longer_one(name):
-    """The field at the end of a run, which only its norm is of, was a step."""
+    """The field after the last step advanced the random state."""
 
     def flow():
         drift = drifts.SlicedWassersteinDrift(3, seed=0)
@@ -268,13 +268,13 @@ def test_two_runs_are_a_single_longer_one(name):
     )
 
 
-def test_refuses_schedules_that_become_negative():
+def test_refuses_schedules_that_are_negative_at_a_step():
     """Its compiled step would take the smallest bandwidth for it."""
     flow = ParticleFlow(
-        "kernel_drift", metrics={}, schedule=lambda step: 1 - 0.4 * step
+        "kernel_drift", metrics={}, schedule=lambda step: abs(step - 3) - 0.5
     )
     flow.run(START, DATA, num_steps=2)
-    with pytest.raises(ValueError, match=r"bandwidth=-1.0 at step 5"):
+    with pytest.raises(ValueError, match=r"bandwidth=-0.5 at step 3"):
         flow.run(START, DATA, num_steps=5)
 
 

@@ -6,6 +6,7 @@ from keras import ops
 
 import contracts
 from contracts import numpy
+from keras_drift import backend
 from keras_drift import drifts
 from keras_drift import kernels
 from keras_drift.ops import LogKernel
@@ -108,14 +109,18 @@ def compiled(function):
     return tf.function(function, jit_compile=True)
 
 
+@pytest.mark.parametrize("block_size", [None, 16])
 @pytest.mark.parametrize("normalization", ["row", "sharp", "score"])
-def test_beyond_a_million_bandwidths_the_nearest_points_count(normalization):
+def test_beyond_a_million_bandwidths_the_nearest_points_count(
+    normalization, block_size
+):
     """A program may round the logits in two ways, hundreds of units apart."""
     x, y, z = points(0, 24)[0], 3 * points(1, 32)[0], points(2, 24)[0]
     drift = drifts.KernelDrift(
         kernels.Gaussian([1e-6, 5e-7]),
         normalization,
         self_interaction="independent",
+        block_size=block_size,
     )
 
     def field(x, y, z):
@@ -128,3 +133,47 @@ def test_beyond_a_million_bandwidths_the_nearest_points_count(normalization):
         for each in (y, z)
     )
     np.testing.assert_allclose(found, ahead - behind, atol=1e-4)
+
+
+def test_the_digits_of_large_logits_count():
+    """At a logit of five million, a point that leads by ten has all weight."""
+    bandwidth = 1.0 / np.sqrt(1e7)
+    far = np.sqrt(1.0 + 2 * 10 * bandwidth**2)
+    y = np.array([[[1.0, 0.0], [0.0, far]]], "float32")
+    x = np.zeros((1, 1, 2), "float32")
+    kernel = kernels.Gaussian(float(bandwidth))
+
+    def mean(x, y):
+        pairs = Pairs(x, PointCloud(y))
+        return barycenters(pairs, kernel.log_kernels())[0][0]
+
+    found = compiled(mean)(ops.convert_to_tensor(x), ops.convert_to_tensor(y))
+    np.testing.assert_allclose(numpy(found)[0, 0], [1.0, 0.0], atol=2e-3)
+
+
+@pytest.mark.parametrize("normalization", ["row", "dual"])
+def test_gradients_are_those_of_single_bandwidths(normalization):
+    x, y = points(0, 12)[0], points(1, 16)[0]
+    bandwidths = [1.0, 0.6, 0.3]
+
+    def of(bandwidths):
+        drift = drifts.KernelDrift(
+            kernels.Gaussian(bandwidths),
+            normalization,
+            bandwidth_weights=[1.0] * len(bandwidths),
+            relative=False,
+            unit_rms=False,
+        )
+
+        def total(x):
+            target = ops.convert_to_tensor(points(2, 12)[0])
+            return ops.sum(target * drift(x, ops.convert_to_tensor(y)))
+
+        gradient = contracts.in_one_program(
+            lambda x: backend.gradient(total, x)
+        )
+        return numpy(gradient(ops.convert_to_tensor(x)))
+
+    np.testing.assert_allclose(
+        of(bandwidths), sum(of([b]) for b in bandwidths), atol=1e-5
+    )

@@ -89,7 +89,7 @@ def test_looking_at_a_schedule_draws_no_random_number():
         return value + 0.0 * keras.ops.cast(step, "float32")
 
     before = keras.ops.convert_to_numpy(generator.state)
-    schedule_value.check("bandwidth", schedule, 0)
+    schedule_value.evaluate(schedule, 0)
     after = keras.ops.convert_to_numpy(generator.state)
     np.testing.assert_array_equal(before, after)
 
@@ -111,6 +111,14 @@ def test_a_bandwidth_of_zero_is_bounded_below():
     assert 0 < history.history["bandwidth"][0] < 1e-4
 
 
-def test_feedback_is_no_schedule():
-    adaptive = callbacks.AdaptiveBandwidth(initial=0.6, final=0.1)
-    fit(compiled(), adaptive, epochs=1)
+@pytest.mark.parametrize(
+    "feedback",
+    [
+        callbacks.AdaptiveBandwidth(initial=0.6, final=0.1),
+        callbacks.LearnedBandwidth(),
+    ],
+)
+def test_feedback_is_not_a_schedule(feedback):
+    history = fit(compiled(), feedback, epochs=2).history["bandwidth"]
+    assert np.all(np.isfinite(history))
+    assert np.all(np.array(history) > 0)

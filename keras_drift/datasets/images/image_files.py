@@ -14,7 +14,7 @@ _WITH_EXIF = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}
 # Enlarged further, an image is a blur, and a narrow one needs much memory.
 _MAX_ENLARGEMENT = 16
 # By the names of Keras: the filter of Pillow, and how many pixels it reaches to
-# either side, of an image that keeps its size.
+# either side at scale 1.
 INTERPOLATIONS = {
     "bilinear": ("BILINEAR", 1),
     "bicubic": ("BICUBIC", 2),
@@ -93,8 +93,8 @@ def center_crop(image, height, width, interpolation="bicubic"):
     as the crop, then resized by a bicubic filter until it covers the crop, and
     cropped. Only what the crop needs is resized, so a pixel in a thousand
     may differ by one level, of 255, from resizing the whole image. Of images
-    more than three times as high as wide, Pillow resizes the rows first, which
-    is done last here: several levels in one of fifty pixels.
+    more than three times as high as wide, Pillow resizes the rows first, and
+    here they are last: one pixel in fifty differs by several levels.
 
     Args:
         image: `PIL.Image.Image` of mode `"RGB"` or `"L"`.

@@ -41,7 +41,8 @@ class ImageFolder:
 
     Images are decoded to the center crop of the published models: halved by
     a box filter while they are at least twice as large as the crop, resized by
-    a bicubic filter until the shorter side fits, and cropped. JPEG, PNG, WebP,
+    a bicubic filter (see `interpolation`) until the shorter side fits, and
+    cropped. JPEG, PNG, WebP,
     GIF and BMP files are recognized by their content. Grayscale, CMYK, palettes
     and 16 bits become 8 bits of the `channels`; EXIF orientation is applied;
     what is transparent becomes white; an animation gives its first frame. Color
@@ -92,9 +93,9 @@ class ImageFolder:
             times as fast for images that are many times as large as the crop,
             and crops are similar to, but not, the standard ones. Defaults to
             `False`.
-        interpolation: `"bicubic"`, `"bilinear"` or `"lanczos3"`, the
-            filter that resizes images, wider where they become smaller, so
-            without aliasing. `"bilinear"` takes less time. Only `"bicubic"`
+        interpolation: `"bicubic"`, `"bilinear"` or `"lanczos3"`, the filter
+            that resizes images, antialiased where they become smaller.
+            `"bilinear"` takes less time. Only `"bicubic"`
             gives the images that the published models saw. Defaults to
             `"bicubic"`.
 
@@ -367,8 +368,8 @@ class ImageFolder:
         if not isinstance(state, dict) or {*state} - {"checksum"} != known:
             raise ValueError(
                 "The state of an `ImageFolder` is the dict that its "
-                "`get_state` returned, with `seed` and `position`. "
-                f"Received: state={state!r}"
+                "`get_state` returned, with `seed`, `position` and "
+                f"`checksum`. Received: state={state!r}"
             )
         seed = checks.non_negative_integer("seed", state["seed"])
         position = checks.non_negative_integer("position", state["position"])
@@ -379,14 +380,14 @@ class ImageFolder:
             user_warnings.warn(
                 "These are not the files of the checkpoint: names of classes "
                 "or images differ, so the order of the images, and perhaps "
-                "the number of each class, is another one. Begin the run "
-                "again, unless you changed them on purpose. Received: "
+                "the number of each class, has changed. Restart the run unless "
+                "this was intended. Received: "
                 f"{len(self)} images of the classes {self.class_names[:10]}"
             )
 
     @functools.cached_property
     def _checksum_of_names(self):
-        names = "\0".join(self._names).encode(errors="surrogateescape")
+        names = os.fsencode("\0".join(self._names))
         return hashlib.sha256(names).hexdigest()
 
     def _batches(self, seed, position):

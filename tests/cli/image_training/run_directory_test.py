@@ -41,9 +41,10 @@ def test_a_run_without_a_complete_stage_is_begun_again(tmp_path):
 @pytest.mark.parametrize("name", ["checkpoints", "latents", "encoder_backup"])
 def test_what_another_configuration_has_begun_is_not_resumed(tmp_path, name):
     """With `--skip data` no stage is complete, and training resumed from it."""
-    RunDirectory(tmp_path, configs.Config(seed=1))
+    RunDirectory(tmp_path, configs.Config(seed=0))
     (tmp_path / name).mkdir()
-    RunDirectory(tmp_path, configs.Config(seed=1))
+    RunDirectory(tmp_path, configs.Config(seed=1))  # of which there is nothing
+    (tmp_path / name / "file").write_bytes(b"")
     with pytest.raises(ValueError, match="seed is 1 there and 2 here"):
         RunDirectory(tmp_path, configs.Config(seed=2))
     assert (tmp_path / name).exists()
