@@ -18,7 +18,7 @@ class Turns:
 
     def __init__(self, x):
         self._waits = not backend.has_accelerator() and spread_axis(x) is None
-        self._zero = None
+        self._result = None
 
     def of(self, log_kernels):
         """Yields log-kernels that are evaluated once the one before has ended.
@@ -28,10 +28,11 @@ class Turns:
                 do not wait.
         """
         for log_kernel in log_kernels:
-            waits = self._zero is not None and hasattr(log_kernel, "after")
-            yield log_kernel.after(self._zero) if waits else log_kernel
+            if self._result is not None and hasattr(log_kernel, "after"):
+                log_kernel = log_kernel.after(backend.zero_after(self._result))
+            yield log_kernel
 
     def end(self, result):
         """Ends a turn with the tensor that was computed last."""
         if self._waits:
-            self._zero = backend.zero_after(result)
+            self._result = result
