@@ -150,12 +150,6 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
         Returns:
             A `keras.callbacks.History`.
         """
-        if self.run.is_training:
-            raise RuntimeError(
-                "`fit` of this model is running: a callback that calls `fit` "
-                "would replace its data, schedule and optimizer state. Call "
-                "`train_on_batch` there, or `fit` after it has ended."
-            )
         self._check_ready("fit")
         self._freeze_parts()
         data_sources.refuse_class_weight(class_weight)
@@ -306,6 +300,12 @@ class DriftTrainer(PortableCompileConfig, backend.TrainerGuard):
     def _check_ready(self, method):
         """Raises an error if the model cannot be trained or evaluated yet."""
         self._assert_compile_called(method)
+        if method == "fit" and self.run.is_training:
+            raise RuntimeError(
+                "`fit` of this model is running: a callback that calls `fit` "
+                "would replace its data, schedule and optimizer state. Call "
+                "`train_on_batch` there, or `fit` after it has ended."
+            )
         if self.optimizer is None and method in ("fit", "train_on_batch"):
             raise ValueError(
                 f'`{method}` needs an optimizer: `compile("adam")`, for '
