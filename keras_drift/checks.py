@@ -220,10 +220,8 @@ def no_masked_arguments(names, args, kwargs):
         args: tuple.
         kwargs: dict.
     """
-    for name, value in {
-        **dict(zip(names, args, strict=False)),
-        **kwargs,
-    }.items():
+    named = {**dict(zip(names, args, strict=False)), **kwargs}
+    for name, value in named.items():
         no_masked_entries(name, value)
 
 

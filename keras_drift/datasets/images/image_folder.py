@@ -42,11 +42,10 @@ class ImageFolder:
     Images are decoded to the center crop of the published models: halved by
     a box filter while they are at least twice as large as the crop, resized by
     a bicubic filter (see `interpolation`) until the shorter side fits, and
-    cropped. JPEG, PNG, WebP,
-    GIF and BMP files are recognized by their content. Grayscale, CMYK, palettes
-    and 16 bits become 8 bits of the `channels`; EXIF orientation is applied;
-    what is transparent becomes white; an animation gives its first frame. Color
-    profiles are ignored.
+    cropped. JPEG, PNG, WebP, GIF and BMP files are recognized by their content.
+    Grayscale, CMYK, palettes and 16 bits become 8 bits of the `channels`; EXIF
+    orientation is applied; what is transparent becomes white; an animation
+    gives its first frame. Color profiles are ignored.
 
     A file that cannot be used (damaged, empty, of another type, without
     permission, with more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, or so small
@@ -95,9 +94,8 @@ class ImageFolder:
             `False`.
         interpolation: `"bicubic"`, `"bilinear"` or `"lanczos3"`, the filter
             that resizes images, antialiased where they become smaller.
-            `"bilinear"` takes less time. Only `"bicubic"`
-            gives the images that the published models saw. Defaults to
-            `"bicubic"`.
+            `"bilinear"` takes less time. Only `"bicubic"` gives the images that
+            the published models saw. Defaults to `"bicubic"`.
 
     Attributes:
         class_names: list of str, sorted: the names of the labels.
